@@ -1,0 +1,43 @@
+# Two commands: `make smoke` and `make test`. Both set up .venv first; .venv/.ready says that it is in step with the lock.
+PYTHON ?= python3
+BIN := .venv/bin
+CORES ?= 2
+
+.PHONY: smoke test lint format lock clean
+
+smoke: .venv/.ready
+	$(BIN)/snakemake --cores $(CORES) --configfile workflow/config/smoke.yaml
+	@echo "Report: results/smoke/report.html   Summary: results/smoke/summary.md"
+
+test: .venv/.ready
+	$(BIN)/pytest
+
+lint: .venv/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+format: .venv/.ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile workflow
+
+# uv installs in seconds where it is at hand; pip does the same in a minute or two.
+.venv/.ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	if command -v uv >/dev/null 2>&1; then \
+	  VIRTUAL_ENV=.venv uv pip install -q -r requirements.lock -e '.[workflow,test]'; \
+	else \
+	  $(BIN)/pip install -q --disable-pip-version-check -r requirements.lock -e '.[workflow,test]'; \
+	fi
+	touch $@
+
+# Resolves the lock anew. torch is written without a build tag, so that each machine takes the build that fits it.
+lock:
+	uv pip compile pyproject.toml --extra workflow --extra test --constraint workflow/constraints.txt --python-version 3.11 \
+	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links -o requirements.lock
+	sed -i 's/+cpu$$//' requirements.lock
+
+clean:
+	rm -rf .venv results/smoke

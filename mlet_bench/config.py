@@ -1,0 +1,134 @@
+"""The suite's configuration: checked, filled with defaults, and expanded into the grid of cells."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlet_bench.errors import BenchError
+from mlet_bench.files import read_json
+from mlet_bench.spec import ARMS, cell_name
+
+SCHEMA = Path(__file__).parents[1] / "workflow" / "schemas" / "config.schema.json"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One data set, model, arm, d and k: a training job of the DAG, with all its seeds."""
+
+    dataset: str
+    model: str
+    arm: str
+    dim: int
+    inner_dim: int | None
+
+    @property
+    def name(self) -> str:
+        """``mlet-d16-k64``."""
+        return cell_name(self.arm, self.dim, self.inner_dim)
+
+    @property
+    def folder(self) -> str:
+        """Where its runs lie below ``results/<profile>/runs``."""
+        return f"{self.dataset}/{self.model}/{self.name}"
+
+
+def check_config(config: dict[str, Any]) -> dict[str, Any]:
+    """Check a configuration and return it with every default written out.
+
+    Raises:
+        BenchError: names the key, what was found and what is allowed. Raw files given by path must exist.
+    """
+    import jsonschema
+
+    schema = read_json(SCHEMA, "the suite's checkout is incomplete")
+    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(config))
+    if error is not None:
+        raise BenchError(_sentence(error))
+    config = _with_defaults(config, schema, schema["$defs"])
+    for name, dataset in config["datasets"].items():
+        _check_source(name, dataset)
+    _check_widths(config)
+    return config
+
+
+def cells(config: dict[str, Any]) -> Iterator[Cell]:
+    """Every cell of a checked configuration: for arms with an inner dim, every pair with k >= d."""
+    for dataset in config["datasets"]:
+        for model in config["models"]:
+            for arm in config["arms"]:
+                for dim in config["dims"]:
+                    inner_dims = config["inner_dims"] if ARMS[arm].uses_inner_dim else [None]
+                    for inner_dim in inner_dims:
+                        if inner_dim is None or inner_dim >= dim:
+                            yield Cell(dataset, model, arm, dim, inner_dim)
+
+
+def run_folders(config: dict[str, Any], results: Path | str) -> Iterator[tuple[Cell, int, Path]]:
+    """Every run that a checked configuration asks for: its cell, its seed and its folder."""
+    for cell in cells(config):
+        for seed in config["seeds"]:
+            yield cell, seed, Path(results) / "runs" / cell.folder / f"seed{seed}"
+
+
+def _sentence(error) -> str:
+    where = "config" + "".join(f"[{part!r}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path)
+    found = repr(error.instance) if not isinstance(error.instance, dict) else "a block"
+    match error.validator:
+        case "additionalProperties":
+            allowed = sorted(error.schema["properties"])
+            unknown = sorted(set(error.instance) - set(allowed))
+            return f"{where}: unknown key {', '.join(map(repr, unknown))}; allowed are {', '.join(allowed)}"
+        case "enum":
+            return f"{where} is {found}; allowed are {', '.join(map(str, error.validator_value))}"
+        case "required":
+            missing = [key for key in error.validator_value if key not in error.instance]
+            return f"{where}: {', '.join(map(repr, missing))} missing"
+        case _:
+            what = error.schema.get("description")
+            return f"{where} is {found}: {error.message}" + (f" ({what})" if what else "")
+
+
+def _with_defaults(value: Any, schema: dict[str, Any], defs: dict[str, Any]) -> Any:
+    """Write the schema's ``default`` wherever an object lacks a key."""
+    if "$ref" in schema:
+        schema = schema | defs[schema["$ref"].rsplit("/", 1)[1]]
+    if not isinstance(value, dict):
+        return value
+    filled = {}
+    for key, part in schema.get("properties", {}).items():
+        if key in value or "default" in part:
+            filled[key] = _with_defaults(value.get(key, part.get("default")), part, defs)
+    return filled
+
+
+def _check_source(name: str, dataset: dict[str, Any]) -> None:
+    where = f"config.datasets.{name}"
+    needs = {"file": "file", "synthesize": "rows"}
+    for source, key in needs.items():
+        if (dataset["source"] == source) != (key in dataset):
+            problem = "is missing" if dataset["source"] == source else "has no meaning"
+            raise BenchError(f"{where}: {key!r} {problem} with source {dataset['source']!r}; it goes with {source!r}")
+    if "seed" in dataset and dataset["source"] != "synthesize":
+        raise BenchError(f"{where}: 'seed' has no meaning with source {dataset['source']!r}; it goes with 'synthesize'")
+    if dataset["source"] == "file" and not Path(dataset["file"]).is_file():
+        raise BenchError(f"{where}.file is {dataset['file']!r}: there is no such file (looked in {Path.cwd()})")
+
+
+def _check_widths(config: dict[str, Any]) -> None:
+    """Every width listed must be used: an unusable one is a mistake, not something to skip in silence."""
+    if not any(ARMS[arm].uses_inner_dim for arm in config["arms"]):
+        return
+    arm = next(arm for arm in config["arms"] if ARMS[arm].uses_inner_dim)
+    for dim in config["dims"]:
+        if dim > max(config["inner_dims"]):
+            raise BenchError(
+                f"config.dims has d={dim}, above every k in config.inner_dims {config['inner_dims']}: "
+                f"arm {arm!r} needs k >= d; add a larger k or drop this d"
+            )
+    for inner_dim in config["inner_dims"]:
+        if inner_dim < min(config["dims"]):
+            raise BenchError(
+                f"config.inner_dims has k={inner_dim}, below every d in config.dims {config['dims']}: "
+                f"arm {arm!r} needs k >= d; add a smaller d or drop this k"
+            )
