@@ -201,7 +201,7 @@ class RunSpec:
         except (TypeError, KeyError) as error:
             raise BenchError(f"{path} is not a run's spec of this version ({error}): train the run anew") from None
         if written != spec.id:
-            raise BenchError(f"{path} says id {written}, its content gives {spec.id}: it was edited; train the run anew")
+            raise BenchError(f"{path} says id {written}, its content gives {spec.id}: it was edited; train it anew")
         return spec
 
 

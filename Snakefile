@@ -1,0 +1,25 @@
+# mlet-bench: the reproduction as a DAG. This file is the table of contents; each stage lives in workflow/rules.
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+# Snakemake merges --configfile into a default one, key by key; here a config given is the whole config.
+if not workflow.overwrite_configfiles:
+
+    configfile: "workflow/config/paper.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/overhead.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        RESULTS + "/report.html",
+        RESULTS + "/mlflow.synced.txt",

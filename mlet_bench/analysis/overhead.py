@@ -1,0 +1,93 @@
+"""What MLET's extra layer costs in training time (claim C5): whole steps, paired and interleaved."""
+
+import time
+from collections.abc import Iterable
+
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from mlet_bench.data.dataset import Rows
+from mlet_bench.device import device_label, synchronize
+from mlet_bench.errors import BenchError
+from mlet_bench.models import build_model
+from mlet_bench.spec import DatasetSchema, RunSpec
+from mlet_bench.training.step import TrainStep
+
+COLUMNS = (
+    "dataset",
+    "model",
+    "dim",
+    "inner_dim",
+    "batch_size",
+    "device",
+    "pair",
+    "single_ms",
+    "mlet_ms",
+)
+
+
+def measure_overhead(
+    schema: DatasetSchema,
+    rows: Rows,
+    model: str,
+    widths: Iterable[tuple[int, int]],
+    batch_sizes: Iterable[int],
+    device: torch.device,
+    pairs: int = 50,
+    steps: int = 20,
+    optimizer: str = "sgd",
+    lr: float = 0.2,
+) -> pd.DataFrame:
+    """Time training steps of the baseline and of MLET at the same d, in turn: A B A B ... in one process.
+
+    Both arms train on the same batches of real rows. Each timing covers ``steps`` whole steps, the device
+    synchronised before and after; the order within a pair alternates, so that a drift of the machine falls on both.
+
+    Args:
+        rows: the training split, on ``device``.
+        widths: the (d, k) to time.
+        pairs, steps: timings of each arm, after a warm-up of one untimed pair, and steps per timing.
+
+    Returns:
+        One row a pair, the columns of ``COLUMNS``; milliseconds per step.
+
+    Raises:
+        BenchError: the split has fewer rows than one batch.
+    """
+    records = []
+    grid = [(dim, inner_dim, batch) for batch in batch_sizes for dim, inner_dim in widths]
+    for dim, inner_dim, batch in tqdm(grid, desc=f"overhead {schema.name}", unit="cell", disable=None):
+        if len(rows) < batch:
+            raise BenchError(f"{schema.name} has {len(rows)} training rows, fewer than one batch of {batch} to time")
+        arms = {
+            arm: _timed_arm(schema, model, arm, dim, k, batch, device, optimizer, lr)
+            for arm, k in (("single", None), ("mlet", inner_dim))
+        }
+        for pair in range(-1, pairs):
+            order = ("single", "mlet") if pair % 2 else ("mlet", "single")
+            took = {arm: _time_steps(arms[arm], rows, batch, pair + 1, steps, device) for arm in order}
+            if pair >= 0:  # the first pair warms up
+                record = (schema.name, model, dim, inner_dim, batch, device_label(device), pair)
+                records.append((*record, took["single"], took["mlet"]))
+    return pd.DataFrame(records, columns=COLUMNS)
+
+
+def _timed_arm(schema, model, arm, dim, inner_dim, batch, device, optimizer, lr) -> TrainStep:
+    spec = RunSpec(
+        schema.name, schema.fingerprint, model, arm, dim, inner_dim, 0, optimizer=optimizer, lr=lr, batch_size=batch
+    )
+    return TrainStep(build_model(spec, schema).to(device), spec)
+
+
+def _time_steps(step: TrainStep, rows: Rows, batch: int, turn: int, steps: int, device: torch.device) -> float:
+    """Milliseconds per step over ``steps`` consecutive batches, the same ones for both arms of a pair."""
+    last = len(rows) // batch
+    synchronize(device)
+    clock = time.perf_counter()
+    for number in range(turn * steps, (turn + 1) * steps):
+        start = (number % last) * batch
+        stop = start + batch
+        step(rows.dense[start:stop], rows.ids[start:stop], rows.label[start:stop])
+    synchronize(device)
+    return (time.perf_counter() - clock) * 1000 / steps

@@ -1,0 +1,252 @@
+"""``mlet-bench``: one command a stage. Parses, calls, prints; each command imports what it needs when it runs."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from mlet_bench.errors import BenchError
+from mlet_bench.spec import ARMS, DATASETS
+from mlet_bench.version import __version__
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command. Returns 0, or 2 after an error that a sentence explains."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        arguments.run(arguments)
+    except BenchError as error:
+        print(f"mlet-bench {arguments.command}: error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"mlet-bench {arguments.command}: error: {error.strerror or error}: {error.filename}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of every command; each command's help ends in an example."""
+    parser = argparse.ArgumentParser(
+        prog="mlet-bench",
+        description="Reproduce Multi-Layer Embedding Training (arXiv 2006.05623), one stage at a time.",
+        epilog="The whole reproduction is the DAG: snakemake --cores N.",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    download = _command(
+        commands, "download", _download, "fetch a raw data set, resuming and checking it",
+        "mlet-bench download criteo-kaggle-sample --out data/raw",
+    )  # fmt: skip
+    download.add_argument("source", help="criteo-kaggle, criteo-kaggle-sample, avazu or avazu-mirror")
+    download.add_argument("--out", type=Path, required=True, help="folder; a file already there is used in place")
+
+    synthesize = _command(
+        commands, "synthesize", _synthesize, "make a raw file of planted rows with a known best AUC",
+        "mlet-bench synthesize criteo-kaggle --rows 100000 --seed 0 --out planted.txt",
+    )  # fmt: skip
+    synthesize.add_argument("dataset", choices=DATASETS)
+    synthesize.add_argument("--rows", type=int, required=True)
+    synthesize.add_argument("--seed", type=int, default=0)
+    synthesize.add_argument("--out", type=Path, required=True, help="raw file to write; .gz is compressed")
+
+    prepare = _command(
+        commands, "prepare", _prepare, "turn a raw file into a Parquet data set",
+        "mlet-bench prepare criteo-kaggle --raw train.txt --out data/criteo-kaggle",
+    )  # fmt: skip
+    prepare.add_argument("dataset", choices=DATASETS)
+    prepare.add_argument("--raw", type=Path, required=True, help="plain, .gz, .tar.gz or .zip")
+    prepare.add_argument("--out", type=Path, required=True, help="data-set folder to write")
+    prepare.add_argument("--split", help="criteo-kaggle: blocks; avazu: random (default) or last-day")
+    prepare.add_argument("--max-rows", type=int, help="use the first rows only")
+
+    train = _command(
+        commands, "train", _train, "train one run a seed, or continue it from its checkpoint",
+        "mlet-bench train --data DATA --model dlrm --arm mlet --dim 16 --inner-dim 64 --seed 0 --out RUN",
+    )  # fmt: skip
+    train.add_argument("--data", type=Path, required=True, help="prepared data set")
+    train.add_argument("--model", default="dlrm")
+    train.add_argument("--arm", required=True, help="; ".join(f"{arm.name}: {arm.purpose}" for arm in ARMS.values()))
+    train.add_argument("--dim", type=int, required=True, help="d, width of the embeddings")
+    train.add_argument("--inner-dim", type=int, help="k, inner width; every arm but 'single' needs it")
+    train.add_argument("--seed", type=int, nargs="+", default=[0], help="with several, --out holds '{seed}'")
+    train.add_argument("--out", required=True, help="run folder to write")
+    _training_options(train)
+    train.add_argument("--batch-size", type=int, default=128)
+    train.add_argument("--epochs", type=int, default=1)
+    train.add_argument("--validations", type=int, default=10, help="how often validation is scored while training")
+    _device_options(train)
+
+    collapse = _command(
+        commands, "collapse", _collapse, "multiply W1 and W2 into n×d tables and check that nothing changed",
+        "mlet-bench collapse RUN",
+    )  # fmt: skip
+    _run_options(collapse)
+
+    evaluate = _command(
+        commands, "evaluate", _evaluate, "score a collapsed run on validation and, once, on test",
+        "mlet-bench evaluate RUN",
+    )  # fmt: skip
+    _run_options(evaluate)
+    _device_options(evaluate)
+
+    spectrum = _command(
+        commands, "spectrum", _spectrum, "effective and stable rank of each table of a collapsed run",
+        "mlet-bench spectrum RUN",
+    )  # fmt: skip
+    _run_options(spectrum)
+
+    overhead = _command(
+        commands, "overhead", _overhead, "time MLET's training steps against the baseline's, paired",
+        "mlet-bench overhead --data DATA --dims 4 16 --inner-dims 16 64 --out overhead.parquet",
+    )  # fmt: skip
+    overhead.add_argument("--data", type=Path, required=True, help="prepared data set")
+    overhead.add_argument("--model", default="dlrm")
+    overhead.add_argument("--dims", type=int, nargs="+", required=True, help="d")
+    overhead.add_argument("--inner-dims", type=int, nargs="+", required=True, help="k; every pair with k >= d is timed")
+    overhead.add_argument("--batch-sizes", type=int, nargs="+", default=[128])
+    overhead.add_argument("--pairs", type=int, default=50, help="timings of each arm")
+    overhead.add_argument("--steps", type=int, default=20, help="training steps per timing")
+    overhead.add_argument("--out", type=Path, required=True, help="Parquet file to write")
+    _training_options(overhead)
+    _device_options(overhead)
+
+    report = _command(
+        commands, "report", _report, "write tables, figures, summary.md and report.html",
+        "mlet-bench report results/smoke",
+    )  # fmt: skip
+    report.add_argument("results", type=Path, help="results/<profile>")
+
+    sync = _command(
+        commands, "sync", _sync, "bring finished runs into MLflow; safe to repeat and while jobs run",
+        "mlet-bench sync results/smoke",
+    )  # fmt: skip
+    sync.add_argument("results", type=Path, help="results/<profile>")
+    return parser
+
+
+def _command(commands, name: str, run, purpose: str, example: str) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        name,
+        help=purpose,
+        description=purpose[0].upper() + purpose[1:] + ".",
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _run_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folder")
+    parser.add_argument("--data", type=Path, help="data set, where it is no longer where the run was trained on it")
+
+
+def _training_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--optimizer", default="sgd", help="sgd or adagrad")
+    parser.add_argument("--lr", type=float, default=0.2)
+
+
+def _device_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", default="auto", help="auto (cuda where there is a GPU), cpu or cuda")
+    parser.add_argument("--threads", type=int, help="CPU threads")
+
+
+def _download(arguments) -> None:
+    from mlet_bench.data.download import download
+
+    print(download(arguments.source, arguments.out))
+
+
+def _synthesize(arguments) -> None:
+    from mlet_bench.data.synthetic import synthesize
+
+    planted = synthesize(arguments.dataset, arguments.rows, arguments.seed, arguments.out)
+    print(f"{arguments.out}: {planted['rows']:,} rows, best possible AUC {planted['best_auc']:.4f}")
+
+
+def _prepare(arguments) -> None:
+    from mlet_bench.data.encode import prepare
+
+    schema = prepare(
+        arguments.dataset, arguments.raw, arguments.out, split=arguments.split, max_rows=arguments.max_rows
+    )
+    rows = ", ".join(f"{split} {count:,}" for split, count in schema.rows.items())
+    print(f"{arguments.out}: {rows} rows; {sum(schema.table_sizes):,} categories; fingerprint {schema.fingerprint}")
+
+
+def _train(arguments) -> None:
+    from mlet_bench.device import resolve_device
+    from mlet_bench.stages import train_runs
+
+    names = ("model", "arm", "dim", "inner_dim", "optimizer", "lr", "batch_size", "epochs", "validations")
+    settings = {name: getattr(arguments, name) for name in names}
+    device = resolve_device(arguments.device, arguments.threads)
+    for folder, last in train_runs(arguments.data, arguments.out, arguments.seed, device, settings):
+        print(f"{folder}: trained", *(f"{name} {last[name]:.5f}" for name in ("val_auc", "val_logloss") if last))
+
+
+def _collapse(arguments) -> None:
+    from mlet_bench.stages import collapse_runs
+
+    for folder, description in collapse_runs(arguments.runs, arguments.data):
+        worst = max(description["max_logit_difference"].values())
+        size = description["bytes"]["inference_tables"] / 1e6
+        print(f"{folder}: tables of {size:.2f} MB, largest difference in logit {worst:.1e}")
+
+
+def _evaluate(arguments) -> None:
+    from mlet_bench.device import resolve_device
+    from mlet_bench.stages import evaluate_runs
+
+    device = resolve_device(arguments.device, arguments.threads)
+    for folder, metrics in evaluate_runs(arguments.runs, arguments.data, device):
+        print(f"{folder}: test", *(f"{name} {value:.5f}" for name, value in metrics["test"].items()))
+
+
+def _spectrum(arguments) -> None:
+    from mlet_bench.stages import spectrum_runs
+
+    for folder, frame in spectrum_runs(arguments.runs, arguments.data):
+        means = frame[frame.weighting == "uniform"].groupby("stage").effective_rank.mean()
+        print(f"{folder}: mean effective rank {means['initial']:.2f} at the start, {means['trained']:.2f} trained")
+
+
+def _overhead(arguments) -> None:
+    from mlet_bench.device import resolve_device
+    from mlet_bench.stages import overhead
+
+    widths = [(dim, inner) for dim in arguments.dims for inner in arguments.inner_dims if inner >= dim]
+    if not widths:
+        raise BenchError(f"no pair with k >= d in dims {arguments.dims} and inner dims {arguments.inner_dims}")
+    frame = overhead(
+        arguments.data,
+        arguments.out,
+        resolve_device(arguments.device, arguments.threads),
+        model=arguments.model,
+        widths=widths,
+        batch_sizes=arguments.batch_sizes,
+        pairs=arguments.pairs,
+        steps=arguments.steps,
+        optimizer=arguments.optimizer,
+        lr=arguments.lr,
+    )
+    ratio = (frame.mlet_ms / frame.single_ms).groupby([frame.dim, frame.inner_dim, frame.batch_size]).median()
+    print((ratio - 1).map("{:+.1%}".format).rename("median overhead").to_string())
+
+
+def _report(arguments) -> None:
+    from mlet_bench.reporting.page import write_report
+
+    write_report(arguments.results)
+    print(f"{arguments.results}/report.html\n{arguments.results}/summary.md")
+
+
+def _sync(arguments) -> None:
+    from mlet_bench.tracking import sync
+
+    done = sync(arguments.results)
+    print(f"{done.created} runs created, {done.updated} updated, {done.unchanged} unchanged")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

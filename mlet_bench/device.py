@@ -1,0 +1,35 @@
+"""The device a job runs on."""
+
+import os
+
+import torch
+
+from mlet_bench.errors import BenchError
+
+
+def resolve_device(name: str, threads: int | None = None) -> torch.device:
+    """``auto`` is the GPU where there is one, else the CPU; ``threads`` sets torch's CPU threads.
+
+    Raises:
+        BenchError: ``cuda`` was asked for and is not there, or the name is unknown.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    if name not in ("auto", "cpu", "cuda"):
+        raise BenchError(f"unknown device {name!r}: the devices are auto, cpu, cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise BenchError("device 'cuda' was asked for, but torch finds no GPU: use device 'cpu' or 'auto'")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def device_label(device: torch.device) -> str:
+    """The device in words, for tables: the GPU's name, or the number of CPU threads in use."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {torch.get_num_threads()} of {os.cpu_count()} threads"
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait for the device's queue: nothing to wait for on the CPU."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

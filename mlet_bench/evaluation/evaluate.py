@@ -1,0 +1,46 @@
+"""The last word on a run: its collapsed model, scored on validation and, once, on test."""
+
+from pathlib import Path
+
+from mlet_bench.data.dataset import Rows
+from mlet_bench.errors import BenchError
+from mlet_bench.evaluation.collapse import load_collapsed
+from mlet_bench.evaluation.score import score
+from mlet_bench.files import read_json, write_json
+from mlet_bench.spec import DatasetSchema
+
+
+def evaluate_run(folder: Path, schema: DatasetSchema, data: dict[str, Rows]) -> dict:
+    """Score a run's collapsed model and write ``metrics.json``; a run that has its score keeps it.
+
+    Nothing of the factorised model is read: what is scored is what would be deployed.
+
+    Args:
+        data: the splits ``val`` and ``test``, on one device.
+
+    Returns:
+        ``{"val": {...}, "test": {...}, "bytes": {...}, "collapsed_sha256"}``, the metrics of evaluation/metrics.py.
+
+    Raises:
+        BenchError: no collapsed model, or one trained on other data.
+    """
+    path = folder / "metrics.json"
+    model, description = load_collapsed(folder)
+    if description["fingerprint"] != schema.fingerprint:
+        raise BenchError(
+            f"{folder} was trained on data with fingerprint {description['fingerprint']}, the data set given has "
+            f"{schema.fingerprint}: scores would mean nothing"
+        )
+    if path.exists():
+        stored = read_json(path, "evaluate the run first")
+        if stored.get("collapsed_sha256") == description["sha256"]:
+            return stored  # the test split is scored once
+    model.to(data["test"].label.device)
+    metrics = {
+        "val": score(model, data["val"]),
+        "test": score(model, data["test"]),
+        "bytes": description["bytes"],
+        "collapsed_sha256": description["sha256"],
+    }
+    write_json(path, metrics)
+    return metrics

@@ -1,0 +1,25 @@
+"""A model over a split: predicted probabilities and their metrics."""
+
+import numpy as np
+import torch
+from torch import nn
+
+from mlet_bench.data.dataset import Rows
+from mlet_bench.evaluation.metrics import all_metrics
+
+EVALUATION_BATCH = 16_384
+
+
+@torch.inference_mode()
+def predict(model: nn.Module, rows: Rows, batch_size: int = EVALUATION_BATCH) -> np.ndarray:
+    """Click probabilities of N rows: (N,) float64. The model and the rows are on one device."""
+    logits = [
+        model(rows.dense[start : start + batch_size], rows.ids[start : start + batch_size])
+        for start in range(0, len(rows), batch_size)
+    ]
+    return torch.cat(logits).double().sigmoid().cpu().numpy()
+
+
+def score(model: nn.Module, rows: Rows) -> dict[str, float]:
+    """Every metric of a model over a split."""
+    return all_metrics(rows.label.cpu().numpy(), predict(model, rows))

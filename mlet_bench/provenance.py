@@ -1,0 +1,74 @@
+"""Where a number comes from: the code's commit, versions, device, time and memory."""
+
+import platform
+import resource
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mlet_bench.device import device_label
+from mlet_bench.version import __version__
+
+PACKAGES = ("torch", "numpy", "pandas", "pyarrow", "polars", "safetensors", "triton")
+
+
+def provenance(device: torch.device, started: datetime, seconds: float, rows: int) -> dict[str, Any]:
+    """The ``provenance.json`` of a job.
+
+    Args:
+        started: UTC.
+        seconds: time spent training, over all resumed parts.
+        rows: rows trained on in that time.
+    """
+    commit, dirty = _git()
+    return {
+        "commit": commit,
+        "dirty": dirty,
+        "versions": {"python": platform.python_version(), "mlet_bench": __version__, **_versions()},
+        "device": device_label(device),
+        "threads": torch.get_num_threads(),
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": round(seconds, 3),
+        "rows_per_second": round(rows / seconds, 1),
+        "peak_memory_bytes": _peak_memory(device),
+    }
+
+
+def utc_now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
+
+
+def _git() -> tuple[str | None, bool | None]:
+    """Commit and dirty flag of the checkout the package runs from; None where it was installed without one."""
+    root = Path(__file__).parents[1]
+    if not (root / ".git").exists():
+        return None, None
+    try:
+        return _run_git(root, "rev-parse", "HEAD"), bool(_run_git(root, "status", "--porcelain", "-uno"))
+    except (OSError, subprocess.CalledProcessError):
+        return None, None
+
+
+def _run_git(root: Path, *words: str) -> str:
+    return subprocess.run(["git", "-C", root, *words], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _peak_memory(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

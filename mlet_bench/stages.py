@@ -1,0 +1,119 @@
+"""The stages of a run, each a function of folders: what the command line and the DAG call."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from mlet_bench.analysis.overhead import measure_overhead
+from mlet_bench.analysis.rank import spectrum_run
+from mlet_bench.data.dataset import Rows, load_split
+from mlet_bench.errors import BenchError
+from mlet_bench.evaluation.collapse import collapse_run
+from mlet_bench.evaluation.evaluate import evaluate_run
+from mlet_bench.files import atomic, read_json, write_json
+from mlet_bench.spec import DatasetSchema, RunSpec
+from mlet_bench.training.loop import train
+
+
+def train_runs(
+    data: Path, out: str, seeds: Sequence[int], device: torch.device, settings: dict
+) -> Iterator[tuple[Path, dict]]:
+    """Train one run a seed; yield each folder with the last point of its curve (empty without validation).
+
+    Args:
+        data: a prepared data set.
+        out: the run folder; with several seeds it holds ``{seed}``.
+        settings: the fields of RunSpec except dataset, fingerprint and seed.
+
+    Raises:
+        BenchError: several seeds would share a folder; or whatever a run raises.
+    """
+    if len(seeds) > 1 and "{seed}" not in out:
+        raise BenchError(f"{len(seeds)} seeds but one folder {out!r}: write '{{seed}}' where the seed's number goes")
+    schema = DatasetSchema.read(data)
+    specs = {seed: RunSpec(schema.name, schema.fingerprint, seed=seed, **settings) for seed in seeds}
+    splits = _load(data, schema, ("train", "val"), device)
+    for seed, spec in specs.items():
+        folder = Path(out.replace("{seed}", str(seed)))
+        with _failure_recorded(folder, "train"):
+            train(spec, schema, splits, folder)
+            # Relative, so that a results folder can move as a whole.
+            write_json(folder / "data.json", {"data": os.path.relpath(data, folder)})
+            curve = pd.read_parquet(folder / "curve.parquet")
+        yield folder, (curve.iloc[-1].to_dict() if len(curve) else {})
+
+
+def collapse_runs(folders: Sequence[Path], data: Path | None) -> Iterator[tuple[Path, dict]]:
+    """Collapse runs and check each on validation rows; yield its ``collapsed.json``."""
+    for folder, _, schema, splits in _each_run(folders, data, ("val",), torch.device("cpu")):
+        with _failure_recorded(folder, "collapse"):
+            description = collapse_run(folder, schema, splits)
+        yield folder, description
+
+
+def evaluate_runs(folders: Sequence[Path], data: Path | None, device: torch.device) -> Iterator[tuple[Path, dict]]:
+    """Score collapsed runs; yield the content of each ``metrics.json``."""
+    for folder, _, schema, splits in _each_run(folders, data, ("val", "test"), device):
+        with _failure_recorded(folder, "evaluate"):
+            metrics = evaluate_run(folder, schema, splits)
+        yield folder, metrics
+
+
+def spectrum_runs(folders: Sequence[Path], data: Path | None) -> Iterator[tuple[Path, pd.DataFrame]]:
+    """Compute the ranks of collapsed runs; yield the content of each ``spectrum.parquet``."""
+    for folder, source, schema, _ in _each_run(folders, data, (), torch.device("cpu")):
+        with _failure_recorded(folder, "spectrum"):
+            frame = spectrum_run(folder, schema, source)
+        yield folder, frame
+
+
+def overhead(data: Path, out: Path, device: torch.device, **settings) -> pd.DataFrame:
+    """Time MLET against the baseline on a data set and write the pairs to a Parquet file.
+
+    Args:
+        settings: the arguments of ``measure_overhead`` after ``rows``.
+    """
+    schema = DatasetSchema.read(data)
+    rows = load_split(data, schema, "train", device)
+    frame = measure_overhead(schema, rows, device=device, **settings)
+    with atomic(out) as partial:
+        frame.to_parquet(partial, index=False)
+    return frame
+
+
+def _each_run(
+    folders: Sequence[Path], data: Path | None, splits: Sequence[str], device: torch.device
+) -> Iterator[tuple[Path, Path, DatasetSchema, dict[str, Rows]]]:
+    """Each run folder with its data set, schema and splits; a data set that several runs share is read once."""
+    loaded: dict[Path, tuple[DatasetSchema, dict[str, Rows]]] = {}
+    for folder in folders:
+        source = (data or _data_of(folder)).resolve()
+        if source not in loaded:
+            schema = DatasetSchema.read(source)
+            loaded = {source: (schema, _load(source, schema, splits, device))}
+        yield folder, source, *loaded[source]
+
+
+def _data_of(folder: Path) -> Path:
+    content = read_json(folder / "data.json", "not a trained run; train it with 'mlet-bench train', or give --data")
+    return folder / content["data"]
+
+
+def _load(data: Path, schema: DatasetSchema, splits: Sequence[str], device: torch.device) -> dict[str, Rows]:
+    return {split: load_split(data, schema, split, device) for split in splits}
+
+
+@contextmanager
+def _failure_recorded(folder: Path, stage: str) -> Iterator[None]:
+    """Leave ``failed.json`` in a run folder whose stage raised, for the report; take it away once the stage passes."""
+    path = folder / "failed.json"
+    try:
+        yield
+    except (BenchError, RuntimeError, OSError) as error:
+        write_json(path, {"stage": stage, "error": str(error)})
+        raise
+    path.unlink(missing_ok=True)

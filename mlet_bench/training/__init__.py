@@ -1,0 +1,1 @@
+"""Training: one optimisation step, the loop around it, and checkpoints."""

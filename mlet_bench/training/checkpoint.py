@@ -1,0 +1,41 @@
+"""Where a training was: everything that is needed to end in the same numbers."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mlet_bench.errors import BenchError
+from mlet_bench.files import atomic
+
+NAME = "checkpoint.pt"
+
+
+def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
+    """Write ``folder/checkpoint.pt``, whole or not at all."""
+    with atomic(folder / NAME) as partial:
+        torch.save(state, partial)
+
+
+def load_checkpoint(folder: Path, run_id: str) -> dict[str, Any] | None:
+    """The state stored for a run, or None where there is none or it belongs to another run.
+
+    Raises:
+        BenchError: the file is damaged.
+    """
+    path = folder / NAME
+    if not path.exists():
+        return None
+    try:
+        # weights_only: a checkpoint holds tensors and plain values, nothing that runs code when it is read.
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        # torch's own message advises to switch the safe reading off: not passed on.
+        reason = f"{path} is damaged or no checkpoint of ours ({type(error).__name__})"
+        raise BenchError(f"{reason}: delete it to train the run from the start") from error
+    return state if state["run_id"] == run_id else None
+
+
+def drop_checkpoint(folder: Path) -> None:
+    """Delete the checkpoint of a finished run."""
+    (folder / NAME).unlink(missing_ok=True)

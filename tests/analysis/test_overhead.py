@@ -1,0 +1,45 @@
+"""Overhead: what is timed is the same work on the same batches, in turn."""
+
+import pytest
+import torch
+
+from mlet_bench.analysis import overhead
+from mlet_bench.errors import BenchError
+
+
+def measure(schema, splits, **changes):
+    settings = {"model": "dlrm", "widths": [(4, 8), (4, 4)], "batch_sizes": [32], "pairs": 4, "steps": 2}
+    return overhead.measure_overhead(schema, splits["train"], device=torch.device("cpu"), **(settings | changes))
+
+
+def test_one_row_a_pair(schema, splits):
+    frame = measure(schema, splits)
+    assert tuple(frame.columns) == overhead.COLUMNS
+    assert frame.groupby(["dim", "inner_dim"]).pair.apply(list).to_dict() == {
+        (4, 4): [0, 1, 2, 3],
+        (4, 8): [0, 1, 2, 3],
+    }
+    assert (frame[["single_ms", "mlet_ms"]] > 0).all(axis=None)
+
+
+def test_arms_alternate_and_see_the_same_batches(schema, splits, monkeypatch):
+    calls = []
+
+    class Recorder:
+        def __init__(self, model, spec):
+            self.arm = spec.arm
+
+        def __call__(self, dense, ids, label):
+            calls.append((self.arm, tuple(ids[:, 3].tolist())))
+
+    monkeypatch.setattr(overhead, "TrainStep", Recorder)
+    measure(schema, splits, widths=[(4, 8)], pairs=3, steps=1)
+    assert [arm for arm, _ in calls] == ["single", "mlet", "mlet", "single"] * 2
+    pairs = [dict(calls[start : start + 2]) for start in range(0, 8, 2)]
+    assert all(pair["single"] == pair["mlet"] for pair in pairs)
+    assert len({pair["single"] for pair in pairs}) == 4
+
+
+def test_too_few_rows_for_a_batch(schema, splits):
+    with pytest.raises(BenchError, match="700 training rows, fewer than one batch of 4096"):
+        measure(schema, splits, batch_sizes=[4096])

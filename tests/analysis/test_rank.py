@@ -1,0 +1,80 @@
+"""Ranks: values by hand, against numpy's SVD, and a run's spectrum."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import make_spec
+
+from mlet_bench.analysis import rank
+from mlet_bench.analysis.rank import effective_rank, singular_values, spectrum_run, stable_rank, table_ranks
+from mlet_bench.evaluation.collapse import collapse_run
+from mlet_bench.models import build_model
+from mlet_bench.training.loop import train
+
+
+def test_ranks_by_hand():
+    values = torch.tensor([3.0, 1.0], dtype=torch.float64)
+    # shares 3/4 and 1/4: exp(-(3/4 ln 3/4 + 1/4 ln 1/4)) = 4 / 3^(3/4)
+    assert effective_rank(values) == pytest.approx(4 / 3**0.75, rel=1e-12)
+    assert stable_rank(values) == pytest.approx(10 / 9, rel=1e-12)
+
+
+@pytest.mark.parametrize("d", [1, 2, 7])
+def test_orthogonal_and_rank_one_tables_are_the_extremes(d):
+    orthogonal = singular_values(torch.eye(9)[:, :d] * 0.3)
+    assert effective_rank(orthogonal) == pytest.approx(d, rel=1e-9)
+    assert stable_rank(orthogonal) == pytest.approx(d, rel=1e-9)
+    one = singular_values(torch.outer(torch.arange(1.0, 10.0), torch.arange(1.0, d + 1)))
+    assert effective_rank(one) == pytest.approx(1, abs=1e-5)
+    assert stable_rank(one) == pytest.approx(1, rel=1e-9)
+
+
+def test_a_table_of_zeros_has_no_rank():
+    values = singular_values(torch.zeros(5, 3))
+    assert math.isnan(effective_rank(values)) and math.isnan(stable_rank(values))
+
+
+def test_singular_values_agree_with_numpy(monkeypatch):
+    table = torch.from_numpy(np.random.default_rng(0).normal(size=(500, 12)).astype(np.float32))
+    weights = torch.arange(500, dtype=torch.float64)
+    expected = np.linalg.svd(table.double().numpy(), compute_uv=False)
+    np.testing.assert_allclose(singular_values(table).numpy(), expected, rtol=1e-10)
+    expected = np.linalg.svd(table.double().numpy() * np.sqrt(np.arange(500))[:, None], compute_uv=False)
+    np.testing.assert_allclose(singular_values(table, weights).numpy(), expected, rtol=1e-10)
+
+
+def test_a_row_never_trained_on_does_not_weigh(schema):
+    model = build_model(make_spec(schema), schema)
+    ones = {field.name: torch.ones(field.size, dtype=torch.float64) for field in schema.fields}
+    frame = table_ranks(model.embedding, schema, ones, "initial")
+    assert len(frame) == 2 * 4
+    uniform, weighted = (frame[frame.weighting == name].effective_rank.to_numpy() for name in ("uniform", "training"))
+    np.testing.assert_allclose(uniform, weighted, rtol=1e-9)
+    some = ones | {"C2": torch.tensor([1.0] + [0.0] * 39, dtype=torch.float64)}
+    frame = table_ranks(model.embedding, schema, some, "initial")
+    row = frame[(frame.field == "C2") & (frame.weighting == "training")].iloc[0]
+    assert row.effective_rank == pytest.approx(1, abs=1e-5)
+
+
+def test_spectrum_of_a_run(schema, splits, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        rank, "training_counts", lambda _, name: np.ones(dict(zip(["C1", "C2", "C3", "C4"], schema.table_sizes))[name])
+    )
+    train(make_spec(schema, lr=1.0), schema, splits, tmp_path)
+    collapse_run(tmp_path, schema, {"val": splits["val"]})
+    frame = spectrum_run(tmp_path, schema, tmp_path)
+    pd.testing.assert_frame_equal(frame, pd.read_parquet(tmp_path / "spectrum.parquet"))
+    assert len(frame) == 2 * 2 * 4
+    assert frame.effective_rank.between(1, 4).all()
+    initial = table_ranks(
+        build_model(make_spec(schema, lr=1.0), schema).embedding.collapse(),
+        schema,
+        {field.name: torch.ones(field.size) for field in schema.fields},
+        "initial",
+    )
+    found = frame[frame.stage == "initial"].effective_rank.to_numpy()
+    np.testing.assert_allclose(found, initial.effective_rank, rtol=1e-5)
+    assert not np.allclose(found, frame[frame.stage == "trained"].effective_rank, rtol=1e-4)

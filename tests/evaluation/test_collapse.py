@@ -1,0 +1,135 @@
+"""From a trained run to its metrics: every arm collapses, agrees, loads from its two files alone, is scored once."""
+
+import json
+
+import pytest
+import torch
+from conftest import make_rows, make_spec
+from safetensors.numpy import load_file
+
+from mlet_bench.errors import BenchError
+from mlet_bench.evaluation.collapse import TOLERANCE, collapse_run, load_collapsed, load_trained, max_logit_difference
+from mlet_bench.evaluation.evaluate import evaluate_run
+from mlet_bench.evaluation.score import predict
+from mlet_bench.spec import ARMS
+from mlet_bench.training.loop import train
+
+
+@pytest.fixture
+def trained(schema, splits, tmp_path):
+    """Train an arm and return its folder."""
+
+    def train_arm(arm="mlet"):
+        return train(make_spec(schema, arm), schema, splits, tmp_path / arm)
+
+    return train_arm
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_collapsed_equals_factorised_for_every_arm(arm, schema, splits, trained):
+    folder = trained(arm)
+    description = collapse_run(folder, schema, {"val": splits["val"]})
+    assert max(description["max_logit_difference"].values()) <= TOLERANCE
+    (folder / "model.safetensors").rename(folder / "elsewhere")  # only the two collapsed files are needed
+    (folder / "spec.json").unlink()
+    collapsed, _ = load_collapsed(folder)
+    (folder / "elsewhere").rename(folder / "model.safetensors")
+    factorised = load_trained(make_spec(schema, arm), schema, folder)
+    rows = splits["test"]
+    torch.testing.assert_close(
+        collapsed(rows.dense, rows.ids), factorised(rows.dense, rows.ids), rtol=0, atol=TOLERANCE
+    )
+
+
+def test_file_holds_one_table_a_field_and_the_bytes_counted(schema, splits, trained):
+    folder = trained()
+    description = collapse_run(folder, schema, {"val": splits["val"]})
+    arrays = load_file(folder / "collapsed.safetensors")
+    assert {name: array.shape for name, array in arrays.items() if name.startswith("tables.")} == {
+        "tables.C1": (7, 4), "tables.C2": (40, 4), "tables.C3": (3, 4), "tables.C4": (300, 4),
+    }  # fmt: skip
+    mlps = 4 * sum(array.size for name, array in arrays.items() if not name.startswith("tables."))
+    assert description["bytes"] == {
+        "training": 4 * (350 * 8 + 4 * 8 * 4) + mlps,
+        "inference": 4 * 350 * 4 + mlps,
+        "training_tables": 4 * (350 * 8 + 4 * 8 * 4),
+        "inference_tables": 4 * 350 * 4,
+    }
+
+
+def test_a_collapse_that_changes_predictions_is_refused(schema, splits, trained, monkeypatch):
+    folder = trained()
+    from mlet_bench.embeddings import MLETTables
+
+    right = MLETTables.collapse
+
+    def wrong(self):
+        collapsed = right(self)
+        with torch.no_grad():
+            collapsed.weight += 1e-2
+        return collapsed
+
+    monkeypatch.setattr(MLETTables, "collapse", wrong)
+    with pytest.raises(BenchError, match="differs from the factorised one by"):
+        collapse_run(folder, schema, {"val": splits["val"]})
+    assert not (folder / "collapsed.safetensors").exists()
+    assert not (folder / "collapsed.json").exists()
+
+
+def test_nan_is_no_agreement(schema, splits):
+    class Constant(torch.nn.Module):
+        def forward(self, dense, ids):
+            return torch.full((len(dense),), float("nan"))
+
+    assert not max_logit_difference(Constant(), Constant(), splits["val"]) <= TOLERANCE
+
+
+def test_metrics_are_those_of_the_collapsed_model(schema, splits, trained):
+    from sklearn.metrics import log_loss, roc_auc_score
+
+    folder = trained()
+    collapse_run(folder, schema, {"val": splits["val"]})
+    metrics = evaluate_run(folder, schema, splits)
+    assert json.loads((folder / "metrics.json").read_text()) == metrics
+    assert set(metrics["test"]) == {"auc", "logloss", "ne", "pr_auc", "accuracy", "calibration"}
+    probability = predict(load_collapsed(folder)[0], splits["test"])
+    label = splits["test"].label.numpy()
+    assert metrics["test"]["auc"] == pytest.approx(roc_auc_score(label, probability), abs=1e-12)
+    assert metrics["test"]["logloss"] == pytest.approx(log_loss(label, probability), abs=1e-12)
+
+
+def test_test_is_scored_once_until_the_model_changes(schema, splits, trained, monkeypatch):
+    folder = trained()
+    collapse_run(folder, schema, {"val": splits["val"]})
+    first = evaluate_run(folder, schema, splits)
+    other = splits | {"test": make_rows(150, seed=9)}
+    assert evaluate_run(folder, schema, other) == first
+    stored = json.loads((folder / "metrics.json").read_text())
+    (folder / "metrics.json").write_text(json.dumps(stored | {"collapsed_sha256": "of another model"}))
+    assert evaluate_run(folder, schema, other)["test"] != first["test"]
+
+
+def test_predictions_do_not_depend_on_the_batch(schema, splits, trained):
+    model = load_trained(make_spec(schema), schema, trained())
+    whole, parts = predict(model, splits["val"]), predict(model, splits["val"], batch_size=7)
+    torch.testing.assert_close(torch.from_numpy(whole), torch.from_numpy(parts), rtol=0, atol=1e-7)
+
+
+def test_altered_and_missing_files_are_named(schema, splits, trained):
+    from dataclasses import replace
+
+    folder = trained()
+    with pytest.raises(BenchError, match=r"collapsed\.json does not exist: collapse the run first"):
+        load_collapsed(folder)
+    collapse_run(folder, schema, {"val": splits["val"]})
+    path = folder / "collapsed.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(BenchError, match=r"collapsed\.safetensors has sha256"):
+        load_collapsed(folder)
+    path.write_bytes(content[:50])
+    with pytest.raises(BenchError, match=r"collapsed\.safetensors cannot be read"):
+        load_collapsed(folder)
+    with pytest.raises(BenchError, match="fingerprint"):
+        collapse_run(folder, replace(schema, fingerprint="of other data"), {"val": splits["val"]})

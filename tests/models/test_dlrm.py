@@ -1,0 +1,76 @@
+"""DLRM: the interaction by hand, the widths, the initial laws, and what arms share."""
+
+import pytest
+import torch
+from conftest import make_spec
+from torch import nn
+
+from mlet_bench.embeddings import SingleTables
+from mlet_bench.errors import BenchError
+from mlet_bench.models import build_model, collapse_model
+from mlet_bench.models.dlrm import DLRM, mlp
+
+
+def rng(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_interaction_by_hand():
+    model = DLRM(SingleTables([1, 1], 2), 1, (), (), rng())
+    bottom = torch.tensor([[1.0, 2.0]])
+    vectors = torch.tensor([[[3.0, -1.0], [0.5, 4.0]]])
+    # Z[1,0] = 3 - 2 = 1, Z[2,0] = 0.5 + 8 = 8.5, Z[2,1] = 1.5 - 4 = -2.5
+    assert model.interact(bottom, vectors).tolist() == [[1.0, 2.0, 1.0, 8.5, -2.5]]
+
+
+def test_widths_are_those_of_the_paper():
+    model = DLRM(SingleTables([5] * 26, 16), 13, (256, 64), (512, 256), rng())
+    widths = [[tuple(layer.weight.shape) for layer in part if isinstance(layer, nn.Linear)]
+              for part in (model.bottom, model.top)]  # fmt: skip
+    assert widths == [[(256, 13), (64, 256), (16, 64)], [(512, 16 + 27 * 26 // 2), (256, 512), (1, 256)]]
+    assert isinstance(model.bottom[-1], nn.ReLU)
+    assert isinstance(model.top[-1], nn.Linear)
+
+
+def test_mlp_initial_law():
+    layer = mlp([400, 300], rng(), last_relu=True)[0]
+    assert layer.weight.var().item() == pytest.approx(2 / 700, rel=0.02)
+    assert mlp([1, 20_000], rng(), last_relu=True)[0].bias.var().item() == pytest.approx(1 / 20_000, rel=0.05)
+
+
+def test_logit_of_a_tiny_model_by_hand():
+    embedding = SingleTables([2], 1)
+    model = DLRM(embedding, 1, (), (), rng())
+    with torch.no_grad():
+        embedding.weight.copy_(torch.tensor([[10.0], [-3.0]]))
+        model.bottom[0].weight.fill_(2.0), model.bottom[0].bias.fill_(1.0)
+        model.top[0].weight.copy_(torch.tensor([[1.0, 0.5]])), model.top[0].bias.fill_(0.25)
+    # bottom = relu(2·1.5 + 1) = 4; dot = 4·(-3) = -12; logit = 4 - 6 + 0.25
+    assert model(torch.tensor([[1.5]]), torch.tensor([[1]])).tolist() == [-1.75]
+
+
+def test_arms_of_equal_seed_and_width_start_with_equal_mlps(schema):
+    single, mlet = (build_model(make_spec(schema, arm), schema) for arm in ("single", "mlet"))
+    for name, value in single.state_dict().items():
+        if not name.startswith("embedding."):
+            assert torch.equal(value, mlet.state_dict()[name]), name
+    other = build_model(make_spec(schema, "single", seed=1), schema)
+    assert not torch.equal(other.top[0].weight, single.top[0].weight)
+    assert not torch.equal(other.embedding.weight, single.embedding.weight)
+
+
+def test_collapse_leaves_the_model_as_it_was(schema, splits):
+    model = build_model(make_spec(schema), schema)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    collapsed = collapse_model(model)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    rows = splits["val"]
+    torch.testing.assert_close(collapsed(rows.dense, rows.ids), model(rows.dense, rows.ids), rtol=0, atol=1e-6)
+    assert "w2" not in " ".join(collapsed.state_dict())
+
+
+def test_unknown_model_and_precision_are_refused(schema):
+    with pytest.raises(BenchError, match="unknown model 'dcn': the models are dlrm"):
+        build_model(make_spec(schema, model="dcn"), schema)
+    with pytest.raises(BenchError, match="precision 'bfloat16'"):
+        build_model(make_spec(schema, precision="bfloat16"), schema)

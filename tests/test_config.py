@@ -1,0 +1,101 @@
+"""The configuration: the shipped ones are sound, mistakes are named, the grid is the one promised."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mlet_bench.config import cells, check_config, run_folders
+from mlet_bench.errors import BenchError
+
+ROOT = Path(__file__).parents[1]
+SMALL = {
+    "profile": "toy",
+    "datasets": {"avazu": {"source": "synthesize", "rows": 1000}},
+    "arms": ["single", "mlet"],
+    "dims": [4, 16],
+    "inner_dims": [8, 16],
+    "seeds": [0, 1],
+}
+
+
+def load(name):
+    return check_config(yaml.safe_load((ROOT / "workflow" / "config" / f"{name}.yaml").read_text()))
+
+
+@pytest.mark.parametrize("name", ["paper", "smoke", "sample"])
+def test_shipped_configs_are_sound(name):
+    assert load(name)["profile"] == name
+
+
+def test_paper_is_the_full_reproduction():
+    config = load("paper")
+    grid = list(cells(config))
+    assert {cell.dataset for cell in grid} == {"criteo-kaggle", "avazu"}
+    widths = {(cell.dim, cell.inner_dim) for cell in grid if cell.arm == "mlet"}
+    assert widths == {(d, k) for d in (4, 8, 16, 32, 64) for k in (16, 32, 64, 128) if k >= d}
+    assert sorted(cell.dim for cell in grid if cell.arm == "single") == sorted([4, 8, 16, 32, 64] * 2)
+    assert len(list(run_folders(config, "results/paper"))) == 2 * (5 + 17) * 5
+    assert (config["training"]["lr"], config["training"]["batch_size"], config["training"]["epochs"]) == (0.2, 128, 1)
+
+
+def test_defaults_are_written_out():
+    config = check_config(SMALL)
+    assert config["models"] == ["dlrm"]
+    assert config["training"]["optimizer"] == "sgd"
+    assert config["datasets"]["avazu"]["split"] == "random"
+    assert check_config(config) == config
+
+
+def test_every_pair_with_k_at_least_d():
+    assert [cell.name for cell in cells(check_config(SMALL))] == [
+        "single-d4", "single-d16", "mlet-d4-k8", "mlet-d4-k16", "mlet-d16-k16",
+    ]  # fmt: skip
+
+
+def test_run_folders_follow_the_grammar():
+    _, seed, folder = list(run_folders(check_config(SMALL), "results/toy"))[-1]
+    assert (seed, folder) == (1, Path("results/toy/runs/avazu/dlrm/mlet-d16-k16/seed1"))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (["epoch"], 1, r"config: unknown key 'epoch'; allowed are arms, datasets"),
+        (["training"], {"learning_rate": 1}, r"config\.training: unknown key 'learning_rate'; allowed are batch_size"),
+        (["arms"], ["single", "mlt"], r"config\.arms\[1\] is 'mlt'; allowed are single, mlet, single-lr"),
+        (["dims"], [4, 0], r"config\.dims\[1\] is 0"),
+        (["dims"], [4, 32], r"config\.dims has d=32, above every k in config\.inner_dims \[8, 16\].*'mlet' needs k >= d"),
+        (["inner_dims"], [2, 16], r"config\.inner_dims has k=2, below every d .*'mlet' needs k >= d"),
+        (["seeds"], [0, 0], r"config\.seeds is \[0, 0\]"),
+        (["profile"], "../up", r"config\.profile is '\.\./up'"),
+        (["datasets", "movielens"], {"source": "download"}, r"unknown key 'movielens'; allowed are avazu, criteo-kaggle"),
+        (["datasets", "avazu"], {"source": "file"}, r"'file' is missing with source 'file'"),
+        (["datasets", "avazu"], {"source": "file", "file": "no/such.csv"}, r"avazu\.file is 'no/such\.csv': there is no"),
+        (["datasets", "avazu"], {"source": "synthesize"}, r"'rows' is missing with source 'synthesize'"),
+        (["datasets", "avazu"], {"source": "download", "rows": 1000}, r"'rows' has no meaning with source 'download'"),
+        (["datasets", "avazu"], {"source": "download", "seed": 1}, r"'seed' has no meaning"),
+        (["datasets", "avazu"], {"source": "sample"}, r"avazu\.source is 'sample'; allowed are download, synthesize, file"),
+        (["datasets", "avazu"], {"source": "download", "split": "blocks"}, r"split is 'blocks'; allowed are random, last-day"),
+        (["device"], "tpu", r"config\.device is 'tpu'; allowed are auto, cpu, cuda"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_named(path, value, message):
+    config = copy.deepcopy(SMALL)
+    block = config
+    for key in path[:-1]:
+        block = block[key]
+    block[path[-1]] = value
+    with pytest.raises(BenchError, match=message):
+        check_config(config)
+
+
+def test_missing_keys_are_named():
+    with pytest.raises(BenchError, match="config: 'seeds' missing"):
+        check_config({key: value for key, value in SMALL.items() if key != "seeds"})
+
+
+def test_a_grid_of_single_layers_needs_no_inner_dims_above_d():
+    config = check_config(SMALL | {"arms": ["single"], "dims": [64]})
+    assert [cell.name for cell in cells(config)] == ["single-d64"]

@@ -1,0 +1,111 @@
+"""Specs: ids that differ where runs differ, refusals, seeds per axis, files that are read back."""
+
+from dataclasses import replace
+
+import pytest
+from conftest import make_spec
+
+from mlet_bench.errors import BenchError
+from mlet_bench.files import atomic
+from mlet_bench.spec import ARMS, DatasetSchema, RunSpec, cell_name, derive_seed
+
+
+def test_every_setting_changes_the_id(schema):
+    spec = make_spec(schema)
+    changed = {
+        "dataset": "avazu", "fingerprint": "f", "model": "dcn", "arm": "mlet-unit", "dim": 8, "inner_dim": 16, "seed": 1,
+        "optimizer": "adagrad", "lr": 0.1, "batch_size": 64, "epochs": 2, "bottom": (8,), "top": (8,),
+        "precision": "bf16", "validations": 1,
+    }  # fmt: skip
+    assert set(changed) == set(RunSpec.__dataclass_fields__)
+    ids = {spec.id} | {replace(spec, **{name: value}).id for name, value in changed.items()}
+    assert len(ids) == len(changed) + 1
+
+
+def test_swapped_widths_do_not_collide(schema):
+    assert make_spec(schema, bottom=(16, 64)).id != make_spec(schema, bottom=(64, 16)).id
+    assert cell_name("mlet", 16, 64) == "mlet-d16-k64"
+    assert cell_name("single", 16, None) == "single-d16"
+
+
+def test_id_does_not_change_between_versions():
+    """Ids name folders and MLflow runs: this one may only change on purpose."""
+    assert RunSpec("avazu", "f", "dlrm", "mlet", 16, 64, 0).id == "1bb0ddf6ffbf"
+
+
+def test_files_are_read_back(schema, tmp_path):
+    make_spec(schema).write(tmp_path)
+    schema.write(tmp_path)
+    assert RunSpec.read(tmp_path) == make_spec(schema)
+    assert DatasetSchema.read(tmp_path) == schema
+
+
+def test_an_edited_spec_is_noticed(schema, tmp_path):
+    make_spec(schema).write(tmp_path)
+    path = tmp_path / "spec.json"
+    path.write_text(path.read_text().replace('"lr": 0.2', '"lr": 0.3'))
+    with pytest.raises(BenchError, match="it was edited"):
+        RunSpec.read(tmp_path)
+
+
+@pytest.mark.parametrize("reader", [RunSpec, DatasetSchema])
+def test_missing_and_damaged_files_are_named(reader, tmp_path):
+    with pytest.raises(BenchError, match=r"\.json does not exist: not a"):
+        reader.read(tmp_path)
+    for name in ("spec.json", "schema.json"):
+        (tmp_path / name).write_text('{"id": 1')
+    with pytest.raises(BenchError, match=r"\.json is not valid JSON"):
+        reader.read(tmp_path)
+    for name in ("spec.json", "schema.json"):
+        (tmp_path / name).write_text('{"other": 1, "fields": [], "dense": [], "bottom": [], "top": []}')
+    with pytest.raises(BenchError, match="of this version"):
+        reader.read(tmp_path)
+
+
+def test_fingerprint_ignores_the_raw_files_name_alone(schema):
+    renamed = replace(schema, source=schema.source | {"file": "other.txt"}).sealed()
+    other = replace(schema, source=schema.source | {"md5": "1" * 32}).sealed()
+    assert renamed.fingerprint == schema.fingerprint != other.fingerprint
+    assert schema.sealed() == schema
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"arm": "mlt"}, "unknown arm 'mlt': the arms are single, mlet, single-lr"),
+        ({"inner_dim": 2}, "'mlet' has inner dim k=2 below d=4: k >= d"),
+        ({"inner_dim": None}, "'mlet' needs an inner dim"),
+        ({"arm": "single", "inner_dim": 8}, "'single' has no inner dim, got k=8"),
+        ({"dim": 0}, "d=0"),
+        ({"lr": 0.0}, "lr is 0.0"),
+        ({"lr": float("nan")}, "lr is nan"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"epochs": 0}, "epochs is 0"),
+        ({"validations": -1}, "validations is -1"),
+    ],
+)
+def test_settings_that_make_no_run_are_refused(schema, changes, message):
+    with pytest.raises(BenchError, match=message):
+        replace(make_spec(schema), **changes)
+
+
+def test_arms_say_what_they_change():
+    assert ARMS["single-lr"].lr_factor(128) == 8
+    assert ARMS["single-init"].variance_factor(64) == 4
+    assert {arm.lr_factor(128) * arm.variance_factor(128) for arm in ARMS.values() if arm.method == "mlet"} == {1}
+
+
+def test_seeds_differ_by_axis_and_by_run():
+    seeds = {derive_seed(seed, axis) for seed in range(50) for axis in ("order/0", "order/1", "mlp", "embedding")}
+    assert len(seeds) == 200
+    assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_atomic_leaves_nothing_half_written(tmp_path):
+    target = tmp_path / "file.txt"
+    target.write_text("old")
+    with pytest.raises(RuntimeError), atomic(target) as partial:
+        partial.write_text("half")
+        raise RuntimeError
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]

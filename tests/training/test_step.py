@@ -1,0 +1,78 @@
+"""The fused step equals what autograd and torch.optim do on whole tables."""
+
+import copy
+
+import pytest
+import torch
+from conftest import make_rows, make_spec
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from mlet_bench.errors import BenchError
+from mlet_bench.models import build_model
+from mlet_bench.spec import ARMS
+from mlet_bench.training.step import TrainStep
+
+TORCH = {"sgd": torch.optim.SGD, "adagrad": torch.optim.Adagrad}
+
+
+@pytest.mark.parametrize("optimizer", TORCH)
+@pytest.mark.parametrize("arm", ARMS)
+def test_ten_steps_equal_torch_optim_on_dense_gradients(schema, arm, optimizer):
+    spec = make_spec(schema, arm, optimizer=optimizer, lr=0.1)
+    model = build_model(spec, schema)
+    reference = copy.deepcopy(model)
+    step = TrainStep(model, spec)
+    tables = reference.embedding.weight
+    others = [p for p in reference.parameters() if p is not tables and p.requires_grad]
+    factor = 8 / 16 if arm == "single-lr" else 1.0
+    torch_optimizer = TORCH[optimizer]([{"params": others, "lr": 0.1}, {"params": [tables], "lr": 0.1 * factor}])
+
+    for seed in range(10):  # 32 rows of a field of 3: every batch repeats rows
+        rows = make_rows(32, seed)
+        loss = step(rows.dense, rows.ids, rows.label)
+        torch_optimizer.zero_grad()
+        expected = binary_cross_entropy_with_logits(reference(rows.dense, rows.ids), rows.label)
+        expected.backward()
+        torch_optimizer.step()
+        torch.testing.assert_close(loss, expected.detach())
+
+    for name, value in reference.state_dict().items():
+        torch.testing.assert_close(model.state_dict()[name], value, rtol=1e-4, atol=2e-6, msg=name)
+    assert model.embedding.weight.grad is None
+
+
+def test_rows_outside_the_batch_keep_their_values(schema):
+    spec = make_spec(schema)
+    model = build_model(spec, schema)
+    before = model.embedding.weight.detach().clone()
+    rows = make_rows(8)
+    TrainStep(model, spec)(rows.dense, rows.ids, rows.label)
+    touched = model.embedding.row_index(rows.ids).unique()
+    changed = (model.embedding.weight != before).any(dim=1).nonzero().flatten()
+    assert set(changed.tolist()) <= set(touched.tolist())
+    assert len(changed) > 0
+
+
+def test_single_step_of_one_weight_by_hand(schema):
+    """d = 1, logit = bottom + top weight · bottom · e: the derivative by e is (p - y) · w · bottom."""
+    from mlet_bench.embeddings import SingleTables
+    from mlet_bench.models.dlrm import DLRM
+
+    embedding = SingleTables([2], 1)
+    model = DLRM(embedding, 1, (), (), torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        embedding.weight.copy_(torch.tensor([[0.5], [-3.0]]))
+        model.bottom[0].weight.fill_(1.0), model.bottom[0].bias.fill_(0.0)
+        model.top[0].weight.copy_(torch.tensor([[0.0, 1.0]])), model.top[0].bias.fill_(0.0)
+    spec = make_spec(schema, "single", lr=0.2)
+    # two equal rows: bottom 2, logit 2·0.5 = 1, p = sigmoid(1); mean gradient by e is (p - 1) · 2
+    TrainStep(model, spec)(torch.tensor([[2.0], [2.0]]), torch.tensor([[0], [0]]), torch.tensor([1.0, 1.0]))
+    p = 1 / (1 + 2.718281828459045**-1)
+    assert embedding.weight[0].item() == pytest.approx(0.5 - 0.2 * (p - 1) * 2, rel=1e-6)
+    assert embedding.weight[1].item() == -3.0
+
+
+def test_unknown_optimizer_is_refused(schema):
+    spec = make_spec(schema, optimizer="adam")
+    with pytest.raises(BenchError, match="unknown optimizer 'adam': the optimizers are sgd, adagrad"):
+        TrainStep(build_model(spec, schema), spec)
