@@ -21,5 +21,5 @@ include: "workflow/rules/report.smk"
 rule all:
     default_target: True
     input:
-        RESULTS + "/report.html",
-        RESULTS + "/mlflow.synced.txt",
+        f"{RESULTS}/report.html",
+        f"{RESULTS}/mlflow.synced.txt",

@@ -1,4 +1,5 @@
 # What every stage shares: the checked configuration, where files lie, and the code that decides each stage's result.
+import shutil
 import sys
 from pathlib import Path
 
@@ -14,25 +15,23 @@ except BenchError as error:
     raise WorkflowError(str(error)) from None
 
 RESULTS = f"results/{config['profile']}"
-DATA = RESULTS + "/data/{dataset}"
-CELL = RESULTS + "/runs/{dataset}/{model}/{cell}"
-LOG = RESULTS + "/logs/{dataset}/{model}/{cell}"
+DATA = f"{RESULTS}/data/{{dataset}}"
+CELL = f"{RESULTS}/runs/{{dataset}}/{{model}}/{{cell}}"
+LOG = f"{RESULTS}/logs/{{dataset}}/{{model}}/{{cell}}"
 CELLS = {cell.folder: cell for cell in cells(config)}
 CLI = Path(sys.executable).parent
 
 # `auto` is settled once, so that jobs on a CPU do not queue for a GPU that is not there.
 DEVICE = config["device"]
 if DEVICE == "auto":
-    DEVICE = "cuda" if Path("/dev/nvidiactl").exists() else "cpu"
+    DEVICE = "cuda" if shutil.which("nvidia-smi") else "cpu"
 GPUS = 1 if DEVICE == "cuda" else 0
 # Without a limit Snakemake would start any number of GPU jobs at once; --resources gpu=2 allows two.
 if "gpu" not in workflow.global_resources:
     workflow.global_resources["gpu"] = 1
 
 # Jobs run the mlet-bench of the Python that runs Snakemake, activated or not.
-shell.prefix(
-    f"export PATH='{CLI}':$PATH MLFLOW_DISABLE_TELEMETRY=true; set -euo pipefail; "
-)
+shell.prefix(f"export PATH='{CLI}':$PATH MLFLOW_DISABLE_TELEMETRY=true; set -euo pipefail; ")
 
 
 wildcard_constraints:
@@ -43,9 +42,7 @@ wildcard_constraints:
 
 def seeds(pattern):
     """A file of each run of a cell."""
-    return expand(
-        f"{CELL}/seed{{seed}}/{pattern}", seed=config["seeds"], allow_missing=True
-    )
+    return expand(f"{CELL}/seed{{seed}}/{pattern}", seed=config["seeds"], allow_missing=True)
 
 
 def every(pattern):
@@ -70,8 +67,49 @@ def code(*patterns):
     missing = [pattern for pattern in patterns if not found[pattern]]
     if missing:
         raise WorkflowError(f"no module matches {missing} in {package}")
-    return [
-        str(file.relative_to(workflow.basedir))
-        for files in found.values()
-        for file in files
-    ]
+    return [str(file.relative_to(workflow.basedir)) for files in found.values() for file in files]
+
+
+DOWNLOADS = {
+    ("criteo-kaggle", "download"): "criteo-kaggle",
+    ("criteo-kaggle", "sample"): "criteo-kaggle-sample",
+    ("avazu", "download"): "avazu",
+}
+
+
+def raw_file(wildcards):
+    """The raw file, or for downloads the note that says where it lies."""
+    dataset = config["datasets"][wildcards.dataset]
+    if dataset["source"] == "file":
+        return dataset["file"]
+    if dataset["source"] == "synthesize":
+        return f"{RESULTS}/raw/{wildcards.dataset}.txt"
+    return f"data/raw/{DOWNLOADS[wildcards.dataset, dataset['source']]}.path"
+
+
+def preparation_options(wildcards):
+    """The options of a data set's preparation."""
+    dataset = config["datasets"][wildcards.dataset]
+    limit = f" --max-rows {dataset['max_rows']}" if "max_rows" in dataset else ""
+    return f"--split {dataset['split']}{limit}"
+
+
+def training_options(wildcards):
+    """A cell's arm and widths and the training block, as options of the command line."""
+    cell = CELLS[f"{wildcards.dataset}/{wildcards.model}/{wildcards.cell}"]
+    inner_dim = f"--inner-dim {cell.inner_dim} " if cell.inner_dim is not None else ""
+    options = " ".join(f"--{key.replace('_', '-')} {value}" for key, value in config["training"].items())
+    return f"--arm {cell.arm} --dim {cell.dim} {inner_dim}{options}"
+
+
+def run_folders(wildcards):
+    """The run folders of a cell."""
+    return expand(f"{CELL}/seed{{seed}}", seed=config["seeds"], **wildcards)
+
+
+def overhead_options(wildcards):
+    """The grid and the overhead block, as options of the command line."""
+    options = {name: config[name] for name in ("dims", "inner_dims")} | config["overhead"]
+    options |= {name: config["training"][name] for name in ("optimizer", "lr")}
+    as_words = {name: value if isinstance(value, list) else [value] for name, value in options.items()}
+    return " ".join(f"--{name.replace('_', '-')} {' '.join(map(str, words))}" for name, words in as_words.items())

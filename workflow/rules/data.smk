@@ -1,27 +1,4 @@
 # Raw file → Parquet data set. The raw file is downloaded, made by the generator, or the user's own.
-DOWNLOADS = {
-    ("criteo-kaggle", "download"): "criteo-kaggle",
-    ("criteo-kaggle", "sample"): "criteo-kaggle-sample",
-    ("avazu", "download"): "avazu",
-}
-
-
-def raw_file(wildcards):
-    """The raw file, or for downloads the note that says where it lies."""
-    dataset = config["datasets"][wildcards.dataset]
-    if dataset["source"] == "file":
-        return dataset["file"]
-    if dataset["source"] == "synthesize":
-        return f"{RESULTS}/raw/{wildcards.dataset}.txt"
-    return f"data/raw/{DOWNLOADS[wildcards.dataset, dataset['source']]}.path"
-
-
-def preparation_options(wildcards):
-    dataset = config["datasets"][wildcards.dataset]
-    limit = f" --max-rows {dataset['max_rows']}" if "max_rows" in dataset else ""
-    return f"--split {dataset['split']}{limit}"
-
-
 rule download:
     output:
         "data/raw/{source}.path",
@@ -37,10 +14,10 @@ rule synthesize:
     input:
         code=code("data/synthetic.py", "data/planted.py"),
     output:
-        raw=RESULTS + "/raw/{dataset}.txt",
-        planted=RESULTS + "/raw/{dataset}.txt.planted.json",
+        raw=f"{RESULTS}/raw/{{dataset}}.txt",
+        planted=f"{RESULTS}/raw/{{dataset}}.txt.planted.json",
     log:
-        RESULTS + "/logs/{dataset}/synthesize.log",
+        f"{RESULTS}/logs/{{dataset}}/synthesize.log",
     conda:
         "../../environment.yml"
     params:
@@ -65,21 +42,19 @@ rule prepare:
             "data/encode.py",
         ),
     output:
-        schema=DATA + "/schema.json",
-        train=DATA + "/train.parquet",
-        val=DATA + "/val.parquet",
-        test=DATA + "/test.parquet",
-        vocabulary=directory(DATA + "/vocabulary"),
+        schema=f"{DATA}/schema.json",
+        train=f"{DATA}/train.parquet",
+        val=f"{DATA}/val.parquet",
+        test=f"{DATA}/test.parquet",
+        vocabulary=directory(f"{DATA}/vocabulary"),
     log:
-        RESULTS + "/logs/{dataset}/prepare.log",
+        f"{RESULTS}/logs/{{dataset}}/prepare.log",
     conda:
         "../../environment.yml"
     threads: workflow.cores
     params:
-        raw=lambda wildcards, input: (
-            f"$(cat {input.raw})" if str(input.raw).endswith(".path") else input.raw
-        ),
-        out=DATA,
+        raw=lambda wildcards, input: (f"$(cat {input.raw})" if str(input.raw).endswith(".path") else input.raw),
+        out=subpath(output.schema, parent=True),
         options=preparation_options,
     shell:
         'mlet-bench prepare {wildcards.dataset} --raw "{params.raw}" --out {params.out} {params.options} > {log} 2>&1'

@@ -1,18 +1,14 @@
 # From trained runs to numbers: collapse to n×d, score, and take the ranks.
-def run_folders(wildcards):
-    return expand(f"{CELL}/seed{{seed}}", seed=config["seeds"], **wildcards)
-
-
 rule collapse:
     input:
         runs=[seeds("spec.json"), seeds("data.json"), seeds("model.safetensors")],
-        data=[DATA + "/schema.json", DATA + "/val.parquet"],
+        data=[f"{DATA}/schema.json", f"{DATA}/val.parquet"],
         code=code("evaluation/collapse.py"),
     output:
         description=seeds("collapsed.json"),
         model=unless_kept("collapsed", seeds("collapsed.safetensors")),
     log:
-        LOG + "/collapse.log",
+        f"{LOG}/collapse.log",
     conda:
         "../../environment.yml"
     threads: config["threads"]
@@ -25,14 +21,12 @@ rule collapse:
 rule evaluate:
     input:
         runs=[seeds("collapsed.json"), seeds("collapsed.safetensors")],
-        data=[DATA + "/schema.json", DATA + "/val.parquet", DATA + "/test.parquet"],
-        code=code(
-            "evaluation/evaluate.py", "evaluation/score.py", "evaluation/metrics.py"
-        ),
+        data=[f"{DATA}/schema.json", f"{DATA}/val.parquet", f"{DATA}/test.parquet"],
+        code=code("evaluation/evaluate.py", "evaluation/score.py", "evaluation/metrics.py"),
     output:
         seeds("metrics.json"),
     log:
-        LOG + "/evaluate.log",
+        f"{LOG}/evaluate.log",
     conda:
         "../../environment.yml"
     threads: config["threads"]
@@ -52,12 +46,12 @@ rule spectrum:
             seeds("collapsed.json"),
             seeds("collapsed.safetensors"),
         ],
-        data=[DATA + "/schema.json", DATA + "/vocabulary"],
+        data=[f"{DATA}/schema.json", f"{DATA}/vocabulary"],
         code=code("analysis/rank.py"),
     output:
         seeds("spectrum.parquet"),
     log:
-        LOG + "/spectrum.log",
+        f"{LOG}/spectrum.log",
     conda:
         "../../environment.yml"
     threads: config["threads"]

@@ -1,9 +1,9 @@
 # Everything a reader looks at: tables, figures, the page, and the runs in MLflow.
 rule config:
     output:
-        RESULTS + "/config.json",
+        f"{RESULTS}/config.json",
     log:
-        RESULTS + "/logs/config.log",
+        f"{RESULTS}/logs/config.log",
     localrule: True
     params:
         config=config,
@@ -15,25 +15,23 @@ rule config:
 
 rule report:
     input:
-        config=RESULTS + "/config.json",
-        schemas=expand(DATA + "/schema.json", dataset=config["datasets"]),
+        config=f"{RESULTS}/config.json",
+        schemas=expand(f"{DATA}/schema.json", dataset=config["datasets"]),
         metrics=every("metrics.json"),
         spectra=every("spectrum.parquet"),
-        overhead=expand(
-            RESULTS + "/overhead/{dataset}.parquet", dataset=config["datasets"]
-        ),
+        overhead=expand(f"{RESULTS}/overhead/{{dataset}}.parquet", dataset=config["datasets"]),
         code=code("reporting/*.py", "analysis/statistics.py"),
     output:
-        page=RESULTS + "/report.html",
-        summary=RESULTS + "/summary.md",
-        tables=directory(RESULTS + "/tables"),
-        figures=directory(RESULTS + "/figures"),
+        page=f"{RESULTS}/report.html",
+        summary=f"{RESULTS}/summary.md",
+        tables=directory(f"{RESULTS}/tables"),
+        figures=directory(f"{RESULTS}/figures"),
     log:
-        RESULTS + "/logs/report.log",
+        f"{RESULTS}/logs/report.log",
     conda:
         "../../environment.yml"
     params:
-        results=RESULTS,
+        results=subpath(input.config, parent=True),
     shell:
         "mlet-bench report {params.results} > {log} 2>&1"
 
@@ -41,16 +39,16 @@ rule report:
 # MLflow is a sink: its database is nobody's input, so only this note of what was synced is declared.
 rule sync:
     input:
-        config=RESULTS + "/config.json",
+        config=f"{RESULTS}/config.json",
         metrics=every("metrics.json"),
         code=code("tracking.py"),
     output:
-        RESULTS + "/mlflow.synced.txt",
+        f"{RESULTS}/mlflow.synced.txt",
     log:
-        RESULTS + "/logs/sync.log",
+        f"{RESULTS}/logs/sync.log",
     conda:
         "../../environment.yml"
     params:
-        results=RESULTS,
+        results=subpath(input.config, parent=True),
     shell:
         "mlet-bench sync {params.results} > {output} 2> {log}"

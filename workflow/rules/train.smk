@@ -1,17 +1,8 @@
 # One training job a cell: all seeds of one data set, model, arm, d and k.
-def training_options(wildcards):
-    cell = CELLS[f"{wildcards.dataset}/{wildcards.model}/{wildcards.cell}"]
-    inner_dim = f"--inner-dim {cell.inner_dim} " if cell.inner_dim is not None else ""
-    options = " ".join(
-        f"--{key.replace('_', '-')} {value}"
-        for key, value in config["training"].items()
-    )
-    return f"--arm {cell.arm} --dim {cell.dim} {inner_dim}{options}"
-
-
 rule train:
     input:
-        data=[DATA + "/schema.json", DATA + "/train.parquet", DATA + "/val.parquet"],
+        schema=f"{DATA}/schema.json",
+        data=[f"{DATA}/train.parquet", f"{DATA}/val.parquet"],
         code=code(
             "spec.py",
             "data/dataset.py",
@@ -26,15 +17,15 @@ rule train:
         provenance=seeds("provenance.json"),
         model=unless_kept("all", seeds("model.safetensors")),
     log:
-        LOG + "/train.log",
+        f"{LOG}/train.log",
     conda:
         "../../environment.yml"
     threads: config["threads"]
     resources:
         gpu=GPUS,
     params:
-        data=DATA,
-        out=CELL + "/seed{{seed}}",
+        data=subpath(input.schema, parent=True),
+        out=lambda wildcards: f"{CELL}/seed{{seed}}".format(**wildcards, seed="{seed}"),
         seeds=config["seeds"],
         options=training_options,
         device=DEVICE,
