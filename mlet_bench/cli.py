@@ -231,7 +231,7 @@ def _overhead(arguments) -> None:
         lr=arguments.lr,
     )
     ratio = (frame.mlet_ms / frame.single_ms).groupby([frame.dim, frame.inner_dim, frame.batch_size]).median()
-    print((ratio - 1).map("{:+.1%}".format).rename("median overhead").to_string())
+    print((ratio - 1).map("{:+.1%}".format).to_frame("median overhead").to_string())
 
 
 def _report(arguments) -> None:

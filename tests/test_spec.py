@@ -13,8 +13,8 @@ from mlet_bench.spec import ARMS, DatasetSchema, RunSpec, cell_name, derive_seed
 def test_every_setting_changes_the_id(schema):
     spec = make_spec(schema)
     changed = {
-        "dataset": "avazu", "fingerprint": "f", "model": "dcn", "arm": "mlet-unit", "dim": 8, "inner_dim": 16, "seed": 1,
-        "optimizer": "adagrad", "lr": 0.1, "batch_size": 64, "epochs": 2, "bottom": (8,), "top": (8,),
+        "dataset": "avazu", "fingerprint": "f", "model": "dcn", "arm": "mlet-unit", "dim": 8, "inner_dim": 16,
+        "seed": 1,        "optimizer": "adagrad", "lr": 0.1, "batch_size": 64, "epochs": 2, "bottom": (8,), "top": (8,),
         "precision": "bf16", "validations": 1,
     }  # fmt: skip
     assert set(changed) == set(RunSpec.__dataclass_fields__)

@@ -73,7 +73,7 @@ def spectrum_run(folder: Path, schema: DatasetSchema, data_folder: Path) -> pd.D
     """
     spec = RunSpec.read(folder)
     counts = {
-        field.name: torch.from_numpy(training_counts(data_folder, field.name)).double() for field in schema.fields
+        field.name: torch.tensor(training_counts(data_folder, field.name), dtype=torch.float64) for field in schema.fields
     }
     trained, _ = load_collapsed(folder)
     frame = pd.concat(

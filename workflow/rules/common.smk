@@ -1,4 +1,5 @@
 # What every stage shares: the checked configuration, where files lie, and the code that decides each stage's result.
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -67,7 +68,7 @@ def code(*patterns):
     missing = [pattern for pattern in patterns if not found[pattern]]
     if missing:
         raise WorkflowError(f"no module matches {missing} in {package}")
-    return [str(file.relative_to(workflow.basedir)) for files in found.values() for file in files]
+    return [os.path.relpath(file) for files in found.values() for file in files]
 
 
 DOWNLOADS = {

@@ -1,0 +1,104 @@
+"""The command line: one cell by hand from raw file to metrics, and sentences instead of tracebacks."""
+
+import json
+
+import numpy as np
+import pytest
+
+from mlet_bench.cli import main
+
+
+def call(*words) -> int:
+    return main([str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A prepared data set of 600 planted Criteo rows."""
+    folder = tmp_path_factory.mktemp("cli")
+    assert call("synthesize", "criteo-kaggle", "--rows", 600, "--seed", 3, "--out", folder / "raw.txt") == 0
+    assert call("prepare", "criteo-kaggle", "--raw", folder / "raw.txt", "--out", folder / "data") == 0
+    return folder / "data"
+
+
+def train(data, out, *options) -> int:
+    return call("train", "--data", data, "--arm", "mlet", "--dim", 4, "--inner-dim", 8, "--out", out, *options)
+
+
+def test_one_cell_by_hand(data, tmp_path, capsys):
+    run = tmp_path / "RUN"
+    assert train(data, run, "--model", "dlrm", "--seed", 0) == 0
+    for command in ("collapse", "evaluate", "spectrum"):
+        assert call(command, run) == 0
+    metrics = json.loads((run / "metrics.json").read_text())
+    names = {"auc", "logloss", "ne", "pr_auc", "accuracy", "calibration"}
+    assert set(metrics["val"]) == set(metrics["test"]) == names
+    assert all(np.isfinite(value) for value in metrics["test"].values())
+    sizes = json.loads((data / "schema.json").read_text())["fields"]
+    assert metrics["bytes"]["inference_tables"] == 4 * 4 * sum(field["size"] for field in sizes)
+    assert metrics["bytes"]["training"] > metrics["bytes"]["inference"]
+    assert "test auc" in capsys.readouterr().out
+
+
+def test_several_seeds_share_one_call(data, tmp_path, capsys):
+    assert train(data, tmp_path / "seed{seed}", "--seed", 0, 1) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["seed0", "seed1"]
+    assert train(data, tmp_path / "same", "--seed", 0, 1) == 2
+    assert "'{seed}'" in capsys.readouterr().err
+
+
+def test_a_moved_data_set_is_given_by_hand(data, tmp_path, capsys):
+    assert train(data, tmp_path / "run") == 0
+    (tmp_path / "run" / "data.json").write_text('{"data": "../nowhere"}')
+    assert call("collapse", tmp_path / "run") == 2
+    assert "not a prepared data set" in capsys.readouterr().err
+    assert call("collapse", tmp_path / "run", "--data", data) == 0
+
+
+def test_a_failed_run_says_why_in_its_folder(data, tmp_path, capsys):
+    assert train(data, tmp_path / "run", "--lr", 1e12) == 2
+    failed = json.loads((tmp_path / "run" / "failed.json").read_text())
+    assert failed["stage"] == "train" and "diverged" in failed["error"]
+    assert train(data, tmp_path / "run") == 0
+    assert not (tmp_path / "run" / "failed.json").exists()
+
+
+def test_overhead_by_hand(data, tmp_path, capsys):
+    out = tmp_path / "overhead.parquet"
+    small = ("--pairs", 2, "--steps", 1, "--batch-sizes", 64)
+    assert call("overhead", "--data", data, "--dims", 4, "--inner-dims", 8, "--out", out, *small) == 0
+    assert out.exists() and "median overhead" in capsys.readouterr().out
+    assert call("overhead", "--data", data, "--dims", 16, "--inner-dims", 8, "--out", out, *small) == 2
+    assert "no pair with k >= d" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("train", "--data", "DATA", "--arm", "mlet", "--dim", "16", "--inner-dim", "8"), "k=8 below d=16"),
+        (("train", "--data", "DATA", "--arm", "mlt", "--dim", "16"), "unknown arm 'mlt': the arms are single, mlet"),
+        (("train", "--data", "DATA", "--arm", "single", "--dim", "4", "--model", "dcn"), "unknown model 'dcn'"),
+        (
+            ("train", "--data", "DATA", "--arm", "single", "--dim", "4", "--optimizer", "adam"),
+            "unknown optimizer 'adam'",
+        ),
+        (("train", "--data", "DATA", "--arm", "single", "--dim", "4", "--device", "tpu"), "unknown device 'tpu'"),
+        (("train", "--data", "NOWHERE", "--arm", "single", "--dim", "4"), "not a prepared data set"),
+        (("prepare", "criteo-kaggle", "--raw", "NOWHERE"), "NOWHERE"),
+        (("prepare", "criteo-kaggle", "--raw", "DATA/schema.json"), "schema.json"),
+        (("prepare", "avazu", "--raw", "DATA/schema.json", "--split", "blocks"), "blocks"),
+    ],
+)
+def test_mistakes_get_a_sentence_and_status_2(words, sentence, data, tmp_path, capsys):
+    out = tmp_path / "out"
+    words = [word.replace("DATA", str(data)).replace("NOWHERE", str(tmp_path / "NOWHERE")) for word in words]
+    assert call(*words, "--out", out) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"mlet-bench {words[0]}: error: ") and sentence in error
+    assert not out.exists() or {path.name for path in out.iterdir()} <= {"failed.json"}
+
+
+@pytest.mark.parametrize("command", ["collapse", "evaluate", "spectrum"])
+def test_a_folder_that_is_no_run_is_named(command, tmp_path, capsys):
+    assert call(command, tmp_path / "empty") == 2
+    assert "not a trained run" in capsys.readouterr().err

@@ -1,0 +1,143 @@
+"""The DAG on toy data: from generated raw files of both formats to the report, and the traps that make no noise."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+TOY = {
+    "profile": "toy",
+    "datasets": {
+        "criteo-kaggle": {"source": "synthesize", "rows": 1500},
+        "avazu": {"source": "synthesize", "rows": 1500},
+    },
+    "arms": ["single", "mlet"],
+    "dims": [4],
+    "inner_dims": [8],
+    "seeds": [0, 1],
+    "training": {"validations": 2},
+    "device": "cpu",
+    "overhead": {"pairs": 5, "steps": 1},
+}
+RUNS = [
+    f"runs/{dataset}/dlrm/{cell}/seed{seed}"
+    for dataset in TOY["datasets"] for cell in ("single-d4", "mlet-d4-k8") for seed in (0, 1)
+]  # fmt: skip
+
+
+def snakemake(folder: Path, *options: str, config: dict | None = TOY) -> subprocess.CompletedProcess:
+    """Call snakemake as a user who has not activated the environment would, with ``folder`` as working directory."""
+    command = [Path(sys.executable).parent / "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder]
+    if config is not None:
+        (folder / "config.yaml").write_text(yaml.safe_dump(config))
+        command += ["--configfile", folder / "config.yaml"]
+    environment = os.environ | {"PATH": "/usr/local/bin:/usr/bin:/bin"}
+    environment.pop("MLFLOW_TRACKING_URI", None)
+    return subprocess.run([*command, *options], cwd=ROOT, env=environment, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """The working directory of a finished run."""
+    folder = tmp_path_factory.mktemp("dag")
+    done = snakemake(folder, "--cores", "2", "--show-failed-logs")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def test_every_run_and_the_report_are_there(finished):
+    results = finished / "results" / "toy"
+    for run in RUNS:
+        metrics = json.loads((results / run / "metrics.json").read_text())
+        assert 0 < metrics["test"]["auc"] < 1
+        assert (results / run / "spectrum.parquet").exists()
+    table = pd.read_parquet(results / "tables" / "runs.parquet")
+    assert len(table) == len(RUNS)
+    assert "synthetic" in (results / "summary.md").read_text().lower().splitlines()[0]
+    for name in ("report.html", "figures/quality_over_d.svg", "figures/quality_over_d.png", "mlflow.synced.txt"):
+        assert (results / name).stat().st_size > 0
+    assert (finished / "results" / "mlflow.db").exists()
+
+
+def test_a_second_call_has_nothing_to_do(finished):
+    again = snakemake(finished, "--cores", "2")
+    assert again.returncode == 0
+    assert "Nothing to be done" in again.stdout + again.stderr
+
+
+def test_keep_decides_what_stays_of_a_run(finished):
+    run = finished / "results" / "toy" / RUNS[-1]
+    assert (run / "collapsed.safetensors").exists()  # the default keeps the n×d model,
+    assert not (run / "model.safetensors").exists()  # not W1 and W2
+
+
+def jobs(done: subprocess.CompletedProcess) -> dict[str, int]:
+    """The job counts that a dry run prints."""
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = iter((done.stdout + done.stderr).splitlines())
+    for line in lines:
+        if line.startswith("job ") and "count" in line:
+            break
+    else:
+        return {}
+    next(lines)
+    counts = {}
+    for line in lines:
+        if not line.strip():
+            break
+        name, count = line.split()
+        counts[name] = int(count)
+    return counts
+
+
+def test_another_seed_trains_again_but_prepares_nothing(finished):
+    planned = jobs(snakemake(finished, "-n", config=TOY | {"seeds": [0, 1, 2]}))
+    assert planned["train"] == 4
+    assert "prepare" not in planned and "synthesize" not in planned
+
+
+def test_a_new_width_trains_only_its_own_cells(finished):
+    planned = jobs(snakemake(finished, "-n", config=TOY | {"inner_dims": [8, 16]}))
+    assert planned["train"] == 2
+
+
+def test_the_default_config_is_the_full_reproduction(tmp_path):
+    planned = jobs(snakemake(tmp_path, "-n", config=None))
+    assert planned["train"] == planned["evaluate"] == 2 * (5 + 17)
+    assert planned["download"] == planned["prepare"] == planned["overhead"] == 2
+    assert list(tmp_path.iterdir()) == [tmp_path / ".snakemake"]
+
+
+def test_one_gpu_job_at_a_time_unless_told_otherwise(tmp_path):
+    target = "results/toy/config.json"
+    for options, limit in (((), 1), (("--resources", "gpu=3"), 3)):
+        done = snakemake(tmp_path, "--cores", "4", "--forceall", *options, target, config=TOY | {"device": "cuda"})
+        assert f"Provided resources: gpu={limit}" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"epoch": 1}, "config: unknown key 'epoch'; allowed are arms, datasets"),
+        ({"arms": ["mlt"]}, "config.arms[0] is 'mlt'; allowed are single, mlet"),
+        ({"dims": [16]}, "config.dims has d=16, above every k in config.inner_dims [8]"),
+        ({"datasets": {"avazu": {"source": "file", "file": "no.csv"}}}, "config.datasets.avazu.file is 'no.csv'"),
+    ],
+)
+def test_mistakes_stop_at_once_with_a_sentence(tmp_path, change, sentence):
+    done = snakemake(tmp_path, "--cores", "1", config=TOY | change)
+    assert done.returncode != 0
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_the_workflow_is_lint_clean(tmp_path):
+    done = snakemake(tmp_path, "--lint", config=None)
+    assert done.returncode == 0, done.stdout + done.stderr
