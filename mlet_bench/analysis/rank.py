@@ -72,9 +72,8 @@ def spectrum_run(folder: Path, schema: DatasetSchema, data_folder: Path) -> pd.D
     The initial tables are drawn again from the run's seed; the trained ones are the collapsed model's.
     """
     spec = RunSpec.read(folder)
-    counts = {
-        field.name: torch.tensor(training_counts(data_folder, field.name), dtype=torch.float64) for field in schema.fields
-    }
+    names = [field.name for field in schema.fields]
+    counts = {name: torch.tensor(training_counts(data_folder, name), dtype=torch.float64) for name in names}
     trained, _ = load_collapsed(folder)
     frame = pd.concat(
         [

@@ -41,7 +41,7 @@ rule sync:
     input:
         config=f"{RESULTS}/config.json",
         metrics=every("metrics.json"),
-        code=code("tracking.py"),
+        code=code("tracking.py", "reporting/collect.py"),
     output:
         f"{RESULTS}/mlflow.synced.txt",
     log:

@@ -1,0 +1,104 @@
+"""``write_report``: tables, figures, ``summary.md`` and the self-contained ``report.html`` of one profile."""
+
+from base64 import b64encode
+from html import escape
+from pathlib import Path
+
+from mlet_bench.files import atomic
+from mlet_bench.reporting.collect import collect
+from mlet_bench.reporting.content import Report, Section, Table, make_report
+from mlet_bench.reporting.markdown import render_markdown
+from mlet_bench.reporting.tables import make_tables, write_tables
+
+STYLE = """
+:root { color-scheme: light; }
+body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; margin: 2rem auto; max-width: 78rem; padding: 0 1.25rem; }
+h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .6rem; }
+h2 { font-size: 1.25rem; margin: 2.4rem 0 .6rem; border-bottom: 1px solid #ddd; padding-bottom: .25rem; }
+h3 { font-size: 1rem; margin: 1.4rem 0 .4rem; }
+p { max-width: 58rem; margin: .5rem 0; }
+.warning { background: #fff4e0; border-left: 4px solid #E69F00; padding: .5rem .8rem; font-weight: 600; }
+figure { margin: 1rem 0; }
+figure img { max-width: 100%; height: auto; }
+figcaption { color: #555; font-size: .9rem; }
+.scroll { overflow-x: auto; max-height: 34rem; overflow-y: auto; border: 1px solid #e4e4e4; }
+table { border-collapse: collapse; font-size: .86rem; font-variant-numeric: tabular-nums; width: 100%; }
+th { position: sticky; top: 0; background: #f4f4f4; text-align: left; }
+th, td { padding: .28rem .5rem; border-bottom: 1px solid #eee; white-space: nowrap; vertical-align: top; }
+td.wide { white-space: normal; overflow-wrap: anywhere; min-width: 16rem; }
+.number { text-align: right; }
+@media print { .scroll { max-height: none; overflow: visible; } }
+"""
+# Text longer than this may break over lines.
+WIDE = 48
+
+
+def write_report(results: Path | str) -> None:
+    """Write the report of ``results/<profile>`` into that folder; equal run folders give equal files.
+
+    Written are ``tables/*.{csv,parquet}``, ``figures/*.{svg,png}``, ``summary.md`` and ``report.html``. Runs that
+    failed or are missing are listed as such; with no run at all the report says that.
+
+    Raises:
+        BenchError: ``config.json`` is absent, or a file of a run is unreadable.
+    """
+    from mlet_bench.reporting.figures import write_figures
+
+    results = Path(results)
+    collected = collect(results)
+    tables = make_tables(collected)
+    write_tables(tables, results / "tables")
+    figures = write_figures(collected, results / "figures")
+    report = make_report(collected, tables, list(figures))
+    with atomic(results / "summary.md") as partial:
+        partial.write_text(render_markdown(report), encoding="utf-8")
+    with atomic(results / "report.html") as partial:
+        partial.write_text(render_page(report, figures), encoding="utf-8")
+
+
+def render_page(report: Report, figures: dict[str, Path]) -> str:
+    """The whole page; figures are embedded as data, so that the file opens anywhere, offline.
+
+    Args:
+        figures: the SVG file of each figure's name.
+    """
+    warning = f'<p class="warning">{escape(report.warning)}</p>' if report.warning else ""
+    lead = f"<p>{escape(' '.join(report.lead))}</p>"
+    body = "\n".join(_section(section, figures) for section in report.sections)
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(report.title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        f"<h1>{escape(report.title)}</h1>\n{warning}\n{lead}\n{body}\n</body>\n</html>\n"
+    )
+
+
+def _section(section: Section, figures: dict[str, Path]) -> str:
+    parts = [_figure(figures[name], caption) for name, caption in section.figures]
+    parts += [f"<p>{escape(paragraph)}</p>" for paragraph in section.text]
+    for title, table in section.tables:
+        parts += [f"<h3>{escape(title)}</h3>"] if title else []
+        parts.append(_table(table))
+    return f"<section>\n<h2>{escape(section.title)}</h2>\n" + "\n".join(parts) + "\n</section>"
+
+
+def _figure(path: Path, caption: str) -> str:
+    # As an image, not as markup: two inline SVGs would share their ids, and nothing in an image can run.
+    data = b64encode(path.read_bytes()).decode()
+    image = f'<img alt="{escape(caption)}" src="data:image/svg+xml;base64,{data}">'
+    return f"<figure>{image}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def _table(table: Table) -> str:
+    def cells(tag: str, row: list[str]) -> str:
+        return "".join(f"<{tag}{_classes(place, text, table)}>{escape(text)}</{tag}>" for place, text in enumerate(row))
+
+    head = f"<thead><tr>{cells('th', table.header)}</tr></thead>"
+    body = "\n".join(f"<tr>{cells('td', row)}</tr>" for row in table.rows)
+    return f'<div class="scroll"><table>{head}\n<tbody>\n{body}\n</tbody></table></div>'
+
+
+def _classes(place: int, text: str, table: Table) -> str:
+    if place in table.numeric:
+        return ' class="number"'
+    return ' class="wide"' if len(text) > WIDE else ""

@@ -1,0 +1,170 @@
+"""A results folder as a finished workflow leaves it, with numbers that a test chooses; nothing is trained."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mlet_bench.config import check_config, run_folders
+from mlet_bench.files import write_json
+from mlet_bench.spec import DatasetSchema, Field, RunSpec
+
+ROWS = 1280
+
+
+def make_results(root, config=None, planted=0.8, fields=("C1", "C2"), auc=None, skip=(), overhead=True, spectrum=True):
+    """Write ``root/<profile>`` and return it.
+
+    ``auc(cell, seed)`` gives the test AUC of a run; ``skip`` names (cell, seed) pairs that are left out.
+    """
+    config = check_config(config or small_config())
+    results = Path(root) / config["profile"]
+    results.mkdir(parents=True)
+    write_json(results / "config.json", config)
+    for dataset in config["datasets"]:
+        schema = _schema(dataset, fields, planted)
+        (results / "data" / dataset).mkdir(parents=True)
+        schema.write(results / "data" / dataset)
+        if overhead:
+            _write_overhead(results / "overhead" / f"{dataset}.parquet", dataset, config)
+        for cell, seed, folder in run_folders(config, results):
+            if cell.dataset == dataset and (cell.name, seed) not in skip:
+                _write_run(folder, cell, seed, schema, config, (auc or default_auc)(cell, seed), spectrum)
+    return results
+
+
+def small_config(**changes):
+    """Two arms, one d, one k, two seeds, planted rows."""
+    config = {
+        "profile": "toy",
+        "datasets": {"avazu": {"source": "synthesize", "rows": ROWS}},
+        "arms": ["single", "mlet"],
+        "dims": [4],
+        "inner_dims": [16],
+        "seeds": [0, 1],
+    }
+    return config | changes
+
+
+def default_auc(cell, seed):
+    """A plausible AUC: grows with d, MLET above single, with the noise of a seed that all arms share."""
+    gain = 0.0 if cell.inner_dim is None else 0.0006 * np.log2(cell.inner_dim)
+    gain *= {"single": 0, "mlet": 1, "single-lr": 0.9, "single-init": 0.2, "mlet-frozen": 0.6, "mlet-unit": 0.3}[
+        cell.arm
+    ]
+    noise = np.random.default_rng([seed, cell.dim]).normal(scale=0.0004)
+    own = np.random.default_rng([seed, cell.dim, cell.inner_dim or 0]).normal(scale=0.0002)
+    return float(0.74 + 0.003 * np.log2(cell.dim) + gain + noise + own)
+
+
+def _schema(dataset, fields, planted):
+    return DatasetSchema(
+        name=dataset,
+        fields=tuple(Field(name, 10 * (place + 1)) for place, name in enumerate(fields)),
+        dense=("hour",),
+        rows={"train": ROWS, "val": 160, "test": 160},
+        clicks={"train": 220, "val": 27, "test": 28},
+        source={
+            "file": "raw.csv",
+            "md5": "0" * 32,
+            "rows": ROWS + 320,
+            "planted": None if planted is None else {"seed": 1, "rows": ROWS + 320, "best_auc": planted},
+        },
+        preparation={"split": "random", "max_rows": None},
+        version=1,
+    ).sealed()
+
+
+def _write_run(folder, cell, seed, schema, config, auc, spectrum):
+    spec = RunSpec(
+        dataset=cell.dataset,
+        fingerprint=schema.fingerprint,
+        model=cell.model,
+        arm=cell.arm,
+        dim=cell.dim,
+        inner_dim=cell.inner_dim,
+        seed=seed,
+        **config["training"],
+    )
+    folder.mkdir(parents=True)
+    spec.write(folder)
+    rows = np.linspace(0, ROWS, 6)[1:].astype(np.int64)
+    approach = 1 - np.exp(-rows / 300)
+    curve = pd.DataFrame(
+        {
+            "step": rows // 128,
+            "rows": rows,
+            "train_loss": 0.5 - 0.1 * approach,
+            "val_auc": 0.5 + (auc - 0.5) * approach,
+            "val_logloss": 0.6 - 0.2 * approach,
+        }
+    )
+    curve.to_parquet(folder / "curve.parquet")
+    versions = {"python": "3.11.9", "torch": "2.13.0", "numpy": "2.4.6", "mlet_bench": "0.1.0"}
+    provenance = {
+        "commit": "a" * 40,
+        "dirty": False,
+        "versions": versions,
+        "device": "CPU, 1 of 2 threads",
+        "threads": 1,
+        "started": f"2026-01-0{1 + seed % 9}T00:00:00+00:00",
+        "seconds": 12.5,
+        "rows_per_second": 1000.0,
+        "peak_memory_bytes": 10**8,
+    }
+    write_json(folder / "provenance.json", provenance)
+    write_json(
+        folder / "collapsed.json",
+        {"sha256": "b" * 64, "embedding_dim": cell.dim, "max_logit_difference": {"val": 1e-6}},
+    )
+    n, k = sum(schema.table_sizes), cell.inner_dim
+    factored = cell.arm.startswith("mlet")
+    training = 4 * (n * k + len(schema.fields) * k * cell.dim) if factored else 4 * n * cell.dim
+    inference = 4 * n * cell.dim
+    metrics = {
+        "auc": auc,
+        "logloss": 1.2 - auc,
+        "ne": 0.9,
+        "pr_auc": 0.4,
+        "accuracy": 0.83,
+        "calibration": 1.01,
+    }
+    write_json(
+        folder / "metrics.json",
+        {
+            "val": metrics,
+            "test": metrics,
+            "bytes": {
+                "training": training + 4000,
+                "inference": inference + 4000,
+                "training_tables": training,
+                "inference_tables": inference,
+            },
+            "collapsed_sha256": "b" * 64,
+        },
+    )
+    if spectrum:
+        lowered = 0.8 if factored else 0.9
+        ranks = [
+            (field.name, field.size, stage, weighting, value * cell.dim, value * cell.dim / 2)
+            for field in schema.fields
+            for stage, value in (("initial", 0.95), ("trained", lowered))
+            for weighting in ("uniform", "training")
+        ]
+        names = ["field", "size", "stage", "weighting", "effective_rank", "stable_rank"]
+        pd.DataFrame(ranks, columns=names).to_parquet(folder / "spectrum.parquet")
+
+
+def _write_overhead(path, dataset, config):
+    rng = np.random.default_rng(0)
+    rows = [
+        (dataset, "dlrm", d, k, batch, "CPU, 1 of 2 threads", pair, 2.0, 2.0 * (1.1 + 0.001 * k + 0.01 * rng.random()))
+        for d in config["dims"]
+        for k in config["inner_dims"]
+        for batch in config["overhead"]["batch_sizes"]
+        for pair in range(7)
+        if k >= d
+    ]
+    names = ["dataset", "model", "dim", "inner_dim", "batch_size", "device", "pair", "single_ms", "mlet_ms"]
+    path.parent.mkdir(exist_ok=True)
+    pd.DataFrame(rows, columns=names).to_parquet(path)

@@ -1,0 +1,114 @@
+"""Run folders to rows: done, failed, missing, stale, and files that cannot be read."""
+
+import json
+
+import pytest
+from fake_results import make_results, small_config
+
+from mlet_bench.errors import BenchError
+from mlet_bench.files import write_json
+from mlet_bench.reporting.collect import collect
+
+SINGLE = "runs/avazu/dlrm/single-d4/seed0"
+
+
+def edit(path, **changes):
+    write_json(path, json.loads(path.read_text()) | changes)
+
+
+def row_of(results, cell="single-d4", seed=0):
+    runs = collect(results).runs
+    return runs[(runs["cell"] == cell) & (runs["seed"] == seed)].iloc[0]
+
+
+def test_one_row_a_run_with_its_numbers(tmp_path):
+    results = make_results(tmp_path, auc=lambda cell, seed: 0.7 + seed / 100)
+    collected = collect(results)
+    assert list(collected.runs["status"]) == ["done"] * 4
+    row = row_of(results, "mlet-d4-k16", 1)
+    assert row["test_auc"] == 0.71 and row["inner_dim"] == 16 and row["seconds"] == 12.5
+    assert row["max_logit_difference"] == 1e-6
+    assert row["training_tables_bytes"] == 4 * (30 * 16 + 2 * 16 * 4)
+    assert len(collected.curves) == 4 * 5 and set(collected.spectrum["field"]) == {"C1", "C2"}
+
+
+def test_a_run_that_was_never_trained_is_missing(tmp_path):
+    row = row_of(make_results(tmp_path, skip={("single-d4", 0)}))
+    assert (row["status"], row["reason"]) == ("missing", "not trained")
+
+
+def test_a_run_that_is_not_evaluated_is_missing(tmp_path):
+    results = make_results(tmp_path)
+    (results / SINGLE / "metrics.json").unlink()
+    row = row_of(results)
+    assert row["status"] == "missing" and "metrics.json" in row["reason"]
+
+
+def test_a_failure_wins_over_older_numbers(tmp_path):
+    results = make_results(tmp_path)
+    write_json(results / SINGLE / "failed.json", {"error": "loss is NaN at step 7", "stage": "train"})
+    row = row_of(results)
+    assert (row["status"], row["reason"]) == ("failed", "train: loss is NaN at step 7")
+
+
+def test_a_metric_that_is_no_number_is_a_failure(tmp_path):
+    results = make_results(tmp_path)
+    metrics = results / SINGLE / "metrics.json"
+    edit(metrics, test=json.loads(metrics.read_text())["test"] | {"auc": None})
+    row = row_of(results)
+    assert row["status"] == "failed" and "test auc is not a number" in row["reason"]
+
+
+def test_a_run_of_another_configuration_is_not_taken_for_this_one(tmp_path):
+    results = make_results(tmp_path)
+    config = json.loads((results / "config.json").read_text())
+    write_json(results / "config.json", config | {"training": config["training"] | {"lr": 0.1}})
+    runs = collect(results).runs
+    assert set(runs["status"]) == {"missing"} and runs["reason"].str.contains("lr 0.2 instead of 0.1").all()
+
+
+def test_a_run_on_other_data_is_not_taken_for_this_one(tmp_path):
+    results, other = make_results(tmp_path / "a"), make_results(tmp_path / "b", planted=0.81)
+    schema = "data/avazu/schema.json"
+    (results / schema).write_bytes((other / schema).read_bytes())
+    assert collect(results).runs["reason"].str.contains("fingerprint").all()
+
+
+def test_metrics_of_another_model_are_refused(tmp_path):
+    results = make_results(tmp_path)
+    edit(results / SINGLE / "collapsed.json", sha256="c" * 64)
+    with pytest.raises(BenchError, match=r"single-d4/seed0/metrics.json scores model bbbb.*cccc"):
+        collect(results)
+
+
+@pytest.mark.parametrize("name", ["curve.parquet", "metrics.json", "spectrum.parquet", "provenance.json"])
+def test_an_unreadable_file_is_named(tmp_path, name):
+    results = make_results(tmp_path)
+    (results / SINGLE / name).write_bytes(b"{ no file of ours")
+    with pytest.raises(BenchError, match=f"{SINGLE}/{name}"):
+        collect(results)
+
+
+def test_a_file_of_another_layout_is_named(tmp_path):
+    results = make_results(tmp_path)
+    edit(results / SINGLE / "metrics.json", test={"auc": 0.7})
+    with pytest.raises(BenchError, match=r"metrics.json lacks logloss, ne"):
+        collect(results)
+
+
+def test_column_types_do_not_depend_on_what_is_done(tmp_path):
+    full = collect(make_results(tmp_path / "a"))
+    every = {(cell, seed) for cell in ("single-d4", "mlet-d4-k16") for seed in (0, 1)}
+    empty = collect(make_results(tmp_path / "b", skip=every))
+    assert dict(full.runs.dtypes) == dict(empty.runs.dtypes)
+
+
+def test_rows_to_be_synthesized_are_planted_before_they_are_made(tmp_path):
+    results = make_results(tmp_path, small_config())
+    (results / "data/avazu/schema.json").unlink()
+    assert collect(results).planted("avazu") is not None
+
+
+def test_a_folder_without_configuration_is_refused(tmp_path):
+    with pytest.raises(BenchError, match=r"config\.json does not exist"):
+        collect(tmp_path)

@@ -1,0 +1,173 @@
+"""The whole report: what it says, what it escapes, and that it is there whatever is missing."""
+
+import re
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+from fake_results import make_results, small_config
+
+from mlet_bench.files import write_json
+from mlet_bench.reporting.page import write_report
+
+CELLS = ("single-d4", "mlet-d4-k16")
+GENUINE = {"datasets": {"criteo-kaggle": {"source": "download"}}}
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    """A report with a missing run and a hostile reason for a failure."""
+    results = make_results(tmp_path_factory.mktemp("toy"), fields=("C1", "<script>alert(1)</script>"))
+    failed = results / "runs/avazu/dlrm/mlet-d4-k16/seed1/failed.json"
+    write_json(failed, {"stage": "train", "error": "<script>alert('x')</script> | **loud** & [link](http://x)"})
+    write_report(results)
+    return results
+
+
+def read(results, name):
+    return (results / name).read_text(encoding="utf-8")
+
+
+def contents(results):
+    return {
+        str(path.relative_to(results)): path.read_bytes()
+        for path in sorted(results.rglob("*"))
+        if path.is_file() and "runs/" not in str(path.relative_to(results))
+    }
+
+
+def test_every_file_is_there(toy):
+    names = {f"figures/{name}.{kind}" for name in ("quality_over_d", "curves", "effective_rank", "overhead")
+             for kind in ("svg", "png")}  # fmt: skip
+    names |= {f"tables/{name}.{kind}" for name in ("runs", "cells", "differences", "spectrum", "overhead")
+              for kind in ("csv", "parquet")}  # fmt: skip
+    assert names | {"summary.md", "report.html"} <= set(contents(toy))
+    assert not list(toy.rglob("*.partial*"))
+
+
+def test_markup_in_data_is_text(toy):
+    page = read(toy, "report.html")
+    assert "<script" not in page.lower() and "&lt;script&gt;" in page
+    summary = read(toy, "summary.md")
+    assert "<script" not in re.sub(r"\\<", "", summary)
+    assert r"\| \*\*loud\*\* & \[link\]" in summary
+
+
+def test_the_page_is_whole_and_asks_for_nothing(toy):
+    class Parser(HTMLParser):
+        def __init__(self):
+            super().__init__()
+            self.open, self.addresses = [], []
+
+        def handle_starttag(self, tag, attributes):
+            self.addresses += [value for name, value in attributes if name in ("src", "href")]
+            if tag not in ("meta", "img"):
+                self.open.append(tag)
+
+        def handle_endtag(self, tag):
+            assert self.open.pop() == tag
+
+    parser = Parser()
+    parser.feed(read(toy, "report.html"))
+    assert not parser.open and len(parser.addresses) == 4
+    assert all(address.startswith("data:image/svg+xml;base64,") for address in parser.addresses)
+
+
+def test_synthetic_rows_are_named_in_the_title_and_in_bold(toy):
+    summary = read(toy, "summary.md")
+    assert summary.startswith("# Multi-Layer Embedding Training: toy (synthetic data)\n\n**The rows of avazu were made")
+    assert "no claim of the paper is decided" in read(toy, "report.html")
+    assert "<title>Multi-Layer Embedding Training: toy (synthetic data)</title>" in read(toy, "report.html")
+
+
+def test_genuine_rows_carry_no_such_mark(tmp_path):
+    results = make_results(tmp_path, small_config(**GENUINE), planted=None)
+    write_report(results)
+    assert read(results, "summary.md").startswith("# Multi-Layer Embedding Training: toy\n")
+    assert "synthetic" not in read(results, "report.html") and "generator" not in read(results, "summary.md")
+
+
+def test_a_failed_run_is_listed_with_its_reason(toy):
+    summary = read(toy, "summary.md")
+    assert "1 of 4 runs are failed or missing" in summary
+    assert "| avazu | dlrm | mlet-d4-k16 | 1 | failed | train: " in summary
+    assert re.search(r"\| mlet \| 4 \| 16 \| 1 of 2 \|", summary)
+
+
+def test_a_missing_cell_shows_as_missing(tmp_path):
+    results = make_results(tmp_path, skip={(CELLS[1], 0), (CELLS[1], 1)})
+    write_report(results)
+    summary = read(results, "summary.md")
+    assert "| mlet | 4 | 16 | 0 of 2 | missing | missing | – |" in summary
+    assert "| avazu | dlrm | mlet-d4-k16 | 0 | missing | not trained |" in summary
+
+
+def test_the_difference_worked_out_by_hand_is_shown(tmp_path):
+    gain = {"single": 0.0, "mlet": 0.01}
+    results = make_results(tmp_path, auc=lambda cell, seed: 0.7 + 0.02 * seed + gain[cell.arm] * (1 + 2 * seed))
+    write_report(results)
+    # Differences .01 and .03; two values resampled reach from one to the other.
+    assert "| +0.02000 \\[+0.01000, +0.03000\\] | undecided | -0.02000 \\[-0.03000, -0.01000\\] |" in read(
+        results, "summary.md"
+    )
+
+
+def test_one_seed_claims_no_interval(tmp_path):
+    results = make_results(tmp_path, small_config(seeds=[3]), auc=lambda cell, seed: 0.7 + 0.01 * (cell.arm == "mlet"))
+    write_report(results)
+    summary = read(results, "summary.md")
+    assert "one seed each, so no interval can be given" in summary
+    assert "| mlet | 4 | 16 | 1 | 0.71000 | 0.49000 | +0.01000 | undecided | -0.01000 |" in summary
+    assert "±" not in summary.split("### avazu")[1].split("## Learning")[0] and "nan" not in summary.lower()
+
+
+def test_with_no_run_at_all_the_report_says_so(tmp_path):
+    every = {(cell, seed) for cell in CELLS for seed in (0, 1)}
+    results = make_results(tmp_path, skip=every, overhead=False)
+    (results / "data/avazu/schema.json").unlink()
+    (results / "figures").mkdir()
+    (results / "figures/curves.svg").write_text("of an earlier report")
+    write_report(results)
+    summary = read(results, "summary.md")
+    assert "0 of 4 runs are done" in summary and "not prepared" in summary and "Not measured" in summary
+    assert not list((results / "figures").iterdir()) and "<img" not in read(results, "report.html")
+    assert "(synthetic data)" in summary
+
+
+def test_equal_folders_give_equal_reports(toy, tmp_path):
+    first = contents(toy)
+    write_report(toy)
+    assert contents(toy) == first
+    other = make_results(tmp_path, planted=0.5)
+    write_report(other)
+    assert contents(other)["report.html"] != first["report.html"]
+
+
+def test_overhead_stands_beside_the_papers(toy):
+    # Ratios are 1.1 + .001 · 16 and up to .01 more.
+    (found,) = re.findall(r"(\+\d+\.\d)% on average over 1 \(d, k\), beside the paper's \+25%", read(toy, "summary.md"))
+    assert 11.6 <= float(found) <= 12.6
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"arms": ["single"]},
+        {"arms": ["mlet"]},
+        {"overhead": {"batch_sizes": [128, 1024]}, "arms": ["single", "mlet", "mlet-unit"], "inner_dims": [4, 16]},
+        {"datasets": {"avazu": {"source": "synthesize", "rows": 100}, "criteo-kaggle": {"source": "download"}}},
+    ],
+)
+def test_a_report_of_any_grid(tmp_path, changes):
+    results = make_results(tmp_path, small_config(**changes), spectrum=len(changes) > 1)
+    write_report(results)
+    assert (results / "figures/quality_over_d.png").stat().st_size > 10_000
+    assert "nan" not in read(results, "summary.md").lower()
+
+
+def test_runs_without_validations_have_no_curves(tmp_path):
+    results = make_results(tmp_path)
+    for path in results.rglob("curve.parquet"):
+        pd.read_parquet(path).assign(val_auc=float("nan")).to_parquet(path)
+    write_report(results)
+    assert "Learning curves" not in read(results, "summary.md")

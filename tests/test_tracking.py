@@ -1,0 +1,206 @@
+"""MLflow as a sink: written once, replaced when files change, never doubled, and safe when two sync at once."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fake_results import make_results, small_config
+
+from mlet_bench import tracking
+from mlet_bench.errors import BenchError
+from mlet_bench.files import write_json
+from mlet_bench.tracking import SyncReport, sync
+
+pytest.importorskip("mlflow", reason="MLflow comes with the 'workflow' extra")
+
+ONE_SEED = small_config(profile="one", seeds=[0])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_outer_store():
+    """The machine's own MLflow must not see these runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        yield
+
+
+@pytest.fixture(scope="module")
+def raced(tmp_path_factory):
+    """A results folder that two processes synced at once into a database that did not exist."""
+    results = make_results(tmp_path_factory.mktemp("with space") / "results", planted=0.8)
+    code = f"from mlet_bench.tracking import sync; r = sync({str(results)!r}); print(r.created, r.updated, r.unchanged)"
+    racers = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    outputs = sorted(racer.communicate(timeout=120)[0].split() for racer in racers)
+    assert [racer.returncode for racer in racers] == [0, 0]
+    return results, outputs
+
+
+def client_of(results):
+    from mlflow import MlflowClient
+
+    return MlflowClient(f"sqlite:///{results.parent / 'mlflow.db'}")
+
+
+def runs_of(results, experiment):
+    client = client_of(results)
+    return client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
+
+
+def cell_of(results, experiment, cell):
+    (run,) = [run for run in runs_of(results, experiment) if run.data.tags["mlet_bench.cell"] == cell]
+    return run
+
+
+@pytest.fixture
+def store(raced):
+    """The shared store with a profile of its own: the database is migrated once."""
+    results = make_results(raced[0].parent, ONE_SEED)
+    yield results
+    client = client_of(results)
+    for run in runs_of(results, "one/avazu"):
+        client.delete_run(run.info.run_id)
+    shutil.rmtree(results)
+
+
+def test_two_at_once_on_a_fresh_database(raced):
+    results, outputs = raced
+    assert outputs == [["0", "0", "4"], ["4", "0", "0"]]
+    client = client_of(results)
+    counts = {e.name: len(client.search_runs([e.experiment_id])) for e in client.search_experiments()}
+    assert counts["toy/avazu"] == 4 and counts["Default"] == 0
+
+
+def test_a_run_holds_its_spec_curve_scores_and_origin(raced):
+    results = raced[0]
+    (run,) = [run for run in runs_of(results, "toy/avazu") if run.info.run_name == "mlet-d4-k16 seed1"]
+    folder = results / "runs/avazu/dlrm/mlet-d4-k16/seed1"
+    spec, metrics = (json.loads((folder / f"{name}.json").read_text()) for name in ("spec", "metrics"))
+    assert run.data.tags["mlet_bench.run_id"] == spec["id"]
+    params = run.data.params
+    assert (params["arm"], params["inner_dim"], params["bottom"], params["lr"]) == ("mlet", "16", "256-64", "0.2")
+    assert set(params) == set(spec) - {"id"}
+    assert run.data.metrics["test_auc"] == metrics["test"]["auc"] and run.data.metrics["rows_per_second"] == 1000
+    assert run.data.metrics["bytes_inference_tables"] == metrics["bytes"]["inference_tables"]
+    assert run.data.metrics["effective_rank_uniform"] == pytest.approx(3.2)
+    tags = run.data.tags
+    assert tags["mlflow.source.git.commit"] == tags["mlet_bench.commit"] == "a" * 40
+    assert (tags["mlet_bench.dirty"], tags["mlet_bench.collapsed_sha256"]) == ("false", "b" * 64)
+    # Started 2026-01-02, 12.5 s long.
+    assert (run.info.start_time, run.info.end_time) == (1767312000000, 1767312012500)
+    assert run.info.status == "FINISHED"
+    (dataset,) = run.inputs.dataset_inputs
+    assert (dataset.dataset.name, dataset.dataset.digest) == ("avazu", spec["fingerprint"])
+    client = client_of(results)
+    assert {file.path for file in client.list_artifacts(run.info.run_id)} == set(tracking.ARTIFACTS)
+    history = client.get_metric_history(run.info.run_id, "val_auc")
+    assert [point.step for point in history] == [2, 4, 6, 8, 10]
+    assert history[-1].value == metrics["val"]["auc"]
+
+
+def test_single_has_no_inner_dim(raced):
+    run = next(run for run in runs_of(raced[0], "toy/avazu") if run.data.params["arm"] == "single")
+    assert run.data.params["inner_dim"] == "none"
+
+
+def test_again_changes_nothing(store):
+    assert sync(store) == SyncReport(created=2)
+    before = {run.info.run_id for run in runs_of(store, "one/avazu")}
+    assert sync(store) == SyncReport(unchanged=2)
+    assert {run.info.run_id for run in runs_of(store, "one/avazu")} == before
+
+
+def test_a_changed_run_is_replaced_and_not_doubled(store):
+    sync(store)
+    path = store / "runs/avazu/dlrm/single-d4/seed0/metrics.json"
+    metrics = json.loads(path.read_text())
+    write_json(path, metrics | {"test": metrics["test"] | {"auc": 0.9}})
+    assert sync(store) == SyncReport(updated=1, unchanged=1)
+    assert len(runs_of(store, "one/avazu")) == 2
+    assert cell_of(store, "one/avazu", "single-d4").data.metrics["test_auc"] == 0.9
+
+
+def test_a_half_written_run_is_replaced(store, monkeypatch):
+    def crash(self, run_id, *args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        from mlflow import MlflowClient
+
+        patch.setattr(MlflowClient, "log_artifact", crash)
+        sync(store)
+    (half,) = runs_of(store, "one/avazu")
+    assert tracking.CONTENT not in half.data.tags
+    assert sync(store) == SyncReport(created=1, updated=1)
+    runs = runs_of(store, "one/avazu")
+    assert len(runs) == 2 and all(tracking.CONTENT in run.data.tags for run in runs)
+
+
+def test_a_doubled_run_is_made_one(store):
+    sync(store)
+    original = cell_of(store, "one/avazu", "single-d4")
+    client_of(store).create_run(
+        original.info.experiment_id, tags={tracking.RUN_ID: original.data.tags[tracking.RUN_ID]}
+    )
+    assert sync(store) == SyncReport(unchanged=2)
+    assert len(runs_of(store, "one/avazu")) == 2
+
+
+def test_unfinished_and_failed_runs_wait(store):
+    (store / "runs/avazu/dlrm/single-d4/seed0/metrics.json").unlink()
+    write_json(store / "runs/avazu/dlrm/mlet-d4-k16/seed0/failed.json", {"error": "no", "stage": "train"})
+    assert sync(store) == SyncReport()
+
+
+def test_an_experiment_deleted_in_mlflow_is_reported(store):
+    client = client_of(store)
+    gone = client.create_experiment("gone/avazu")
+    client.delete_experiment(gone)
+    write_json(store / "config.json", json.loads((store / "config.json").read_text()) | {"profile": "gone"})
+    with pytest.raises(BenchError, match=r"'gone/avazu' was deleted.*restore"):
+        sync(store)
+    sync_back = json.loads((store / "config.json").read_text()) | {"profile": "one"}
+    write_json(store / "config.json", sync_back)
+    sync(store)
+
+
+def test_the_environment_names_the_store_and_passwords_stay_out_of_messages(store, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(BenchError, match=r"store http://127\.0\.0\.1:9 cannot be written") as caught:
+        sync(store)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_file_that_is_no_database_is_reported(tmp_path):
+    results = make_results(tmp_path, ONE_SEED)
+    (tmp_path / "mlflow.db").write_text("no database " * 100)
+    with pytest.raises(BenchError, match=r"mlflow\.db cannot be written"):
+        sync(results)
+
+
+def test_telemetry_is_off(store, monkeypatch):
+    monkeypatch.delenv("MLFLOW_DISABLE_TELEMETRY", raising=False)
+    sync(store)
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+
+
+def test_import_is_cheap():
+    code = (
+        "import sys, mlet_bench.tracking as t; assert 'mlflow' not in sys.modules\n"
+        "assert 'matplotlib' not in sys.modules and 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_only_this_file_imports_mlflow():
+    package = Path(tracking.__file__).parent
+    importers = {
+        path.name
+        for path in package.rglob("*.py")
+        if any(line.strip().startswith(("import mlflow", "from mlflow")) for line in path.read_text().splitlines())
+    }
+    assert importers == {"tracking.py"}
