@@ -62,7 +62,8 @@ def collapse_run(folder: Path, schema: DatasetSchema, splits: dict[str, Rows]) -
     arrays = collapsed_arrays(collapsed, schema)
     path = folder / "collapsed.safetensors"
     with atomic(path) as partial:
-        save_arrays(arrays, partial, metadata={"format": "mlet-bench collapsed model 1", "run_id": spec.id})
+        # One key alone: safetensors writes several in random order, and equal models would hash differently.
+        save_arrays(arrays, partial, metadata={"run_id": spec.id})
     description = {
         "run_id": spec.id,
         "fingerprint": schema.fingerprint,

@@ -57,6 +57,12 @@ def test_file_holds_one_table_a_field_and_the_bytes_counted(schema, splits, trai
     }
 
 
+def test_collapsing_again_gives_the_same_bytes(schema, splits, trained):
+    folder = trained()
+    hashes = {collapse_run(folder, schema, {"val": splits["val"]})["sha256"] for _ in range(6)}
+    assert len(hashes) == 1
+
+
 def test_a_collapse_that_changes_predictions_is_refused(schema, splits, trained, monkeypatch):
     folder = trained()
     from mlet_bench.embeddings import MLETTables
