@@ -1,4 +1,6 @@
 # mlet-bench: the reproduction as a DAG. This file is the table of contents; each stage lives in workflow/rules.
+from pathlib import Path
+
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -7,7 +9,7 @@ min_version("9.0")
 # Snakemake merges --configfile into a default one, key by key; here a config given is the whole config.
 if not workflow.overwrite_configfiles:
 
-    configfile: "workflow/config/paper.yaml"
+    configfile: Path(workflow.basedir, "workflow/config/paper.yaml")
 
 
 include: "workflow/rules/common.smk"

@@ -77,7 +77,7 @@ def test_run_folders_follow_the_grammar():
         (["datasets", "avazu"], {"source": "download", "rows": 1000}, r"'rows' has no meaning with source 'download'"),
         (["datasets", "avazu"], {"source": "download", "seed": 1}, r"'seed' has no meaning"),
         (["datasets", "avazu"], {"source": "sample"}, r"source is 'sample'; allowed are download, synthesize, file"),
-        (["datasets", "avazu"], {"source": "download", "split": "blocks"}, r"is 'blocks'; allowed are random, last-day"),
+        (["datasets", "avazu"], {"source": "download", "split": "blocks"}, r"is 'blocks'; allowed are random, last"),
         (["device"], "tpu", r"config\.device is 'tpu'; allowed are auto, cpu, cuda"),
     ],
 )  # fmt: skip

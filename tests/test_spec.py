@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from conftest import make_spec
+from toys import make_spec
 
 from mlet_bench.errors import BenchError
 from mlet_bench.files import atomic

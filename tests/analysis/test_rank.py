@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import make_spec
+from toys import make_spec
 
 from mlet_bench.analysis import rank
 from mlet_bench.analysis.rank import effective_rank, singular_values, spectrum_run, stable_rank, table_ranks

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from conftest import SIZES
 from torch import nn
+from toys import SIZES
 
 from mlet_bench import MLETEmbedding
 from mlet_bench.embeddings import MLETTables, SingleTables, build_embedding

@@ -4,8 +4,8 @@ import json
 
 import pytest
 import torch
-from conftest import make_rows, make_spec
 from safetensors.numpy import load_file
+from toys import make_rows, make_spec
 
 from mlet_bench.errors import BenchError
 from mlet_bench.evaluation.collapse import TOLERANCE, collapse_run, load_collapsed, load_trained, max_logit_difference

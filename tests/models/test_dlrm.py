@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from conftest import make_spec
 from torch import nn
+from toys import make_spec
 
 from mlet_bench.embeddings import SingleTables
 from mlet_bench.errors import BenchError

@@ -5,8 +5,8 @@ import math
 import pandas as pd
 import pytest
 import torch
-from conftest import make_spec
 from safetensors.torch import load_file
+from toys import make_spec
 
 from mlet_bench.errors import BenchError
 from mlet_bench.spec import ARMS, RunSpec

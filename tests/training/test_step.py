@@ -4,8 +4,8 @@ import copy
 
 import pytest
 import torch
-from conftest import make_rows, make_spec
 from torch.nn.functional import binary_cross_entropy_with_logits
+from toys import make_rows, make_spec
 
 from mlet_bench.errors import BenchError
 from mlet_bench.models import build_model

@@ -31,9 +31,11 @@ RUNS = [
 ]  # fmt: skip
 
 
-def snakemake(folder: Path, *options: str, config: dict | None = TOY) -> subprocess.CompletedProcess:
+def snakemake(
+    folder: Path, *options: str, config: dict | None = TOY, snakefile: Path = ROOT / "Snakefile"
+) -> subprocess.CompletedProcess:
     """Call snakemake as a user who has not activated the environment would, with ``folder`` as working directory."""
-    command = [Path(sys.executable).parent / "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder]
+    command = [Path(sys.executable).parent / "snakemake", "--snakefile", snakefile, "--directory", folder]
     if config is not None:
         (folder / "config.yaml").write_text(yaml.safe_dump(config))
         command += ["--configfile", folder / "config.yaml"]
@@ -114,11 +116,28 @@ def test_the_default_config_is_the_full_reproduction(tmp_path):
     assert list(tmp_path.iterdir()) == [tmp_path / ".snakemake"]
 
 
-def test_one_gpu_job_at_a_time_unless_told_otherwise(tmp_path):
-    target = "results/toy/config.json"
-    for options, limit in (((), 1), (("--resources", "gpu=3"), 3)):
-        done = snakemake(tmp_path, "--cores", "4", "--forceall", *options, target, config=TOY | {"device": "cuda"})
-        assert f"Provided resources: gpu={limit}" in done.stdout + done.stderr
+@pytest.mark.parametrize(("options", "at_once"), [((), 1), (("--resources", "gpu=2"), 2)])
+def test_gpu_jobs_run_one_at_a_time_unless_told_otherwise(tmp_path, options, at_once):
+    """Four jobs that ask for the GPU as the stages do, each noting when it starts and ends."""
+    (tmp_path / "Snakefile").write_text(
+        f"""
+include: "{ROOT}/workflow/rules/common.smk"
+rule all:
+    default_target: True
+    input: expand("{{number}}.txt", number=range(4))
+rule job:
+    output: "{{number}}.txt"
+    resources: gpu=GPUS
+    shell: "date +%s.%N > {{output}}; sleep 1; date +%s.%N >> {{output}}"
+"""
+    )
+    done = snakemake(
+        tmp_path, "--cores", "4", *options, config=TOY | {"device": "cuda"}, snakefile=tmp_path / "Snakefile"
+    )
+    assert done.returncode == 0, done.stderr
+    spans = [tuple(map(float, file.read_text().split())) for file in tmp_path.glob("?.txt")]
+    overlaps = [sum(start <= other < end for other, _ in spans) for start, end in spans]
+    assert max(overlaps) == at_once
 
 
 @pytest.mark.parametrize(

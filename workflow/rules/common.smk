@@ -71,11 +71,12 @@ def code(*patterns):
     return [os.path.relpath(file) for files in found.values() for file in files]
 
 
-DOWNLOADS = {
-    ("criteo-kaggle", "download"): "criteo-kaggle",
-    ("criteo-kaggle", "sample"): "criteo-kaggle-sample",
-    ("avazu", "download"): "avazu",
-}
+def download_source(name, dataset):
+    """What `mlet-bench download` is asked for."""
+    if dataset["source"] == "sample":
+        return f"{name}-sample"
+    # The mirror of Avazu is shuffled: a split by time needs the original file.
+    return f"{name}-kaggle" if dataset["split"] == "last-day" else name
 
 
 def raw_file(wildcards):
@@ -85,7 +86,7 @@ def raw_file(wildcards):
         return dataset["file"]
     if dataset["source"] == "synthesize":
         return f"{RESULTS}/raw/{wildcards.dataset}.txt"
-    return f"data/raw/{DOWNLOADS[wildcards.dataset, dataset['source']]}.path"
+    return f"data/raw/{download_source(wildcards.dataset, dataset)}.path"
 
 
 def preparation_options(wildcards):

@@ -12,7 +12,7 @@ rule download:
 
 rule synthesize:
     input:
-        code=code("data/synthetic.py", "data/planted.py"),
+        code=code("data/synthetic.py", "data/planted.py", "data/laws.py"),
     output:
         raw=f"{RESULTS}/raw/{{dataset}}.txt",
         planted=f"{RESULTS}/raw/{{dataset}}.txt.planted.json",

@@ -1,0 +1,123 @@
+"""From a prepared data set to tensors. Needs torch, numpy and pyarrow alone."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from mlet_bench.errors import BenchError
+from mlet_bench.spec import SPLITS, DatasetSchema
+
+ADVICE = "the data set was changed or damaged; prepare it anew"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a split, in the raw file's order. N rows, D dense features, F fields.
+
+    Attributes:
+        label: (N,) float32, 0 or 1.
+        dense: (N, D) float32.
+        ids: (N, F) int32, each within its field's table.
+    """
+
+    label: torch.Tensor
+    dense: torch.Tensor
+    ids: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+
+def load_split(folder: Path | str, schema: DatasetSchema, split: str, device: torch.device | str = "cpu") -> Rows:
+    """Load one split, row group by row group into tensors that are made once.
+
+    Raises:
+        BenchError: no such split; or the file is missing, is no Parquet, or does not hold what ``schema`` says:
+            columns, types, number of rows and clicks, labels of 0 and 1, finite features, ids within their tables.
+
+    Example::
+
+        rows = load_split("criteo", DatasetSchema.read("criteo"), "val")
+        rows.ids.shape  # (N, 26)
+    """
+    if split not in SPLITS:
+        raise BenchError(f"unknown split {split!r}: there are {', '.join(SPLITS)}")
+    names, sizes = [field.name for field in schema.fields], np.array(schema.table_sizes)
+    types = {"label": pa.int8()} | dict.fromkeys(schema.dense, pa.float32()) | dict.fromkeys(names, pa.int32())
+    with _opened(Path(folder) / f"{split}.parquet", types, schema.rows[split]) as (path, file):
+        n_rows = schema.rows[split]
+        label = torch.empty(n_rows, dtype=torch.float32, device=device)
+        dense = torch.empty(n_rows, len(schema.dense), dtype=torch.float32, device=device)
+        ids = torch.empty(n_rows, len(names), dtype=torch.int32, device=device)
+        start = clicks = 0
+        for number in range(file.num_row_groups):
+            group = file.read_row_group(number)
+            stop = start + group.num_rows
+            block = _values(group, ["label"], path)
+            _check(((block == 0) | (block == 1)).all(0), ["label"], path, "labels other than 0 and 1")
+            clicks += int(block.sum())
+            label[start:stop] = torch.from_numpy(block[:, 0])
+            block = _values(group, schema.dense, path)
+            _check(np.isfinite(block).all(0), schema.dense, path, "values that are not finite")
+            dense[start:stop] = torch.from_numpy(block)
+            block = _values(group, names, path)
+            _check(((block >= 0) & (block < sizes)).all(0), names, path, "ids outside its table")
+            ids[start:stop] = torch.from_numpy(block)
+            start = stop
+    if clicks != schema.clicks[split]:
+        raise BenchError(f"{path} has {clicks} clicks, schema.json says {schema.clicks[split]}: {ADVICE}")
+    return Rows(label, dense, ids)
+
+
+def training_counts(folder: Path | str, field: str) -> np.ndarray:
+    """How many training rows have each id of a field: (n,) int64.
+
+    Raises:
+        BenchError: the field's vocabulary is missing or damaged.
+    """
+    types = {"token": pa.string(), "id": pa.int32(), "count": pa.int64()}
+    with _opened(Path(folder) / "vocabulary" / f"{field}.parquet", types, None) as (path, file):
+        table = file.read(columns=["id", "count"])
+    ids, counts = (column.to_numpy() for column in table.columns)
+    if not np.array_equal(ids, np.arange(len(ids))) or counts.dtype != np.int64:
+        raise BenchError(f"{path}, column id: the ids do not count from 0: {ADVICE}")
+    return counts
+
+
+@contextmanager
+def _opened(path: Path, types: dict[str, pa.DataType], n_rows: int | None) -> Iterator[tuple[Path, pq.ParquetFile]]:
+    """Open a Parquet file and check its columns and number of rows (None: any)."""
+    if not path.is_file():
+        raise BenchError(f"{path} does not exist: {ADVICE}")
+    try:
+        with pq.ParquetFile(path) as file:
+            found = {column.name: column.type for column in file.schema_arrow}
+            for column, kind in types.items():
+                if found.get(column) != kind:
+                    raise BenchError(f"{path}, column {column}: {found.get(column, 'missing')}, not {kind}: {ADVICE}")
+            if list(found) != list(types):
+                raise BenchError(f"{path} has the columns {', '.join(found)}, not {', '.join(types)}: {ADVICE}")
+            if n_rows is not None and file.metadata.num_rows != n_rows:
+                raise BenchError(f"{path} has {file.metadata.num_rows} rows, schema.json says {n_rows}: {ADVICE}")
+            yield path, file
+    except (pa.ArrowException, OSError) as error:
+        raise BenchError(f"{path} cannot be read ({error}): {ADVICE}") from None
+
+
+def _values(group: pa.Table, names: list[str] | tuple[str, ...], path: Path) -> np.ndarray:
+    """Columns as one array (rows, columns)."""
+    _check(np.array([group[name].null_count == 0 for name in names], bool), names, path, "nulls")
+    if not names:
+        return np.empty((group.num_rows, 0), np.float32)
+    return np.stack([group[name].to_numpy() for name in names], axis=1)
+
+
+def _check(good: np.ndarray, names: list[str] | tuple[str, ...], path: Path, problem: str) -> None:
+    if not good.all():
+        raise BenchError(f"{path}, column {names[int(np.argmin(good))]} has {problem}: {ADVICE}")

@@ -1,0 +1,173 @@
+"""The planted model: which category a row takes, and the click probability that it gives the row.
+
+Nothing is stored per category. A category's vector is a hash of (field, category), and its place among the rows is an
+affine permutation of the row index, so that tables of ten million categories cost no memory.
+"""
+
+import math
+from functools import cache
+from statistics import NormalDist
+
+import numpy as np
+
+from mlet_bench.data.laws import LAWS, table_sizes
+from mlet_bench.spec import DATASETS
+
+RANK = 4  # r: a category's vector has r components, 16 bits of one hash each
+ZIPF = 1.1  # exponent of the category frequencies
+SHARES = {"first": 0.5, "pairs": 0.3, "dense": 0.2}  # of the logit's variance
+WEIGHT_POWER, WEIGHT_CAP = -0.2, 10_000  # a field's weight is min(n, cap)^power: large tables say less per row
+BINS = 65_536  # of the probability, for the best possible AUC
+
+
+class PlantedModel:
+    """Draws categories and scores rows. r = ``RANK``, F fields, D dense features, B rows of a chunk.
+
+    logit = bias + scale · signal, where signal, of variance about 1, is a sum over
+
+    - fields f: a_f·v_f(c_f), the effect of a category alone;
+    - pairs (f, g) of neighbours in a ring of the fields: v_f(c_f)·v_g(c_g);
+    - dense features: a weight times the standardised feature.
+
+    v_f(c) in R^r has independent standard normal components; a_f and the dense weights are drawn once per seed, and
+    the ``SHARES`` of variance are spread over fields and pairs by the fields' weights. So an embedding of width r holds
+    everything there is to know of a category, and a rare category matters as much as a frequent one of its field.
+
+    Args:
+        name, rows, seed: decide everything; the same three give the same model.
+        dense: D, number of dense features.
+    """
+
+    def __init__(self, name: str, rows: int, seed: int, dense: int):
+        self.law, self.rows, self.sizes = LAWS[name], rows, table_sizes(name, rows)
+        generator = np.random.default_rng([seed, DATASETS.index(name)])
+        fields = len(self.sizes)
+        self.keys = generator.integers(2**64, size=fields, dtype=np.uint64)
+        self.steps = [_coprime(int(step), rows) for step in generator.integers(rows // 4, rows * 3 // 4, size=fields)]
+        self.shifts = generator.integers(rows, size=fields)
+        # From the real sizes, so that a small file is the same world as a large one.
+        importance = np.minimum(self.law.sizes, WEIGHT_CAP) ** WEIGHT_POWER
+        directions = generator.standard_normal((fields, RANK)) * importance[:, None]
+        directions *= np.sqrt(SHARES["first"] / (directions**2).sum())
+        self.directions = directions.astype(np.float32)  # a_f, (F, r)
+        weights = generator.standard_normal(dense)
+        self.dense_weights = weights * np.sqrt(SHARES["dense"] / (weights**2).sum())
+        pairs = importance * np.roll(importance, -1)
+        self.pair_weights = pairs * np.sqrt(SHARES["pairs"] / RANK / (pairs**2).sum())  # (F,), of f and its next
+        self.scale, self.bias = 1.0, 0.0
+
+    def categories(self, index: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """Category of every field in the rows ``index`` (B,) → (F, B) int64, each below the field's size.
+
+        Row i has place (step · i + shift) mod rows. The first n places hold the n categories once each, so that the
+        table's size comes out exactly; the other rows draw from the continuous power law x^-s on [1, n + 1), floored.
+        """
+        out = np.empty((len(self.sizes), len(index)), dtype=np.int64)
+        for f, (field, n) in enumerate(zip(self.law.fields, self.sizes)):
+            u = generator.random(len(index))
+            rate = self.law.missing.get(field, 0.0)
+            if rate:
+                # The places below n hold one missing value; the others make up for the rest of the rate.
+                rate = (rate * self.rows - 1) / (self.rows - n)
+                out[f] = np.where(u < rate, 0, 1 + _zipf((u - rate).clip(0) / (1 - rate), n - 1))
+            else:
+                out[f] = _zipf(u, n)
+            place = (self.steps[f] * index + self.shifts[f]) % self.rows
+            np.copyto(out[f], place, where=place < n)
+        return out
+
+    def vectors(self, field: int, categories: np.ndarray) -> np.ndarray:
+        """v_f(c) for categories (B,) → (B, r) float32."""
+        hashed = mix64(categories.astype(np.uint64) + self.keys[field])
+        return _normal_quantiles()[hashed.view(np.uint16).reshape(-1, RANK)]
+
+    def signal(self, categories: np.ndarray, dense: np.ndarray) -> np.ndarray:
+        """The signal of rows with these categories (F, B) and standardised dense features (D, B) → (B,) float64."""
+        signal = self.dense_weights @ dense
+        first = before = self.vectors(0, categories[0])
+        for f in range(len(self.sizes)):
+            signal += before @ self.directions[f]
+            after = self.vectors(f + 1, categories[f + 1]) if f + 1 < len(self.sizes) else first
+            signal += self.pair_weights[f] * np.einsum("br,br->b", before, after)
+            before = after
+        return signal
+
+    def calibrate(self, signal: np.ndarray) -> None:
+        """Choose scale and bias so that rows with this signal have the law's click rate and best possible AUC."""
+        low, high = 0.0, 4.0
+        for _ in range(24):
+            self.scale = (low + high) / 2
+            self.bias = _bias(self.scale * signal, self.law.click_rate)
+            auc = ExpectedAuc()
+            auc.add(self.probability(signal))
+            low, high = (self.scale, high) if auc.value() < self.law.best_auc else (low, self.scale)
+
+    def probability(self, signal: np.ndarray) -> np.ndarray:
+        """Click probability of rows with this signal, (B,)."""
+        return _sigmoid(self.scale * signal + self.bias)
+
+
+class ExpectedAuc:
+    """AUC of ranking rows by their true click probability, in expectation over the labels: the best that is possible.
+
+    With independent labels of probabilities p the expected numbers of ordered (clicked, not clicked) pairs, all and
+    rightly ranked, are the sums over i ≠ j of p_i (1 - p_j) and of p_i (1 - p_j) [p_i > p_j], ties counting one half;
+    the AUC is their ratio. Rows are added up in 65,536 bins of p, a bin being one tie: of P_b = Σ p, N_b = Σ (1 - p)
+
+        (Σ_b P_b (Σ_{a<b} N_a + N_b / 2) - S / 2) / (Σ_b P_b · Σ_b N_b - S),  S = Σ p (1 - p), the pairs with i = j.
+    """
+
+    def __init__(self):
+        self.clicked, self.other, self.itself = np.zeros(BINS), np.zeros(BINS), 0.0
+
+    def add(self, p: np.ndarray) -> None:
+        """Take in rows of these probabilities (B,)."""
+        bins = np.minimum((p * BINS).astype(np.int64), BINS - 1)
+        self.clicked += np.bincount(bins, p, BINS)
+        self.other += np.bincount(bins, 1 - p, BINS)
+        self.itself += float(p @ (1 - p))
+
+    def value(self) -> float:
+        """The AUC of all rows so far."""
+        below = np.cumsum(self.other) - self.other / 2
+        pairs = self.clicked.sum() * self.other.sum() - self.itself
+        return float((self.clicked @ below - self.itself / 2) / pairs)
+
+
+def mix64(x: np.ndarray) -> np.ndarray:
+    """A bijection of 64-bit integers that looks random: SplitMix64's step and finaliser (Steele et al., 2014)."""
+    x = x * np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def _coprime(step: int, rows: int) -> int:
+    while math.gcd(step, rows) != 1:
+        step += 1
+    return step
+
+
+def _zipf(u: np.ndarray, n: int) -> np.ndarray:
+    """Ids 0..n-1 from uniform u: the inverse distribution function of x^-s on [1, n + 1), floored, minus 1."""
+    x = (1 - u * (1 - (n + 1) ** (1 - ZIPF))) ** (1 / (1 - ZIPF))
+    return np.minimum(x.astype(np.int64) - 1, n - 1)
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    return 0.5 + 0.5 * np.tanh(0.5 * x)  # no overflow at either end
+
+
+def _bias(logits: np.ndarray, rate: float) -> float:
+    """The bias that makes mean(sigmoid(logits + bias)) the rate, by Newton's method."""
+    bias = math.log(rate / (1 - rate))
+    for _ in range(8):
+        p = _sigmoid(logits + bias)
+        bias -= (p.mean() - rate) / (p * (1 - p)).mean()
+    return float(bias)
+
+
+@cache
+def _normal_quantiles() -> np.ndarray:
+    """Standard normal values at the 65,536 mid-points of [0, 1]: 16 random bits become one normal."""
+    return np.array([NormalDist().inv_cdf((i + 0.5) / 65_536) for i in range(65_536)], dtype=np.float32)

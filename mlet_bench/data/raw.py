@@ -1,0 +1,217 @@
+"""A raw file, packed or not, as a stream of blocks of whole lines."""
+
+import gzip
+import hashlib
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+import numpy as np
+
+from mlet_bench.errors import BenchError
+
+BLOCK_BYTES = 32 << 20
+LONGEST_LINE = 1 << 20  # the formats' lines have some 300 bytes; this far without a line end is no such file
+BOM = b"\xef\xbb\xbf"
+DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError, zipfile.BadZipFile, RuntimeError)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Whole lines of a raw file, the header left out.
+
+    Attributes:
+        text: the lines, each ended by ``\\n`` alone.
+        first_line: number of the first of them in its file, counted from 1 with the header.
+        where: the file, and the member of an archive, as error sentences name it.
+    """
+
+    text: bytes
+    first_line: int
+    where: str
+
+
+class RawFile:
+    """A raw file to iterate over once, in blocks.
+
+    Plain text, ``.gz``, ``.tar.gz`` and ``.zip`` are told apart by their content. Of a tar archive ``train.txt`` is
+    read, else its only ``.txt``; of a zip archive ``train.csv``, ``valid.csv`` and ``test.csv`` one after the other
+    where it has all three, else ``train.*`` (a competition's own test file has no labels), else its only data file.
+
+    Attributes:
+        rows: rows given out so far.
+        whole: whether everything was read; False where ``max_rows`` left something.
+        md5: of the unpacked bytes given out so far, headers included; equal for a file and its compressed twin.
+
+    Example::
+
+        raw = RawFile("train.txt.gz", max_rows=1000)
+        for block in raw:
+            ...
+        raw.rows, raw.md5
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        check_header: Callable[[bytes, str], None] | None = None,
+        max_rows: int | None = None,
+    ):
+        """
+        Args:
+            check_header: takes the header line and where it stands, and raises if it is wrong; None: no header.
+            max_rows: stop after as many rows; a shorter file is read to its end.
+        """
+        self.path = Path(path)
+        self.rows = 0
+        self.whole = True
+        self._check_header = check_header
+        self._max_rows = max_rows
+        self._hash = hashlib.md5(usedforsecurity=False)
+
+    @property
+    def md5(self) -> str:
+        return self._hash.hexdigest()
+
+    def __iter__(self) -> Iterator[Block]:
+        """Yield the blocks.
+
+        Raises:
+            BenchError: no such file, no text, an archive without a data file, a damaged archive, an empty file, or a
+                last line without a line end.
+        """
+        if not self.path.is_file():
+            raise BenchError(f"{self.path} is no file: give the path of a raw data file")
+        with ExitStack() as stack:
+            try:
+                for where, stream in _members(self.path, stack):
+                    yield from self._blocks(stream, where)
+                    if not self.whole:
+                        return
+            except DAMAGED as error:
+                raise BenchError(
+                    f"{self.path} is cut off or damaged ({type(error).__name__}: {error}): fetch it anew"
+                ) from None
+
+    def _blocks(self, stream: BinaryIO, where: str) -> Iterator[Block]:
+        line, rest, header_due, rows_before = 1, b"", self._check_header is not None, self.rows
+        while chunk := stream.read(BLOCK_BYTES):
+            if self.rows == self._max_rows:
+                self.whole = False
+                return
+            if line == 1 and b"\0" in chunk[:4096]:
+                raise BenchError(f"{where} is no text (it has zero bytes): expected text, .gz, .tar.gz or .zip")
+            text = rest + chunk
+            end = text.rfind(b"\n") + 1
+            text, rest = text[:end], text[end:]
+            if line == 1 and text.startswith(BOM):
+                self._hash.update(BOM)
+                text = text[len(BOM) :]
+            if len(rest) > LONGEST_LINE:
+                raise BenchError(f"{where} has no line end in {len(rest)} bytes: it is no raw data file")
+            if not text:
+                continue
+            start = text.index(b"\n") + 1 if header_due else 0
+            text = self._cut(text, start)
+            self._hash.update(text)
+            if header_due:
+                self._check_header(text[:start].removesuffix(b"\n").removesuffix(b"\r"), where)
+                header_due, text, line = False, text[start:], line + 1
+            count = text.count(b"\n")
+            if count:
+                self.rows += count
+                yield Block(text.replace(b"\r\n", b"\n"), line, where)
+                line += count
+            if not self.whole:
+                return
+        if rest and self.rows == self._max_rows:
+            self.whole = False
+        elif rest:
+            raise BenchError(
+                f"{where}: the last line ({line}) has no line end, so the file seems cut off: fetch it anew, or append "
+                "a newline if it is whole"
+            )
+        elif self.rows == rows_before:
+            held = "is empty" if line == 1 else "has a header and no rows"
+            raise BenchError(f"{where} {held}: there is nothing to prepare")
+
+    def _cut(self, text: bytes, start: int) -> bytes:
+        """Cut ``text``, whose rows begin at byte ``start``, after the last row wanted."""
+        if self._max_rows is None:
+            return text
+        wanted = self._max_rows - self.rows
+        ends = np.flatnonzero(np.frombuffer(text, np.uint8)[start:] == ord("\n"))
+        if len(ends) <= wanted:
+            return text
+        self.whole = False
+        return text[: start + int(ends[wanted - 1]) + 1]
+
+
+def _members(path: Path, stack: ExitStack) -> Iterator[tuple[str, BinaryIO]]:
+    """The unpacked streams of a raw file, each with how to name it."""
+    file = stack.enter_context(path.open("rb"))
+    if _start(file, 4) in (b"PK\x03\x04", b"PK\x05\x06"):
+        archive = stack.enter_context(zipfile.ZipFile(file))
+        for name in _choose([info.filename for info in archive.infolist() if not info.is_dir()], path):
+            yield f"{path} ({name})", _gunzipped(stack.enter_context(archive.open(name)), stack)
+        return
+    stream = _gunzipped(file, stack)
+    if not _is_tar(stream):
+        yield str(path), stream
+        return
+    archive = stack.enter_context(tarfile.TarFile(fileobj=stream))
+    # The first pass over a packed archive costs its whole unpacking: stop at train.txt, which most have.
+    files = {}
+    for info in archive:
+        if info.isfile():
+            files[info.name] = info
+            if PurePosixPath(info.name).name == "train.txt":
+                break
+    for name in _choose(list(files), path):
+        yield f"{path} ({name})", archive.extractfile(files[name])
+
+
+def _choose(names: list[str], path: Path) -> list[str]:
+    """The members of an archive to read, in order."""
+    known = {}
+    for name in names:
+        base = PurePosixPath(name).name.lower()
+        # A name with a dot before it, or in __MACOSX, is a Mac's note on the file of that name.
+        is_data = base.endswith((".txt", ".csv", ".gz")) and "__MACOSX" not in name
+        if is_data and not base.startswith((".", "readme", "license", "licence")):
+            known[base] = name
+    folds = ["train.csv", "valid.csv", "test.csv"]
+    if all(fold in known for fold in folds):
+        return [known[fold] for fold in folds]
+    train = [base for base in known if base.split(".")[0] == "train"]
+    candidates = train or list(known)
+    if len(candidates) == 1:
+        return [known[candidates[0]]]
+    problem = "several files that may be the data" if candidates else "no data file"
+    raise BenchError(f"{path} has {problem} ({', '.join(sorted(names)) or 'it is empty'}): unpack it and give the file")
+
+
+def _start(stream: BinaryIO, size: int) -> bytes:
+    start = stream.read(size)
+    stream.seek(0)
+    return start
+
+
+def _gunzipped(stream: BinaryIO, stack: ExitStack) -> BinaryIO:
+    if _start(stream, 2) != b"\x1f\x8b":
+        return stream
+    return stack.enter_context(gzip.GzipFile(fileobj=stream))
+
+
+def _is_tar(stream: BinaryIO) -> bool:
+    # The header's checksum tells, also where an old archive lacks the "ustar" mark.
+    try:
+        tarfile.TarInfo.frombuf(_start(stream, tarfile.BLOCKSIZE), "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    return True

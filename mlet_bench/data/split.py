@@ -1,0 +1,80 @@
+"""Which row belongs to which split: pure functions of the number of rows, or of the rows' days.
+
+Each returns an int8 array (n_rows,) of ``TRAIN``, ``VAL`` and ``TEST``, positions in ``mlet_bench.spec.SPLITS``.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from mlet_bench.errors import BenchError
+from mlet_bench.spec import SPLITS, derive_seed
+
+TRAIN, VAL, TEST = range(len(SPLITS))
+BLOCKS = 7  # the days of Criteo-Kaggle, which has no time stamp
+
+
+def assign(name: str, n_rows: int, days: Callable[[], np.ndarray]) -> np.ndarray:
+    """The split called ``name``.
+
+    Args:
+        days: gives the day of each row, (n_rows,) of integers; called by ``last-day`` alone.
+
+    Raises:
+        BenchError: there is no such split, or one of its parts is empty.
+    """
+    match name:
+        case "blocks":
+            codes = blocks(n_rows)
+        case "random":
+            codes = random(n_rows)
+        case "last-day":
+            codes = last_day(days())
+        case _:
+            raise BenchError(f"unknown split {name!r}: there are blocks, random and last-day")
+    for code, part in enumerate(SPLITS):
+        if not (codes == code).any():
+            raise BenchError(f"{n_rows} rows are too few: split {name!r} leaves no row for {part}; use more rows")
+    return codes
+
+
+def blocks(n_rows: int) -> np.ndarray:
+    """Seven consecutive blocks, sized as ``numpy.array_split`` does: six to train on, the last halved.
+
+    The last block's first half, rounded up, is the test split and the rest validation, as in facebookresearch/dlrm.
+    """
+    # array_split gives the first (n_rows mod 7) blocks one row more, so the last has n_rows // 7.
+    return _halve(n_rows, np.arange(n_rows - n_rows // BLOCKS, n_rows))
+
+
+def random(n_rows: int) -> np.ndarray:
+    """A tenth (rounded down) each for validation and test, drawn at random, the same for every run."""
+    tenth = n_rows // 10
+    codes = np.full(n_rows, TRAIN, np.int8)
+    codes[:tenth] = VAL
+    codes[tenth : 2 * tenth] = TEST
+    np.random.Generator(np.random.PCG64(derive_seed(0, "split"))).shuffle(codes)
+    return codes
+
+
+def last_day(days: np.ndarray) -> np.ndarray:
+    """Train on all days but the last; of the last one's rows, in their order, the first half (rounded up) is test.
+
+    Args:
+        days: (n_rows,) integers that grow with time.
+
+    Raises:
+        BenchError: there is one day only.
+    """
+    latest = days == days.max()
+    if latest.all():
+        raise BenchError("all rows are of one day: split 'last-day' needs at least two; use split 'random'")
+    return _halve(len(days), np.flatnonzero(latest))
+
+
+def _halve(n_rows: int, held_out: np.ndarray) -> np.ndarray:
+    codes = np.full(n_rows, TRAIN, np.int8)
+    half = (len(held_out) + 1) // 2
+    codes[held_out[:half]] = TEST
+    codes[held_out[half:]] = VAL
+    return codes

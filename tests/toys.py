@@ -1,0 +1,30 @@
+"""Toys that several tests share: small rows and specs, made from a seed."""
+
+import numpy as np
+import torch
+
+from mlet_bench.data.dataset import Rows
+from mlet_bench.spec import ARMS, DatasetSchema, RunSpec
+
+SIZES = (7, 40, 3, 300)
+
+
+def make_rows(count: int, seed: int = 0, sizes=SIZES, dense: int = 2) -> Rows:
+    """Random rows whose label depends on the first field and the first feature, so that there is something to learn."""
+    rng = np.random.default_rng(seed)
+    ids = np.stack([rng.integers(0, size, count) for size in sizes], axis=1).astype(np.int32)
+    features = rng.random((count, dense), dtype=np.float32)
+    chance = 0.1 + 0.2 * (ids[:, 0] % 3 == 0) + 0.6 * (features[:, 0] > 0.5)
+    return Rows(
+        label=torch.from_numpy((rng.random(count) < chance).astype(np.float32)),
+        dense=torch.from_numpy(features),
+        ids=torch.from_numpy(ids),
+    )
+
+
+def make_spec(schema: DatasetSchema, arm: str = "mlet", **changes) -> RunSpec:
+    """A run of an arm with d=4 and, where it has one, k=8."""
+    inner_dim = 8 if ARMS[arm].uses_inner_dim else None
+    settings = {"model": "dlrm", "dim": 4, "inner_dim": inner_dim, "seed": 0, "batch_size": 32, "validations": 3}
+    settings |= {"bottom": (16,), "top": (16,)}
+    return RunSpec(schema.name, schema.fingerprint, arm=arm, **(settings | changes))
