@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= 2
 
-.PHONY: smoke test lint format lock clean
+.PHONY: smoke test lint format lock example clean
 
 smoke: .venv/.ready
 	$(BIN)/snakemake --cores $(CORES) --configfile workflow/config/smoke.yaml
@@ -38,6 +38,12 @@ lock:
 	uv pip compile pyproject.toml --extra workflow --extra test --constraint workflow/constraints.txt --python-version 3.11 \
 	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links -o requirements.lock
 	sed -i 's/+cpu$$//' requirements.lock
+
+# What the README shows is what the smoke run made.
+example: smoke
+	mkdir -p results/example/figures
+	cp results/smoke/summary.md results/example/
+	cp results/smoke/figures/*.png results/example/figures/
 
 clean:
 	rm -rf .venv results/smoke
