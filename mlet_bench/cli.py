@@ -5,8 +5,10 @@ import sys
 from pathlib import Path
 
 from mlet_bench.errors import BenchError
-from mlet_bench.spec import ARMS, DATASETS
+from mlet_bench.spec import ARMS, DATASETS, RECIPES, with_recipe
 from mlet_bench.version import __version__
+
+RECIPE_OPTIONS = ("recipe", "optimizer", "lr", "bottom", "top")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -57,6 +59,11 @@ def build_parser() -> argparse.ArgumentParser:
     prepare.add_argument("--raw", type=Path, required=True, help="plain, .gz, .tar.gz or .zip")
     prepare.add_argument("--out", type=Path, required=True, help="data-set folder to write")
     prepare.add_argument("--split", help="criteo-kaggle: blocks; avazu: random (default) or last-day")
+    prepare.add_argument(
+        "--authors-hour",
+        action="store_true",
+        help="avazu: parse the hour as the authors' code does, as a unix time stamp, which makes it the constant ln 6",
+    )
     prepare.add_argument("--max-rows", type=int, help="use the first rows only")
 
     train = _command(
@@ -71,9 +78,14 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument("--seed", type=int, nargs="+", default=[0], help="with several, --out holds '{seed}'")
     train.add_argument("--out", required=True, help="run folder to write")
     _training_options(train)
-    train.add_argument("--batch-size", type=int, default=128)
+    train.add_argument("--batch-size", type=int, help="128 in both recipes")
     train.add_argument("--epochs", type=int, default=1)
     train.add_argument("--validations", type=int, default=10, help="how often validation is scored while training")
+    train.add_argument(
+        "--authors-selection",
+        action="store_true",
+        help="also report the AUC at the best test accuracy while training, as the authors do: selected on test",
+    )
     _device_options(train)
 
     collapse = _command(
@@ -142,8 +154,11 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _training_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--optimizer", default="sgd", help="sgd or adagrad")
-    parser.add_argument("--lr", type=float, default=0.2)
+    parser.add_argument("--recipe", default="authors", help="; ".join(f"{name}: {r}" for name, r in RECIPES.items()))
+    parser.add_argument("--optimizer", help="sgd or adagrad; this and the next three override the recipe")
+    parser.add_argument("--lr", type=float)
+    parser.add_argument("--bottom", type=int, nargs="*", help="hidden widths of the bottom MLP")
+    parser.add_argument("--top", type=int, nargs="*", help="hidden widths of the top MLP")
 
 
 def _device_options(parser: argparse.ArgumentParser) -> None:
@@ -168,7 +183,12 @@ def _prepare(arguments) -> None:
     from mlet_bench.data.encode import prepare
 
     schema = prepare(
-        arguments.dataset, arguments.raw, arguments.out, split=arguments.split, max_rows=arguments.max_rows
+        arguments.dataset,
+        arguments.raw,
+        arguments.out,
+        split=arguments.split,
+        max_rows=arguments.max_rows,
+        authors_hour=arguments.authors_hour,
     )
     rows = ", ".join(f"{split} {count:,}" for split, count in schema.rows.items())
     print(f"{arguments.out}: {rows} rows; {sum(schema.table_sizes):,} categories; fingerprint {schema.fingerprint}")
@@ -178,8 +198,9 @@ def _train(arguments) -> None:
     from mlet_bench.device import resolve_device
     from mlet_bench.stages import train_runs
 
-    names = ("model", "arm", "dim", "inner_dim", "optimizer", "lr", "batch_size", "epochs", "validations")
-    settings = {name: getattr(arguments, name) for name in names}
+    names = ("model", "arm", "dim", "inner_dim", "batch_size", "epochs", "validations", "authors_selection")
+    settings = with_recipe({name: getattr(arguments, name) for name in (*names, *RECIPE_OPTIONS)})
+    settings.setdefault("inner_dim", None)
     device = resolve_device(arguments.device, arguments.threads)
     for folder, last in train_runs(arguments.data, arguments.out, arguments.seed, device, settings):
         print(f"{folder}: trained", *(f"{name} {last[name]:.5f}" for name in ("val_auc", "val_logloss") if last))
@@ -218,6 +239,7 @@ def _overhead(arguments) -> None:
     widths = [(dim, inner) for dim in arguments.dims for inner in arguments.inner_dims if inner >= dim]
     if not widths:
         raise BenchError(f"no pair with k >= d in dims {arguments.dims} and inner dims {arguments.inner_dims}")
+    recipe = with_recipe({name: getattr(arguments, name) for name in RECIPE_OPTIONS})
     frame = overhead(
         arguments.data,
         arguments.out,
@@ -227,8 +249,7 @@ def _overhead(arguments) -> None:
         batch_sizes=arguments.batch_sizes,
         pairs=arguments.pairs,
         steps=arguments.steps,
-        optimizer=arguments.optimizer,
-        lr=arguments.lr,
+        training={name: value for name, value in recipe.items() if name != "batch_size"},
     )
     ratio = (frame.mlet_ms / frame.single_ms).groupby([frame.dim, frame.inner_dim, frame.batch_size]).median()
     print((ratio - 1).map("{:+.1%}".format).to_frame("median overhead").to_string())

@@ -7,7 +7,7 @@ from typing import Any
 
 from mlet_bench.errors import BenchError
 from mlet_bench.files import read_json
-from mlet_bench.spec import ARMS, cell_name
+from mlet_bench.spec import ARMS, cell_name, with_recipe
 
 SCHEMA = Path(__file__).parents[1] / "workflow" / "schemas" / "config.schema.json"
 
@@ -46,6 +46,8 @@ def check_config(config: dict[str, Any]) -> dict[str, Any]:
     if error is not None:
         raise BenchError(_sentence(error))
     config = _with_defaults(config, schema, schema["$defs"])
+    training = with_recipe(config["training"])
+    config["training"] = training | {name: list(training[name]) for name in ("bottom", "top")}
     for name, dataset in config["datasets"].items():
         _check_source(name, dataset)
     _check_widths(config)

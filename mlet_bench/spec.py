@@ -35,7 +35,7 @@ class DatasetSchema:
         clicks: number of rows with label 1 per split.
         source: the raw file: ``file``, ``md5`` (of the unpacked bytes read), ``rows``; ``planted`` (seed, rows and
             best possible AUC) when the generator made it, else None.
-        preparation: the options that decided the content (``split``, ``max_rows``).
+        preparation: the options that decided the content (``split``, ``max_rows``, ``authors_hour``).
         version: version of the preparation; raised whenever the same raw file would give other numbers.
         fingerprint: digest of everything above; equal fingerprints mean equal numbers.
     """
@@ -129,6 +129,26 @@ ARMS = {
 }
 
 
+RECIPES: dict[str, dict[str, Any]] = {
+    # The authors' fork of DLRM at commit 8a3e30e; on Criteo-Kaggle and Avazu alike.
+    "authors": {"optimizer": "sgd", "lr": 0.2, "batch_size": 128, "bottom": (256, 64), "top": (512, 256)},
+    # facebookresearch/dlrm, bench/dlrm_s_criteo_kaggle.sh.
+    "dlrm": {"optimizer": "sgd", "lr": 0.1, "batch_size": 128, "bottom": (512, 256, 64), "top": (512, 256)},
+}
+
+
+def with_recipe(given: dict[str, Any]) -> dict[str, Any]:
+    """Training settings with those that ``given`` leaves out (or has as None) taken from its ``recipe``.
+
+    Raises:
+        BenchError: there is no such recipe.
+    """
+    recipe = given.get("recipe", "authors")
+    if recipe not in RECIPES:
+        raise BenchError(f"unknown recipe {recipe!r}: the recipes are {', '.join(RECIPES)}")
+    return {"recipe": recipe} | RECIPES[recipe] | {name: value for name, value in given.items() if value is not None}
+
+
 @dataclass(frozen=True)
 class RunSpec:
     """Everything that decides the numbers of one training run.
@@ -139,6 +159,9 @@ class RunSpec:
         bottom, top: hidden widths; the bottom MLP ends in d, the top MLP in 1.
         seed: the run's seed; arms with equal seeds are paired (see ``derive_seed``).
         validations: how many times the validation split is scored during training.
+        recipe: where the settings come from, a name of ``RECIPES``; the settings themselves decide.
+        authors_selection: also score *test* at each validation, to report what the authors report: the AUC at the
+            best test accuracy. It selects on the scored rows; nothing else of the suite looks at it.
     """
 
     dataset: str
@@ -156,14 +179,20 @@ class RunSpec:
     top: tuple[int, ...] = (512, 256)
     precision: str = "float32"
     validations: int = 10
+    recipe: str = "authors"
+    authors_selection: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("bottom", "top"):  # lists, as JSON has them, become tuples
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         check_cell(self.arm, self.dim, self.inner_dim)
         for name in ("batch_size", "epochs"):
             if getattr(self, name) < 1:
                 raise BenchError(f"{name} is {getattr(self, name)}: it must be 1 or more")
         if self.validations < 0:
             raise BenchError(f"validations is {self.validations}: it must be 0 or more")
+        if self.authors_selection and not self.validations:
+            raise BenchError("authors_selection needs validations of 1 or more to select among")
         if not self.lr > 0:
             raise BenchError(f"lr is {self.lr}: it must be above 0")
 
@@ -197,7 +226,7 @@ class RunSpec:
         content = read_json(path, "not a run folder; make one with 'mlet-bench train'")
         written = content.pop("id", None)
         try:
-            spec = cls(**content | {"bottom": tuple(content["bottom"]), "top": tuple(content["top"])})
+            spec = cls(**content)
         except (TypeError, KeyError) as error:
             raise BenchError(f"{path} is not a run's spec of this version ({error}): train the run anew") from None
         if written != spec.id:

@@ -36,7 +36,8 @@ def train_runs(
         raise BenchError(f"{len(seeds)} seeds but one folder {out!r}: write '{{seed}}' where the seed's number goes")
     schema = DatasetSchema.read(data)
     specs = {seed: RunSpec(schema.name, schema.fingerprint, seed=seed, **settings) for seed in seeds}
-    splits = _load(data, schema, ("train", "val"), device)
+    needed = ("train", "val", "test") if settings.get("authors_selection") else ("train", "val")
+    splits = _load(data, schema, needed, device)
     for seed, spec in specs.items():
         folder = Path(out.replace("{seed}", str(seed)))
         with _failure_recorded(folder, "train"):

@@ -206,6 +206,7 @@ def _metrics(run: RunFiles, start: int, end: int) -> list[tuple[str, float, int,
         for name in ("train_loss", "val_auc", "val_logloss"):
             points[name, int(row["step"])] = (row[name], when)
     finals = {f"{split}_{name}": value for split in ("val", "test") for name, value in run.metrics[split].items()}
+    finals |= {f"authors_{name}": value for name, value in run.metrics.get("authors_selection", {}).items()}
     finals |= {f"bytes_{name}": value for name, value in run.metrics["bytes"].items()}
     finals |= {name: run.provenance[name] for name in ("rows_per_second", "seconds", "peak_memory_bytes")}
     if run.spectrum is not None:

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from mlet_bench.cli import main
@@ -63,6 +64,32 @@ def test_a_failed_run_says_why_in_its_folder(data, tmp_path, capsys):
     assert not (tmp_path / "run" / "failed.json").exists()
 
 
+def test_recipes_and_their_overrides(data, tmp_path, capsys):
+    def spec(*options):
+        assert train(data, tmp_path / "run", *options) == 0
+        return json.loads((tmp_path / "run" / "spec.json").read_text())
+
+    assert (spec()["lr"], spec()["bottom"]) == (0.2, [256, 64])
+    found = spec("--recipe", "dlrm", "--top", 32)
+    assert (found["lr"], found["bottom"], found["top"], found["recipe"]) == (0.1, [512, 256, 64], [32], "dlrm")
+    assert train(data, tmp_path / "run", "--recipe", "paper") == 2
+    assert "unknown recipe 'paper': the recipes are authors, dlrm" in capsys.readouterr().err
+
+
+def test_the_authors_selection_stands_beside_the_sound_number(data, tmp_path):
+    run = tmp_path / "run"
+    assert train(data, run, "--authors-selection", "--validations", 3, "--batch-size", 16) == 0
+    for command in ("collapse", "evaluate"):
+        assert call(command, run) == 0
+    metrics = json.loads((run / "metrics.json").read_text())
+    curve = pd.read_parquet(run / "curve.parquet")
+    assert len(curve) == 3
+    assert metrics["authors_selection"]["accuracy"] == curve.test_accuracy.max()
+    row = curve[curve.step == metrics["authors_selection"]["step"]].iloc[0]
+    assert metrics["authors_selection"]["auc"] == row.test_auc
+    assert metrics["test"]["auc"] == pytest.approx(curve.test_auc.iloc[-1], abs=1e-3)
+
+
 def test_overhead_by_hand(data, tmp_path, capsys):
     out = tmp_path / "overhead.parquet"
     small = ("--pairs", 2, "--steps", 1, "--batch-sizes", 64)
@@ -85,6 +112,7 @@ def test_overhead_by_hand(data, tmp_path, capsys):
         (("train", "--data", "DATA", "--arm", "single", "--dim", "4", "--device", "tpu"), "unknown device 'tpu'"),
         (("train", "--data", "NOWHERE", "--arm", "single", "--dim", "4"), "not a prepared data set"),
         (("prepare", "criteo-kaggle", "--raw", "NOWHERE"), "NOWHERE"),
+        (("prepare", "criteo-kaggle", "--raw", "NOWHERE", "--authors-hour"), "has no hour"),
         (("prepare", "criteo-kaggle", "--raw", "DATA/schema.json"), "schema.json"),
         (("prepare", "avazu", "--raw", "DATA/schema.json", "--split", "blocks"), "blocks"),
     ],

@@ -48,6 +48,14 @@ def test_defaults_are_written_out():
     assert check_config(config) == config
 
 
+def test_a_recipe_gives_what_is_left_out():
+    authors, dlrm = (check_config(SMALL | {"training": {"recipe": name}})["training"] for name in ("authors", "dlrm"))
+    assert (authors["lr"], authors["bottom"], authors["top"]) == (0.2, [256, 64], [512, 256])
+    assert (dlrm["lr"], dlrm["bottom"], dlrm["top"]) == (0.1, [512, 256, 64], [512, 256])
+    mixed = check_config(SMALL | {"training": {"recipe": "dlrm", "lr": 0.5, "top": []}})["training"]
+    assert (mixed["lr"], mixed["bottom"], mixed["top"]) == (0.5, [512, 256, 64], [])
+
+
 def test_every_pair_with_k_at_least_d():
     assert [cell.name for cell in cells(check_config(SMALL))] == [
         "single-d4", "single-d16", "mlet-d4-k8", "mlet-d4-k16", "mlet-d16-k16",
@@ -63,7 +71,7 @@ def test_run_folders_follow_the_grammar():
     ("path", "value", "message"),
     [
         (["epoch"], 1, r"config: unknown key 'epoch'; allowed are arms, datasets"),
-        (["training"], {"learning_rate": 1}, r"config\.training: unknown key 'learning_rate'; allowed are batch_size"),
+        (["training"], {"learning_rate": 1}, r"config\.training: unknown key 'learning_rate'; allowed are authors_sel"),
         (["arms"], ["single", "mlt"], r"config\.arms\[1\] is 'mlt'; allowed are single, mlet, single-lr"),
         (["dims"], [4, 0], r"config\.dims\[1\] is 0"),
         (["dims"], [4, 32], r"config\.dims has d=32, above every k in .*\[8, 16\].*needs k >= d"),
@@ -78,6 +86,8 @@ def test_run_folders_follow_the_grammar():
         (["datasets", "avazu"], {"source": "download", "seed": 1}, r"'seed' has no meaning"),
         (["datasets", "avazu"], {"source": "sample"}, r"source is 'sample'; allowed are download, synthesize, file"),
         (["datasets", "avazu"], {"source": "download", "split": "blocks"}, r"is 'blocks'; allowed are random, last"),
+        (["training"], {"recipe": "paper"}, r"config\.training\.recipe is 'paper'; allowed are authors, dlrm"),
+        (["datasets", "criteo-kaggle"], {"source": "download", "authors_hour": True}, r"unknown key 'authors_hour'"),
         (["device"], "tpu", r"config\.device is 'tpu'; allowed are auto, cpu, cuda"),
     ],
 )  # fmt: skip

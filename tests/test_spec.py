@@ -15,7 +15,7 @@ def test_every_setting_changes_the_id(schema):
     changed = {
         "dataset": "avazu", "fingerprint": "f", "model": "dcn", "arm": "mlet-unit", "dim": 8, "inner_dim": 16,
         "seed": 1,        "optimizer": "adagrad", "lr": 0.1, "batch_size": 64, "epochs": 2, "bottom": (8,), "top": (8,),
-        "precision": "bf16", "validations": 1,
+        "precision": "bf16", "validations": 1, "recipe": "dlrm", "authors_selection": True,
     }  # fmt: skip
     assert set(changed) == set(RunSpec.__dataclass_fields__)
     ids = {spec.id} | {replace(spec, **{name: value}).id for name, value in changed.items()}
@@ -30,7 +30,7 @@ def test_swapped_widths_do_not_collide(schema):
 
 def test_id_does_not_change_between_versions():
     """Ids name folders and MLflow runs: this one may only change on purpose."""
-    assert RunSpec("avazu", "f", "dlrm", "mlet", 16, 64, 0).id == "1bb0ddf6ffbf"
+    assert RunSpec("avazu", "f", "dlrm", "mlet", 16, 64, 0).id == "59af1fa0cd1b"
 
 
 def test_files_are_read_back(schema, tmp_path):
@@ -82,6 +82,7 @@ def test_fingerprint_ignores_the_raw_files_name_alone(schema):
         ({"batch_size": 0}, "batch_size is 0"),
         ({"epochs": 0}, "epochs is 0"),
         ({"validations": -1}, "validations is -1"),
+        ({"validations": 0, "authors_selection": True}, "needs validations of 1 or more"),
     ],
 )
 def test_settings_that_make_no_run_are_refused(schema, changes, message):

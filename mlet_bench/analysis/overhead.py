@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from typing import Any
 
 import pandas as pd
 import torch
@@ -36,8 +37,7 @@ def measure_overhead(
     device: torch.device,
     pairs: int = 50,
     steps: int = 20,
-    optimizer: str = "sgd",
-    lr: float = 0.2,
+    training: dict[str, Any] | None = None,
 ) -> pd.DataFrame:
     """Time training steps of the baseline and of MLET at the same d, in turn: A B A B ... in one process.
 
@@ -48,6 +48,7 @@ def measure_overhead(
         rows: the training split, on ``device``.
         widths: the (d, k) to time.
         pairs, steps: timings of each arm, after a warm-up of one untimed pair, and steps per timing.
+        training: settings of RunSpec that differ from its defaults.
 
     Returns:
         One row a pair, the columns of ``COLUMNS``; milliseconds per step.
@@ -55,13 +56,13 @@ def measure_overhead(
     Raises:
         BenchError: the split has fewer rows than one batch.
     """
-    records = []
+    records, data = [], (schema.name, schema.fingerprint)
     grid = [(dim, inner_dim, batch) for batch in batch_sizes for dim, inner_dim in widths]
     for dim, inner_dim, batch in tqdm(grid, desc=f"overhead {schema.name}", unit="cell", disable=None):
         if len(rows) < batch:
             raise BenchError(f"{schema.name} has {len(rows)} training rows, fewer than one batch of {batch} to time")
         arms = {
-            arm: _timed_arm(schema, model, arm, dim, k, batch, device, optimizer, lr)
+            arm: _timed_arm(schema, RunSpec(*data, model, arm, dim, k, 0, batch_size=batch, **training or {}), device)
             for arm, k in (("single", None), ("mlet", inner_dim))
         }
         for pair in range(-1, pairs):
@@ -73,10 +74,7 @@ def measure_overhead(
     return pd.DataFrame(records, columns=COLUMNS)
 
 
-def _timed_arm(schema, model, arm, dim, inner_dim, batch, device, optimizer, lr) -> TrainStep:
-    spec = RunSpec(
-        schema.name, schema.fingerprint, model, arm, dim, inner_dim, 0, optimizer=optimizer, lr=lr, batch_size=batch
-    )
+def _timed_arm(schema: DatasetSchema, spec: RunSpec, device: torch.device) -> TrainStep:
     return TrainStep(build_model(spec, schema).to(device), spec)
 
 

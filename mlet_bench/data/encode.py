@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,15 @@ PLANTED = {"dataset": str, "rows": int, "seed": int, "best_auc": float, "md5": s
 CONTENT = {"schema.json", "vocabulary", *(f"{part}.parquet" for part in SPLITS)}
 
 
-def prepare(name: str, raw: Path, out: Path, *, split: str | None = None, max_rows: int | None = None) -> DatasetSchema:
+def prepare(
+    name: str,
+    raw: Path,
+    out: Path,
+    *,
+    split: str | None = None,
+    max_rows: int | None = None,
+    authors_hour: bool = False,
+) -> DatasetSchema:
     """Prepare the raw file of data set ``name`` as the folder ``out``.
 
     Ids count from 0 in order of first appearance over the whole file, validation and test rows included, without a
@@ -40,6 +49,7 @@ def prepare(name: str, raw: Path, out: Path, *, split: str | None = None, max_ro
         out: made whole or not at all. A data set that stands there is replaced once the new one is complete.
         split: one of the format's ``splits``, None for its first.
         max_rows: use the first rows only.
+        authors_hour: of Avazu, parse the hour as the authors' code does (``RawFormat.unix_hour``).
 
     Raises:
         BenchError: an unknown data set or split, a faulty raw file, too few rows, a complete file that differs from the
@@ -56,6 +66,10 @@ def prepare(name: str, raw: Path, out: Path, *, split: str | None = None, max_ro
     split = fmt.splits[0] if split is None else split
     if split not in fmt.splits:
         raise BenchError(f"{name} has no split {split!r}: there are {', '.join(fmt.splits)}")
+    if authors_hour:
+        if not any(column.kind == "hour" for column in fmt.columns):
+            raise BenchError(f"{name} has no hour to parse as the authors do: leave that option out")
+        fmt = replace(fmt, unix_hour=True)
     if max_rows is not None and max_rows < 1:
         raise BenchError(f"max_rows is {max_rows}: it must be 1 or more, or left out")
     source = RawFile(raw, fmt.check_header if fmt.header else None, max_rows)
@@ -74,7 +88,7 @@ def prepare(name: str, raw: Path, out: Path, *, split: str | None = None, max_ro
             rows=rows,
             clicks=clicks,
             source={"file": Path(raw).name, "md5": source.md5, "rows": source.rows, "planted": planted},
-            preparation={"split": split, "max_rows": max_rows},
+            preparation={"split": split, "max_rows": max_rows, "authors_hour": authors_hour},
             version=VERSION,
         ).sealed()
         fmt.check_full(schema)

@@ -33,6 +33,8 @@ class RawFormat:
         fields: the categorical columns in model order.
         splits: names of the ways to split it (see ``mlet_bench.data.split``), the default first.
         full_rows, full_clicks, full_table_sizes: the published facts about the complete file.
+        unix_hour: read an ``hour`` as seconds since 1970, as the authors' code does: 14102100 and all others of
+            Avazu are in hour 5 of one day.
     """
 
     name: str
@@ -45,6 +47,7 @@ class RawFormat:
     full_rows: int
     full_clicks: int
     full_table_sizes: tuple[int, ...]
+    unix_hour: bool = False
 
     def kind(self, name: str) -> str:
         """The kind of the column called ``name``."""

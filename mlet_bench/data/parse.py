@@ -141,7 +141,7 @@ def _output(frame: pl.DataFrame, fmt: RawFormat) -> list[pl.Expr]:
     for name in fmt.dense:
         value = pl.col(name)
         if fmt.kind(name) == "hour":
-            value = value.str.slice(6, 2).cast(pl.Int64)
+            value = value.cast(pl.Int64) // 3600 % 24 if fmt.unix_hour else value.str.slice(6, 2).cast(pl.Int64)
         # float32(x) + 1 in float32, as facebookresearch/dlrm has it; then the logarithm in float64, rounded: float32
         # logarithms differ in the last bit between libraries and machines, and equal files must give equal numbers.
         shifted = value.fill_null(0).clip(0).cast(pl.Float32) + pl.lit(1, pl.Float32)

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import pandas as pd
+
 from mlet_bench.data.dataset import Rows
 from mlet_bench.errors import BenchError
 from mlet_bench.evaluation.collapse import load_collapsed
 from mlet_bench.evaluation.score import score
 from mlet_bench.files import read_json, write_json
-from mlet_bench.spec import DatasetSchema
+from mlet_bench.spec import DatasetSchema, RunSpec
 
 
 def evaluate_run(folder: Path, schema: DatasetSchema, data: dict[str, Rows]) -> dict:
@@ -19,7 +21,8 @@ def evaluate_run(folder: Path, schema: DatasetSchema, data: dict[str, Rows]) -> 
         data: the splits ``val`` and ``test``, on one device.
 
     Returns:
-        ``{"val": {...}, "test": {...}, "bytes": {...}, "collapsed_sha256"}``, the metrics of evaluation/metrics.py.
+        ``{"val": {...}, "test": {...}, "bytes": {...}, "collapsed_sha256"}``, the metrics of evaluation/metrics.py;
+        ``authors_selection`` as well where the run asked for it.
 
     Raises:
         BenchError: no collapsed model, or one trained on other data.
@@ -42,5 +45,19 @@ def evaluate_run(folder: Path, schema: DatasetSchema, data: dict[str, Rows]) -> 
         "bytes": description["bytes"],
         "collapsed_sha256": description["sha256"],
     }
+    if RunSpec.read(folder).authors_selection:
+        metrics["authors_selection"] = authors_selection(pd.read_parquet(folder / "curve.parquet"))
     write_json(path, metrics)
     return metrics
+
+
+def authors_selection(curve: pd.DataFrame) -> dict[str, float]:
+    """What the authors' code reports: the test AUC at the best test accuracy among the periodic evaluations.
+
+    Selection on the scored rows; kept beside the sound number, never in its place.
+
+    Args:
+        curve: with the columns ``step``, ``test_auc``, ``test_accuracy``, at least one row; the first best one counts.
+    """
+    best = curve.loc[curve["test_accuracy"].idxmax()]
+    return {"auc": float(best["test_auc"]), "accuracy": float(best["test_accuracy"]), "step": int(best["step"])}

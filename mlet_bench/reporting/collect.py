@@ -186,7 +186,7 @@ def _stale(spec: RunSpec, cell: Cell, seed: int, config: dict[str, Any], schema:
     differing = [
         f"{name} {getattr(spec, name)} instead of {value}"
         for name, value in expected.items()
-        if hasattr(spec, name) and getattr(spec, name) != value
+        if getattr(spec, name) != (tuple(value) if isinstance(value, list) else value)
     ]
     return f"the folder holds another run: {', '.join(differing)}" if differing else ""
 
@@ -196,6 +196,7 @@ def _run_row(run: RunFiles) -> dict[str, Any]:
     row: dict[str, Any] = {"run_id": run.spec.id, "fingerprint": run.spec.fingerprint}
     for split in ("test", "val"):
         row |= {f"{split}_{name}": run.metrics[split].get(name) for name in TEST_METRICS}
+    row["authors_auc"] = run.metrics.get("authors_selection", {}).get("auc")
     row |= {f"{name}_bytes": run.metrics["bytes"][name] for name in BYTES}
     row |= {name: provenance[name] for name in _PROVENANCE}
     row["versions"] = json.dumps(provenance.get("versions", {}), sort_keys=True)
@@ -213,7 +214,7 @@ def _run_columns() -> list[str]:
     metrics = [f"{split}_{name}" for split in ("test", "val") for name in TEST_METRICS]
     head = [*CELL_KEYS, "seed", "status", "reason", "run_id", "fingerprint"]
     tail = [*_PROVENANCE, "versions", "collapsed_sha256", "max_logit_difference"]
-    return [*head, *metrics, *(f"{name}_bytes" for name in BYTES), *tail]
+    return [*head, *metrics, "authors_auc", *(f"{name}_bytes" for name in BYTES), *tail]
 
 
 def _typed(runs: pd.DataFrame) -> pd.DataFrame:

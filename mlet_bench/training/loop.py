@@ -23,6 +23,7 @@ from mlet_bench.training.step import TrainStep
 
 LOSS_CHECK_STEPS = 1000  # how often the device is asked for the loss: bar, non-finite check
 CURVE = ("step", "rows", "train_loss", "val_auc", "val_logloss")
+AUTHORS_CURVE = ("test_auc", "test_accuracy")  # more columns, with RunSpec.authors_selection alone
 
 
 @dataclass
@@ -54,10 +55,10 @@ def train(
     """Train one run and leave its folder: spec, curve, factorised model, provenance.
 
     A checkpoint of the same run in the folder is continued, and the numbers are those of an undisturbed run (on the
-    CPU to the bit). The test split is not needed here and never looked at.
+    CPU to the bit). The test split is not needed here and never looked at, unless ``spec.authors_selection`` asks.
 
     Args:
-        data: the splits ``train`` and ``val``; the device they are on is the one trained on.
+        data: the splits ``train`` and ``val`` (and ``test`` for the authors' selection), all on the device to train on.
         checkpoint_seconds: least time between two checkpoints; they are written at validation points and loss checks.
         after_step: called with the number of steps done, for tests and tools.
 
@@ -80,7 +81,8 @@ def train(
     rows_seen = spec.epochs * len(data["train"])
     spec.write(folder)
     with atomic(folder / "curve.parquet") as partial:
-        pd.DataFrame(progress.curve, columns=CURVE).to_parquet(partial, index=False)
+        columns = CURVE + (AUTHORS_CURVE if spec.authors_selection else ())
+        pd.DataFrame(progress.curve, columns=columns).to_parquet(partial, index=False)
     with atomic(folder / "model.safetensors") as partial:
         save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, partial)
     write_json(folder / "provenance.json", provenance(device, started, progress.seconds, rows_seen))
@@ -129,7 +131,11 @@ def _run(spec, data, folder, model, step, progress, checkpoint_seconds, after_st
             progress.step = stop
             progress.loss_sum += new_loss
             if stop in validate_at:
-                progress.curve.append(_curve_point(progress, spec, len(train_rows), score(model, data["val"])))
+                point = _curve_point(progress, spec, len(train_rows), score(model, data["val"]))
+                if spec.authors_selection:
+                    test = score(model, data["test"])
+                    point |= {"test_auc": test["auc"], "test_accuracy": test["accuracy"]}
+                progress.curve.append(point)
             if time.monotonic() - saved >= checkpoint_seconds and stop < total:
                 state = {"model": model.state_dict(), "step": step.state_dict(), "progress": vars(progress)}
                 save_checkpoint(folder, {"run_id": spec.id, **state})

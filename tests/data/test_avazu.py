@@ -50,7 +50,19 @@ def test_the_last_day_is_held_out_in_the_order_of_the_file(last_day):
     np.testing.assert_array_equal(test["hour"], np.array([math.log(10), math.log(11)], np.float32))
     np.testing.assert_array_equal(val["hour"], np.array([math.log(24)], np.float32))
     assert schema.clicks == {"train": 0, "val": 0, "test": 2}
-    assert schema.preparation == {"split": "last-day", "max_rows": None}
+    assert schema.preparation == {"split": "last-day", "max_rows": None, "authors_hour": False}
+
+
+def test_the_authors_hour_is_the_constant_ln_6(tmp_path):
+    """14102100 to 14103023, read as seconds since 1970, are all within hour 5."""
+    rows = [row(number, f"1410{21 + number % 10}{number % 24:02}") for number in range(40)]
+    raw = write(tmp_path / "raw", rows)
+    sound, authors = (prepare("avazu", raw, tmp_path / str(flag), authors_hour=flag) for flag in (False, True))
+    for part in ("train", "val", "test"):
+        found = pd.read_parquet(tmp_path / "True" / f"{part}.parquet")["hour"]
+        np.testing.assert_array_equal(found, np.float32(math.log(6)))
+    assert pd.read_parquet(tmp_path / "False" / "train.parquet")["hour"].nunique() > 10
+    assert sound.fingerprint != authors.fingerprint
 
 
 def test_ids_of_integers_and_of_tokens(last_day):

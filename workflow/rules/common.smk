@@ -21,6 +21,8 @@ CELL = f"{RESULTS}/runs/{{dataset}}/{{model}}/{{cell}}"
 LOG = f"{RESULTS}/logs/{{dataset}}/{{model}}/{{cell}}"
 CELLS = {cell.folder: cell for cell in cells(config)}
 CLI = Path(sys.executable).parent
+# A training looks at test for the authors' selection alone.
+TRAINING_SPLITS = ["train", "val", "test"] if config["training"]["authors_selection"] else ["train", "val"]
 
 # `auto` is settled once, so that jobs on a CPU do not queue for a GPU that is not there.
 DEVICE = config["device"]
@@ -92,16 +94,24 @@ def raw_file(wildcards):
 def preparation_options(wildcards):
     """The options of a data set's preparation."""
     dataset = config["datasets"][wildcards.dataset]
-    limit = f" --max-rows {dataset['max_rows']}" if "max_rows" in dataset else ""
-    return f"--split {dataset['split']}{limit}"
+    return as_options({name: dataset[name] for name in ("split", "max_rows", "authors_hour") if name in dataset})
+
+
+def as_options(settings):
+    """Settings as options of the command line; one that is false is left out."""
+    words = []
+    for name, value in settings.items():
+        if value is not False:
+            words += [f"--{name.replace('_', '-')}"]
+            words += [] if value is True else map(str, value if isinstance(value, list) else [value])
+    return " ".join(words)
 
 
 def training_options(wildcards):
     """A cell's arm and widths and the training block, as options of the command line."""
     cell = CELLS[f"{wildcards.dataset}/{wildcards.model}/{wildcards.cell}"]
     inner_dim = f"--inner-dim {cell.inner_dim} " if cell.inner_dim is not None else ""
-    options = " ".join(f"--{key.replace('_', '-')} {value}" for key, value in config["training"].items())
-    return f"--arm {cell.arm} --dim {cell.dim} {inner_dim}{options}"
+    return f"--arm {cell.arm} --dim {cell.dim} {inner_dim}{as_options(config['training'])}"
 
 
 def run_folders(wildcards):
@@ -110,8 +120,7 @@ def run_folders(wildcards):
 
 
 def overhead_options(wildcards):
-    """The grid and the overhead block, as options of the command line."""
-    options = {name: config[name] for name in ("dims", "inner_dims")} | config["overhead"]
-    options |= {name: config["training"][name] for name in ("optimizer", "lr")}
-    as_words = {name: value if isinstance(value, list) else [value] for name, value in options.items()}
-    return " ".join(f"--{name.replace('_', '-')} {' '.join(map(str, words))}" for name, words in as_words.items())
+    """The grid, the overhead block and the recipe, as options of the command line."""
+    names = ("recipe", "optimizer", "lr", "bottom", "top")
+    recipe = {name: config["training"][name] for name in names}
+    return as_options({"dims": config["dims"], "inner_dims": config["inner_dims"]} | config["overhead"] | recipe)

@@ -2,7 +2,7 @@
 rule train:
     input:
         schema=f"{DATA}/schema.json",
-        data=[f"{DATA}/train.parquet", f"{DATA}/val.parquet"],
+        data=[f"{DATA}/{split}.parquet" for split in TRAINING_SPLITS],
         code=code(
             "spec.py",
             "data/dataset.py",
