@@ -82,6 +82,13 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument("--epochs", type=int, default=1)
     train.add_argument("--validations", type=int, default=10, help="how often validation is scored while training")
     train.add_argument(
+        "--embedding-lr-factors",
+        type=float,
+        nargs="+",
+        default=[1, 2, 4, 8, 16],
+        help="what arm single-lr-tuned chooses among: embedding learning rate over the base one",
+    )
+    train.add_argument(
         "--authors-selection",
         action="store_true",
         help="also report the AUC at the best test accuracy while training, as the authors do: selected on test",
@@ -202,7 +209,8 @@ def _train(arguments) -> None:
     settings = with_recipe({name: getattr(arguments, name) for name in (*names, *RECIPE_OPTIONS)})
     settings.setdefault("inner_dim", None)
     device = resolve_device(arguments.device, arguments.threads)
-    for folder, last in train_runs(arguments.data, arguments.out, arguments.seed, device, settings):
+    places = (arguments.data, arguments.out, arguments.seed)
+    for folder, last in train_runs(*places, device, settings, arguments.embedding_lr_factors):
         print(f"{folder}: trained", *(f"{name} {last[name]:.5f}" for name in ("val_auc", "val_logloss") if last))
 
 

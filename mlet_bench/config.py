@@ -50,20 +50,28 @@ def check_config(config: dict[str, Any]) -> dict[str, Any]:
     config["training"] = training | {name: list(training[name]) for name in ("bottom", "top")}
     for name, dataset in config["datasets"].items():
         _check_source(name, dataset)
-    _check_widths(config)
+    _check_widths(config, "config")
+    if "controls" in config:
+        _check_widths(config | config["controls"], "config.controls")
     return config
 
 
 def cells(config: dict[str, Any]) -> Iterator[Cell]:
-    """Every cell of a checked configuration: for arms with an inner dim, every pair with k >= d."""
-    for dataset in config["datasets"]:
-        for model in config["models"]:
-            for arm in config["arms"]:
-                for dim in config["dims"]:
-                    inner_dims = config["inner_dims"] if ARMS[arm].uses_inner_dim else [None]
-                    for inner_dim in inner_dims:
-                        if inner_dim is None or inner_dim >= dim:
-                            yield Cell(dataset, model, arm, dim, inner_dim)
+    """Every cell of a checked configuration, each once: for arms with an inner dim, every pair with k >= d."""
+    blocks = [config]
+    if config.get("controls", {}).get("enabled"):
+        blocks.append(config | config["controls"])  # the controls' arms, over widths of their own where they say so
+    found = {
+        Cell(dataset, model, arm, dim, inner_dim): None
+        for block in blocks
+        for dataset in config["datasets"]
+        for model in config["models"]
+        for arm in block["arms"]
+        for dim in block["dims"]
+        for inner_dim in (block["inner_dims"] if ARMS[arm].uses_inner_dim else [None])
+        if inner_dim is None or inner_dim >= dim
+    }
+    yield from found
 
 
 def run_folders(config: dict[str, Any], results: Path | str) -> Iterator[tuple[Cell, int, Path]]:
@@ -117,7 +125,7 @@ def _check_source(name: str, dataset: dict[str, Any]) -> None:
         raise BenchError(f"{where}.file is {dataset['file']!r}: there is no such file (looked in {Path.cwd()})")
 
 
-def _check_widths(config: dict[str, Any]) -> None:
+def _check_widths(config: dict[str, Any], where: str) -> None:
     """Every width listed must be used: an unusable one is a mistake, not something to skip in silence."""
     if not any(ARMS[arm].uses_inner_dim for arm in config["arms"]):
         return
@@ -125,12 +133,12 @@ def _check_widths(config: dict[str, Any]) -> None:
     for dim in config["dims"]:
         if dim > max(config["inner_dims"]):
             raise BenchError(
-                f"config.dims has d={dim}, above every k in config.inner_dims {config['inner_dims']}: "
+                f"{where}.dims has d={dim}, above every k in {where}.inner_dims {config['inner_dims']}: "
                 f"arm {arm!r} needs k >= d; add a larger k or drop this d"
             )
     for inner_dim in config["inner_dims"]:
         if inner_dim < min(config["dims"]):
             raise BenchError(
-                f"config.inner_dims has k={inner_dim}, below every d in config.dims {config['dims']}: "
+                f"{where}.inner_dims has k={inner_dim}, below every d in {where}.dims {config['dims']}: "
                 f"arm {arm!r} needs k >= d; add a smaller d or drop this k"
             )

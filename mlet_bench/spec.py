@@ -92,6 +92,7 @@ class Arm:
         matches_init: multiply the initial variance by k/16, MLET's at the start.
         unit_w2: draw W2 with std 1/sqrt(k) instead of 0.25, so that MLET starts with the baseline's step size.
         train_w2: False keeps W2 at its initial value.
+        tunes_lr: choose the embedding learning rate on validation, from a fixed list (training/tuning.py).
     """
 
     name: str
@@ -101,11 +102,12 @@ class Arm:
     matches_init: bool = False
     unit_w2: bool = False
     train_w2: bool = True
+    tunes_lr: bool = False
 
     @property
     def uses_inner_dim(self) -> bool:
         """Whether k means anything to this arm."""
-        return self.name != "single"
+        return self.method == "mlet" or self.matches_lr or self.matches_init
 
     def lr_factor(self, inner_dim: int | None) -> float:
         """Embedding learning rate over the base learning rate: E[W2ᵀW2] = (k/16) I at the authors' W2 std of 0.25."""
@@ -122,6 +124,7 @@ ARMS = {
         Arm("single", "single", "the paper's baseline: one n×d table"),
         Arm("mlet", "mlet", "the paper's method: W1 (n×k) times W2 (k×d)"),
         Arm("single-lr", "single", "step size: single with embedding lr × k/16", matches_lr=True),
+        Arm("single-lr-tuned", "single", "the fair rival: embedding lr chosen on validation", tunes_lr=True),
         Arm("single-init", "single", "initial scale: single with initial variance × k/16", matches_init=True),
         Arm("mlet-frozen", "mlet", "cross-category term: W2 stays at its initial value", train_w2=False),
         Arm("mlet-unit", "mlet", "MLET without the step-size gift: W2 std 1/sqrt(k)", unit_w2=True),
@@ -160,6 +163,7 @@ class RunSpec:
         seed: the run's seed; arms with equal seeds are paired (see ``derive_seed``).
         validations: how many times the validation split is scored during training.
         recipe: where the settings come from, a name of ``RECIPES``; the settings themselves decide.
+        embedding_lr_factor: embedding learning rate over that of the arm; what ``single-lr-tuned`` chooses.
         authors_selection: also score *test* at each validation, to report what the authors report: the AUC at the
             best test accuracy. It selects on the scored rows; nothing else of the suite looks at it.
     """
@@ -180,6 +184,7 @@ class RunSpec:
     precision: str = "float32"
     validations: int = 10
     recipe: str = "authors"
+    embedding_lr_factor: float = 1.0
     authors_selection: bool = False
 
     def __post_init__(self) -> None:
@@ -193,8 +198,9 @@ class RunSpec:
             raise BenchError(f"validations is {self.validations}: it must be 0 or more")
         if self.authors_selection and not self.validations:
             raise BenchError("authors_selection needs validations of 1 or more to select among")
-        if not self.lr > 0:
-            raise BenchError(f"lr is {self.lr}: it must be above 0")
+        for name in ("lr", "embedding_lr_factor"):
+            if not getattr(self, name) > 0:
+                raise BenchError(f"{name} is {getattr(self, name)}: it must be above 0")
 
     @property
     def id(self) -> str:
@@ -210,6 +216,11 @@ class RunSpec:
     def settings(self) -> Arm:
         """The run's arm."""
         return ARMS[self.arm]
+
+    @property
+    def embedding_lr(self) -> float:
+        """The learning rate of the tables' rows."""
+        return self.lr * self.settings.lr_factor(self.inner_dim) * self.embedding_lr_factor
 
     def write(self, folder: Path | str) -> None:
         """Write ``folder/spec.json``, the id included for readers."""

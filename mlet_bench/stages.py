@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -17,10 +17,16 @@ from mlet_bench.evaluation.evaluate import evaluate_run
 from mlet_bench.files import atomic, read_json, write_json
 from mlet_bench.spec import DatasetSchema, RunSpec
 from mlet_bench.training.loop import train
+from mlet_bench.training.tuning import train_tuned
 
 
 def train_runs(
-    data: Path, out: str, seeds: Sequence[int], device: torch.device, settings: dict
+    data: Path,
+    out: str,
+    seeds: Sequence[int],
+    device: torch.device,
+    settings: dict,
+    embedding_lr_factors: Sequence[float] = (),
 ) -> Iterator[tuple[Path, dict]]:
     """Train one run a seed; yield each folder with the last point of its curve (empty without validation).
 
@@ -28,6 +34,7 @@ def train_runs(
         data: a prepared data set.
         out: the run folder; with several seeds it holds ``{seed}``.
         settings: the fields of RunSpec except dataset, fingerprint and seed.
+        embedding_lr_factors: the candidates of an arm that tunes, see ``train_tuned``.
 
     Raises:
         BenchError: several seeds would share a folder; or whatever a run raises.
@@ -38,10 +45,16 @@ def train_runs(
     specs = {seed: RunSpec(schema.name, schema.fingerprint, seed=seed, **settings) for seed in seeds}
     needed = ("train", "val", "test") if settings.get("authors_selection") else ("train", "val")
     splits = _load(data, schema, needed, device)
-    for seed, spec in specs.items():
-        folder = Path(out.replace("{seed}", str(seed)))
+    runs = [(spec, Path(out.replace("{seed}", str(seed)))) for seed, spec in specs.items()]
+    if runs[0][0].settings.tunes_lr:
+        with ExitStack() as stack:
+            for _, folder in runs:
+                stack.enter_context(_failure_recorded(folder, "train"))
+            train_tuned(runs, embedding_lr_factors, lambda spec, folder: train(spec, schema, splits, folder))
+    for spec, folder in runs:
         with _failure_recorded(folder, "train"):
-            train(spec, schema, splits, folder)
+            if not spec.settings.tunes_lr:
+                train(spec, schema, splits, folder)
             # Relative, so that a results folder can move as a whole.
             write_json(folder / "data.json", {"data": os.path.relpath(data, folder)})
             curve = pd.read_parquet(folder / "curve.parquet")

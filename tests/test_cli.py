@@ -90,6 +90,15 @@ def test_the_authors_selection_stands_beside_the_sound_number(data, tmp_path):
     assert metrics["test"]["auc"] == pytest.approx(curve.test_auc.iloc[-1], abs=1e-3)
 
 
+def test_a_tuned_cell_by_hand(data, tmp_path):
+    options = ("--arm", "single-lr-tuned", "--dim", 4, "--seed", 0, 1, "--embedding-lr-factors", 1, 64)
+    assert call("train", "--data", data, *options, "--out", tmp_path / "seed{seed}") == 0
+    records = [json.loads((tmp_path / f"seed{seed}" / "tuning.json").read_text()) for seed in (0, 1)]
+    assert records[0] == records[1]
+    for command in ("collapse", "evaluate", "spectrum"):
+        assert call(command, tmp_path / "seed0", tmp_path / "seed1") == 0
+
+
 def test_overhead_by_hand(data, tmp_path, capsys):
     out = tmp_path / "overhead.parquet"
     small = ("--pairs", 2, "--steps", 1, "--batch-sizes", 64)

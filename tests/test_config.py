@@ -31,12 +31,13 @@ def test_shipped_configs_are_sound(name):
 
 def test_paper_is_the_full_reproduction():
     config = load("paper")
-    grid = list(cells(config))
+    grid = list(cells(config | {"controls": config["controls"] | {"enabled": False}}))
     assert {cell.dataset for cell in grid} == {"criteo-kaggle", "avazu"}
     widths = {(cell.dim, cell.inner_dim) for cell in grid if cell.arm == "mlet"}
     assert widths == {(d, k) for d in (4, 8, 16, 32, 64) for k in (16, 32, 64, 128) if k >= d}
     assert sorted(cell.dim for cell in grid if cell.arm == "single") == sorted([4, 8, 16, 32, 64] * 2)
-    assert len(list(run_folders(config, "results/paper"))) == 2 * (5 + 17) * 5
+    assert len(grid) == 2 * (5 + 17)
+    assert len(list(run_folders(config, "results/paper"))) == 5 * len(list(cells(config)))
     assert (config["training"]["lr"], config["training"]["batch_size"], config["training"]["epochs"]) == (0.2, 128, 1)
 
 
@@ -62,6 +63,17 @@ def test_every_pair_with_k_at_least_d():
     ]  # fmt: skip
 
 
+def test_controls_add_their_cells_once_and_can_be_switched_off():
+    controls = {"arms": ["mlet", "single-lr", "single-lr-tuned"], "inner_dims": [16]}
+    names = [cell.name for cell in cells(check_config(SMALL | {"controls": controls}))]
+    assert names[5:] == ["single-lr-d4-k16", "single-lr-d16-k16", "single-lr-tuned-d4", "single-lr-tuned-d16"]
+    assert len(names) == len(set(names))
+    off = check_config(SMALL | {"controls": controls | {"enabled": False}})
+    assert len(list(cells(off))) == 5
+    with pytest.raises(BenchError, match=r"config\.controls\.dims has d=32, above every k in config\.controls\.inner"):
+        check_config(SMALL | {"controls": controls | {"dims": [32]}})
+
+
 def test_run_folders_follow_the_grammar():
     _, seed, folder = list(run_folders(check_config(SMALL), "results/toy"))[-1]
     assert (seed, folder) == (1, Path("results/toy/runs/avazu/dlrm/mlet-d16-k16/seed1"))
@@ -70,7 +82,7 @@ def test_run_folders_follow_the_grammar():
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (["epoch"], 1, r"config: unknown key 'epoch'; allowed are arms, datasets"),
+        (["epoch"], 1, r"config: unknown key 'epoch'; allowed are arms, controls"),
         (["training"], {"learning_rate": 1}, r"config\.training: unknown key 'learning_rate'; allowed are authors_sel"),
         (["arms"], ["single", "mlt"], r"config\.arms\[1\] is 'mlt'; allowed are single, mlet, single-lr"),
         (["dims"], [4, 0], r"config\.dims\[1\] is 0"),

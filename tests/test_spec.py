@@ -16,6 +16,7 @@ def test_every_setting_changes_the_id(schema):
         "dataset": "avazu", "fingerprint": "f", "model": "dcn", "arm": "mlet-unit", "dim": 8, "inner_dim": 16,
         "seed": 1,        "optimizer": "adagrad", "lr": 0.1, "batch_size": 64, "epochs": 2, "bottom": (8,), "top": (8,),
         "precision": "bf16", "validations": 1, "recipe": "dlrm", "authors_selection": True,
+        "embedding_lr_factor": 2.0,
     }  # fmt: skip
     assert set(changed) == set(RunSpec.__dataclass_fields__)
     ids = {spec.id} | {replace(spec, **{name: value}).id for name, value in changed.items()}
@@ -30,7 +31,7 @@ def test_swapped_widths_do_not_collide(schema):
 
 def test_id_does_not_change_between_versions():
     """Ids name folders and MLflow runs: this one may only change on purpose."""
-    assert RunSpec("avazu", "f", "dlrm", "mlet", 16, 64, 0).id == "59af1fa0cd1b"
+    assert RunSpec("avazu", "f", "dlrm", "mlet", 16, 64, 0).id == "669c64de5557"
 
 
 def test_files_are_read_back(schema, tmp_path):
@@ -78,6 +79,7 @@ def test_fingerprint_ignores_the_raw_files_name_alone(schema):
         ({"arm": "single", "inner_dim": 8}, "'single' has no inner dim, got k=8"),
         ({"dim": 0}, "d=0"),
         ({"lr": 0.0}, "lr is 0.0"),
+        ({"embedding_lr_factor": 0.0}, "embedding_lr_factor is 0.0"),
         ({"lr": float("nan")}, "lr is nan"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"epochs": 0}, "epochs is 0"),
@@ -94,6 +96,12 @@ def test_arms_say_what_they_change():
     assert ARMS["single-lr"].lr_factor(128) == 8
     assert ARMS["single-init"].variance_factor(64) == 4
     assert {arm.lr_factor(128) * arm.variance_factor(128) for arm in ARMS.values() if arm.method == "mlet"} == {1}
+
+
+def test_embedding_learning_rates_by_hand(schema):
+    assert make_spec(schema, "single-lr").embedding_lr == pytest.approx(0.2 * 8 / 16)
+    assert make_spec(schema, "single-lr-tuned", embedding_lr_factor=4).embedding_lr == pytest.approx(0.8)
+    assert {make_spec(schema, arm).embedding_lr for arm in ("single", "mlet", "single-init", "mlet-unit")} == {0.2}
 
 
 def test_seeds_differ_by_axis_and_by_run():

@@ -24,8 +24,8 @@ class TrainStep:
         self.model = model
         tables = model.embedding.weight
         dense = [p for p in model.parameters() if p is not tables and p.requires_grad]
-        row_lr = spec.lr * spec.settings.lr_factor(spec.inner_dim)
-        self.row_optimizer, self.dense_optimizer = build_optimizers(spec.optimizer, tables, dense, row_lr, spec.lr)
+        optimizers = build_optimizers(spec.optimizer, tables, dense, spec.embedding_lr, spec.lr)
+        self.row_optimizer, self.dense_optimizer = optimizers
 
     def __call__(self, dense: Tensor, ids: Tensor, label: Tensor) -> Tensor:
         """Train on one batch and return its mean loss, detached and not yet synchronised."""

@@ -111,7 +111,7 @@ def test_a_new_width_trains_only_its_own_cells(finished):
 
 def test_the_default_config_is_the_full_reproduction(tmp_path):
     planned = jobs(snakemake(tmp_path, "-n", config=None))
-    assert planned["train"] == planned["evaluate"] == 2 * (5 + 17)
+    assert planned["train"] == planned["evaluate"] == 2 * (5 + 17 + 5 * 5)
     assert planned["download"] == planned["prepare"] == planned["overhead"] == 2
     assert list(tmp_path.iterdir()) == [tmp_path / ".snakemake"]
 
@@ -143,7 +143,7 @@ rule job:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"epoch": 1}, "config: unknown key 'epoch'; allowed are arms, datasets"),
+        ({"epoch": 1}, "config: unknown key 'epoch'; allowed are arms, controls"),
         ({"arms": ["mlt"]}, "config.arms[0] is 'mlt'; allowed are single, mlet"),
         ({"dims": [16]}, "config.dims has d=16, above every k in config.inner_dims [8]"),
         ({"datasets": {"avazu": {"source": "file", "file": "no.csv"}}}, "config.datasets.avazu.file is 'no.csv'"),

@@ -9,6 +9,7 @@ from snakemake.exceptions import WorkflowError
 
 from mlet_bench.config import cells, check_config
 from mlet_bench.errors import BenchError
+from mlet_bench.spec import ARMS
 
 try:
     config = check_config(config)
@@ -110,8 +111,10 @@ def as_options(settings):
 def training_options(wildcards):
     """A cell's arm and widths and the training block, as options of the command line."""
     cell = CELLS[f"{wildcards.dataset}/{wildcards.model}/{wildcards.cell}"]
+    tunes = ARMS[cell.arm].tunes_lr
+    tuning = {"embedding_lr_factors": config["embedding_lr_factors"]} if tunes else {}
     inner_dim = f"--inner-dim {cell.inner_dim} " if cell.inner_dim is not None else ""
-    return f"--arm {cell.arm} --dim {cell.dim} {inner_dim}{as_options(config['training'])}"
+    return f"--arm {cell.arm} --dim {cell.dim} {inner_dim}{as_options(config['training'] | tuning)}"
 
 
 def run_folders(wildcards):

@@ -1,0 +1,80 @@
+"""The arm ``single-lr-tuned``: one embedding learning rate for all seeds of a cell, chosen on validation."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from mlet_bench.errors import BenchError
+from mlet_bench.files import write_json
+from mlet_bench.spec import RunSpec
+
+MODEL = "model.safetensors"
+FILES = ("curve.parquet", MODEL, "provenance.json", "spec.json")  # of a run; the spec is read first, so it moves last
+
+
+def train_tuned(
+    runs: Sequence[tuple[RunSpec, Path]], factors: Sequence[float], train_one: Callable[[RunSpec, Path], object]
+) -> float:
+    """Train every candidate with every seed, and leave in each run folder the run of the best candidate.
+
+    The best is the candidate with the highest last validation AUC, mean over the seeds; of equal ones the smaller
+    factor. Test is not looked at. Each folder's ``tuning.json`` has what every candidate reached and which was chosen.
+    Until then candidates live in ``candidates`` inside the run's folder: called again after a kill, finished ones are
+    not trained again. A losing candidate's model is deleted at once.
+
+    Args:
+        runs: spec and folder of each seed.
+        factors: candidate embedding learning rates over the base one.
+        train_one: trains a spec into a folder, as ``mlet_bench.training.loop.train`` does.
+
+    Returns:
+        the chosen factor.
+
+    Raises:
+        BenchError: no candidates, no validation to choose on, or whatever a training raises.
+    """
+    if not factors:
+        raise BenchError("no embedding learning rates to choose from: give at least one factor")
+    if runs[0][0].validations == 0:
+        raise BenchError("an embedding learning rate is chosen on validation: validations must be 1 or more")
+    records, best = [], None
+    for factor in sorted(factors):
+        reached = {}
+        for spec, folder in runs:
+            candidate, place = replace(spec, embedding_lr_factor=factor), _place(folder, factor)
+            if not _is_trained(place, candidate):
+                train_one(candidate, place)
+            reached[spec.seed] = float(pd.read_parquet(place / "curve.parquet")["val_auc"].iloc[-1])
+        mean = sum(reached.values()) / len(reached)
+        records.append({"factor": factor, "val_auc": mean, "val_auc_by_seed": reached})
+        if best is None or mean > best["val_auc"]:
+            loser, best = best, records[-1]
+        else:
+            loser = records[-1]
+        if loser is not None:
+            _drop_models(runs, loser["factor"])
+    for _, folder in runs:
+        for name in FILES:
+            shutil.copy2(_place(folder, best["factor"]) / name, folder / name)
+        write_json(folder / "tuning.json", {"chosen": best["factor"], "by": "val_auc", "candidates": records})
+    for _, folder in runs:
+        # Renamed first: a half-deleted candidate must not be taken for a finished one.
+        done = (folder / "candidates").rename(folder / ".candidates.done")
+        shutil.rmtree(done)
+    return best["factor"]
+
+
+def _place(folder: Path, factor: float) -> Path:
+    return folder / "candidates" / f"lr-x{factor:g}"
+
+
+def _is_trained(place: Path, spec: RunSpec) -> bool:
+    return (place / "provenance.json").exists() and RunSpec.read(place) == spec
+
+
+def _drop_models(runs: Sequence[tuple[RunSpec, Path]], factor: float) -> None:
+    for _, folder in runs:
+        (_place(folder, factor) / MODEL).unlink(missing_ok=True)
