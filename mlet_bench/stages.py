@@ -10,7 +10,7 @@ import torch
 
 from mlet_bench.analysis.overhead import measure_overhead
 from mlet_bench.analysis.rank import spectrum_run
-from mlet_bench.data.dataset import Rows, load_split
+from mlet_bench.data.dataset import Rows, load_split, training_counts
 from mlet_bench.errors import BenchError
 from mlet_bench.evaluation.collapse import collapse_run
 from mlet_bench.evaluation.evaluate import evaluate_run
@@ -71,9 +71,10 @@ def collapse_runs(folders: Sequence[Path], data: Path | None) -> Iterator[tuple[
 
 def evaluate_runs(folders: Sequence[Path], data: Path | None, device: torch.device) -> Iterator[tuple[Path, dict]]:
     """Score collapsed runs; yield the content of each ``metrics.json``."""
-    for folder, _, schema, splits in _each_run(folders, data, ("val", "test"), device):
+    for folder, source, schema, splits in _each_run(folders, data, ("val", "test"), device):
         with _failure_recorded(folder, "evaluate"):
-            metrics = evaluate_run(folder, schema, splits)
+            counts = [training_counts(source, field.name) for field in schema.fields]
+            metrics = evaluate_run(folder, schema, splits, counts)
         yield folder, metrics
 
 

@@ -2,23 +2,27 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from mlet_bench.data.dataset import Rows
 from mlet_bench.errors import BenchError
 from mlet_bench.evaluation.collapse import load_collapsed
-from mlet_bench.evaluation.score import score
-from mlet_bench.files import read_json, write_json
+from mlet_bench.evaluation.metrics import all_metrics
+from mlet_bench.evaluation.rare import quality_by_frequency, row_frequencies
+from mlet_bench.evaluation.score import predict, score
+from mlet_bench.files import atomic, read_json, write_json
 from mlet_bench.spec import DatasetSchema, RunSpec
 
 
-def evaluate_run(folder: Path, schema: DatasetSchema, data: dict[str, Rows]) -> dict:
-    """Score a run's collapsed model and write ``metrics.json``; a run that has its score keeps it.
+def evaluate_run(folder: Path, schema: DatasetSchema, data: dict[str, Rows], counts: list[np.ndarray]) -> dict:
+    """Score a run's collapsed model: ``metrics.json`` and ``rare.parquet``; a run that has its score keeps it.
 
     Nothing of the factorised model is read: what is scored is what would be deployed.
 
     Args:
         data: the splits ``val`` and ``test``, on one device.
+        counts: (n,) training rows of each category, a field each.
 
     Returns:
         ``{"val": {...}, "test": {...}, "bytes": {...}, "collapsed_sha256"}``, the metrics of evaluation/metrics.py;
@@ -34,14 +38,19 @@ def evaluate_run(folder: Path, schema: DatasetSchema, data: dict[str, Rows]) -> 
             f"{folder} was trained on data with fingerprint {description['fingerprint']}, the data set given has "
             f"{schema.fingerprint}: scores would mean nothing"
         )
-    if path.exists():
+    if path.exists() and (folder / "rare.parquet").exists():
         stored = read_json(path, "evaluate the run first")
         if stored.get("collapsed_sha256") == description["sha256"]:
             return stored  # the test split is scored once
     model.to(data["test"].label.device)
+    test = data["test"]
+    label, probability = test.label.cpu().numpy(), predict(model, test)
+    rare = quality_by_frequency(label, probability, row_frequencies(test.ids.cpu().numpy(), counts))
+    with atomic(folder / "rare.parquet") as partial:
+        rare.to_parquet(partial, index=False)
     metrics = {
         "val": score(model, data["val"]),
-        "test": score(model, data["test"]),
+        "test": all_metrics(label, probability),
         "bytes": description["bytes"],
         "collapsed_sha256": description["sha256"],
     }

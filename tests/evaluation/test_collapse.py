@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
@@ -13,6 +14,12 @@ from mlet_bench.evaluation.evaluate import evaluate_run
 from mlet_bench.evaluation.score import predict
 from mlet_bench.spec import ARMS
 from mlet_bench.training.loop import train
+
+
+@pytest.fixture
+def counts(schema):
+    """Every category seen as often as its id says."""
+    return [np.arange(size) for size in schema.table_sizes]
 
 
 @pytest.fixture
@@ -90,12 +97,12 @@ def test_nan_is_no_agreement(schema, splits):
     assert not max_logit_difference(Constant(), Constant(), splits["val"]) <= TOLERANCE
 
 
-def test_metrics_are_those_of_the_collapsed_model(schema, splits, trained):
+def test_metrics_are_those_of_the_collapsed_model(schema, splits, trained, counts):
     from sklearn.metrics import log_loss, roc_auc_score
 
     folder = trained()
     collapse_run(folder, schema, {"val": splits["val"]})
-    metrics = evaluate_run(folder, schema, splits)
+    metrics = evaluate_run(folder, schema, splits, counts)
     assert json.loads((folder / "metrics.json").read_text()) == metrics
     assert set(metrics["test"]) == {"auc", "logloss", "ne", "pr_auc", "accuracy", "calibration"}
     probability = predict(load_collapsed(folder)[0], splits["test"])
@@ -104,15 +111,15 @@ def test_metrics_are_those_of_the_collapsed_model(schema, splits, trained):
     assert metrics["test"]["logloss"] == pytest.approx(log_loss(label, probability), abs=1e-12)
 
 
-def test_test_is_scored_once_until_the_model_changes(schema, splits, trained, monkeypatch):
+def test_test_is_scored_once_until_the_model_changes(schema, splits, trained, counts):
     folder = trained()
     collapse_run(folder, schema, {"val": splits["val"]})
-    first = evaluate_run(folder, schema, splits)
+    first = evaluate_run(folder, schema, splits, counts)
     other = splits | {"test": make_rows(150, seed=9)}
-    assert evaluate_run(folder, schema, other) == first
+    assert evaluate_run(folder, schema, other, counts) == first
     stored = json.loads((folder / "metrics.json").read_text())
     (folder / "metrics.json").write_text(json.dumps(stored | {"collapsed_sha256": "of another model"}))
-    assert evaluate_run(folder, schema, other)["test"] != first["test"]
+    assert evaluate_run(folder, schema, other, counts)["test"] != first["test"]
 
 
 def test_predictions_do_not_depend_on_the_batch(schema, splits, trained):

@@ -21,10 +21,11 @@ rule collapse:
 rule evaluate:
     input:
         runs=[seeds("collapsed.json"), seeds("collapsed.safetensors")],
-        data=[f"{DATA}/schema.json", f"{DATA}/val.parquet", f"{DATA}/test.parquet"],
-        code=code("evaluation/evaluate.py", "evaluation/score.py", "evaluation/metrics.py"),
+        data=[f"{DATA}/schema.json", f"{DATA}/val.parquet", f"{DATA}/test.parquet", f"{DATA}/vocabulary"],
+        code=code("evaluation/evaluate.py", "evaluation/score.py", "evaluation/metrics.py", "evaluation/rare.py"),
     output:
-        seeds("metrics.json"),
+        metrics=seeds("metrics.json"),
+        rare=seeds("rare.parquet"),
     log:
         f"{LOG}/evaluate.log",
     conda:
