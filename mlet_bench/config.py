@@ -21,11 +21,12 @@ class Cell:
     arm: str
     dim: int
     inner_dim: int | None
+    epochs: int
 
     @property
     def name(self) -> str:
-        """``mlet-d16-k64``."""
-        return cell_name(self.arm, self.dim, self.inner_dim)
+        """``mlet-d16-k64``, or ``mlet-d16-k64-e4`` for 4 epochs."""
+        return cell_name(self.arm, self.dim, self.inner_dim, self.epochs)
 
     @property
     def folder(self) -> str:
@@ -51,18 +52,20 @@ def check_config(config: dict[str, Any]) -> dict[str, Any]:
     for name, dataset in config["datasets"].items():
         _check_source(name, dataset)
     _check_widths(config, "config")
-    if "controls" in config:
-        _check_widths(config | config["controls"], "config.controls")
+    for name in ("controls", "longer"):
+        if name in config:
+            _check_widths(config | config[name], f"config.{name}")
     return config
 
 
 def cells(config: dict[str, Any]) -> Iterator[Cell]:
     """Every cell of a checked configuration, each once: for arms with an inner dim, every pair with k >= d."""
-    blocks = [config]
-    if config.get("controls", {}).get("enabled"):
-        blocks.append(config | config["controls"])  # the controls' arms, over widths of their own where they say so
+    blocks = [config | {"epochs": config["training"]["epochs"]}]
+    for name in ("controls", "longer"):  # their arms, over widths (and epochs) of their own where they say so
+        if config.get(name, {}).get("enabled"):
+            blocks.append(blocks[0] | config[name])
     found = {
-        Cell(dataset, model, arm, dim, inner_dim): None
+        Cell(dataset, model, arm, dim, inner_dim, block["epochs"]): None
         for block in blocks
         for dataset in config["datasets"]
         for model in config["models"]
@@ -72,6 +75,15 @@ def cells(config: dict[str, Any]) -> Iterator[Cell]:
         if inner_dim is None or inner_dim >= dim
     }
     yield from found
+
+
+def cell_training(config: dict[str, Any], cell: Cell) -> dict[str, Any]:
+    """The training settings of a cell: the training block, its length the cell's.
+
+    Longer trainings keep the spacing of the validations, so that the end of every epoch is one of them.
+    """
+    base = config["training"]
+    return base | {"epochs": cell.epochs, "validations": base["validations"] * cell.epochs // base["epochs"]}
 
 
 def run_folders(config: dict[str, Any], results: Path | str) -> Iterator[tuple[Cell, int, Path]]:

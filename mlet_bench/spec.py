@@ -210,7 +210,7 @@ class RunSpec:
     @property
     def cell(self) -> str:
         """The run's cell, all seeds of one setting, as its folder is called."""
-        return cell_name(self.arm, self.dim, self.inner_dim)
+        return cell_name(self.arm, self.dim, self.inner_dim, self.epochs)
 
     @property
     def settings(self) -> Arm:
@@ -245,9 +245,9 @@ class RunSpec:
         return spec
 
 
-def cell_name(arm: str, dim: int, inner_dim: int | None) -> str:
-    """``single-d16`` or ``mlet-d16-k64``."""
-    return f"{arm}-d{dim}" + (f"-k{inner_dim}" if inner_dim is not None else "")
+def cell_name(arm: str, dim: int, inner_dim: int | None, epochs: int = 1) -> str:
+    """``single-d16``, ``mlet-d16-k64``, and ``mlet-d16-k64-e4`` for more than the paper's one epoch."""
+    return f"{arm}-d{dim}" + (f"-k{inner_dim}" if inner_dim is not None else "") + (f"-e{epochs}" if epochs > 1 else "")
 
 
 def check_cell(arm: str, dim: int, inner_dim: int | None) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mlet_bench.config import cells, check_config, run_folders
+from mlet_bench.config import cell_training, cells, check_config, run_folders
 from mlet_bench.errors import BenchError
 
 ROOT = Path(__file__).parents[1]
@@ -72,6 +72,16 @@ def test_controls_add_their_cells_once_and_can_be_switched_off():
     assert len(list(cells(off))) == 5
     with pytest.raises(BenchError, match=r"config\.controls\.dims has d=32, above every k in config\.controls\.inner"):
         check_config(SMALL | {"controls": controls | {"dims": [32]}})
+
+
+def test_longer_trainings_are_cells_of_their_own():
+    longer = {"arms": ["single", "mlet"], "dims": [4], "inner_dims": [16], "epochs": 4}
+    config = check_config(SMALL | {"longer": longer, "training": {"validations": 5}})
+    grid = {cell.name: cell for cell in cells(config)}
+    assert list(grid)[5:] == ["single-d4-e4", "mlet-d4-k16-e4"]
+    settings = cell_training(config, grid["mlet-d4-k16-e4"])
+    assert (settings["epochs"], settings["validations"], settings["lr"]) == (4, 20, 0.2)
+    assert cell_training(config, grid["mlet-d4-k16"]) == config["training"]
 
 
 def test_run_folders_follow_the_grammar():

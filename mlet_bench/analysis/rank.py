@@ -7,12 +7,13 @@ import torch
 from torch import Tensor
 
 from mlet_bench.data.dataset import training_counts
-from mlet_bench.embeddings import FieldTables
-from mlet_bench.evaluation.collapse import load_collapsed
+from mlet_bench.embeddings import FieldTables, MLETTables
+from mlet_bench.evaluation.collapse import load_collapsed, load_trained
 from mlet_bench.files import atomic
 from mlet_bench.models import build_model
 from mlet_bench.spec import DatasetSchema, RunSpec
 
+FACTOR_COLUMNS = ("field", "stage", "factor", "index", "singular_value")
 COLUMNS = ("field", "size", "stage", "weighting", "effective_rank", "stable_rank")
 
 
@@ -66,22 +67,53 @@ def table_ranks(embedding: FieldTables, schema: DatasetSchema, counts: dict[str,
     return pd.DataFrame(records, columns=COLUMNS)
 
 
-def spectrum_run(folder: Path, schema: DatasetSchema, data_folder: Path) -> pd.DataFrame:
-    """Write ``spectrum.parquet`` of a run: the ranks at initialisation and after training.
+@torch.no_grad()
+def factor_spectrum(embedding: FieldTables, schema: DatasetSchema, stage: str) -> pd.DataFrame:
+    """Singular values of W1 and W2 of each field.
 
-    The initial tables are drawn again from the run's seed; the trained ones are the collapsed model's.
+    An SGD step scales the component of the gradient dL/dE along W1's i-th left and W2's j-th right singular vector by
+    σᵢ(W1)² + σⱼ(W2)² (from dE = -η (G W2ᵀW2 + W1W1ᵀ G)); the single layer's scale is 1.
+
+    Returns:
+        The columns of ``FACTOR_COLUMNS``: k values of W1 and min(k, d) of W2 a field, largest first; no rows for a
+        single layer.
+    """
+    records = []
+    for number, field in enumerate(schema.fields if isinstance(embedding, MLETTables) else ()):
+        w2 = embedding.w2[number]
+        factors = {"w1": singular_values(embedding.field_rows(number)), "w2": singular_values(w2)[: min(w2.shape)]}
+        for factor, values in factors.items():
+            records += [(field.name, stage, factor, index, value) for index, value in enumerate(values.tolist())]
+    return pd.DataFrame(records, columns=FACTOR_COLUMNS).astype({"index": "int64", "singular_value": "float64"})
+
+
+def spectrum_run(folder: Path, schema: DatasetSchema, data_folder: Path) -> pd.DataFrame:
+    """Write ``spectrum.parquet`` and ``factors.parquet`` of a run: ranks and factors, at the start and trained.
+
+    The initial tables are drawn again from the run's seed; the trained ones are the collapsed model's, the trained
+    factors the factorised model's.
+
+    Returns:
+        The content of ``spectrum.parquet``, the columns of ``COLUMNS``.
     """
     spec = RunSpec.read(folder)
     names = [field.name for field in schema.fields]
     counts = {name: torch.tensor(training_counts(data_folder, name), dtype=torch.float64) for name in names}
     trained, _ = load_collapsed(folder)
-    frame = pd.concat(
-        [
-            table_ranks(build_model(spec, schema).embedding, schema, counts, "initial"),
+    initial = build_model(spec, schema).embedding
+    factorised = load_trained(spec, schema, folder).embedding if spec.settings.method == "mlet" else initial
+    frames = {
+        "factors.parquet": [
+            factor_spectrum(initial, schema, "initial"),
+            factor_spectrum(factorised, schema, "trained"),
+        ],
+        "spectrum.parquet": [
+            table_ranks(initial, schema, counts, "initial"),
             table_ranks(trained.embedding, schema, counts, "trained"),
         ],
-        ignore_index=True,
-    )
-    with atomic(folder / "spectrum.parquet") as partial:
-        frame.to_parquet(partial, index=False)
+    }
+    for name, parts in frames.items():
+        frame = pd.concat(parts, ignore_index=True)
+        with atomic(folder / name) as partial:
+            frame.to_parquet(partial, index=False)
     return frame

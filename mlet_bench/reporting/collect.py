@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlet_bench.config import Cell, run_folders
+from mlet_bench.config import Cell, cell_training, run_folders
 from mlet_bench.errors import BenchError
 from mlet_bench.files import read_json
 from mlet_bench.spec import DatasetSchema, RunSpec
@@ -179,7 +179,7 @@ def _stale(spec: RunSpec, cell: Cell, seed: int, config: dict[str, Any], schema:
         "dim": cell.dim,
         "inner_dim": cell.inner_dim,
         "seed": seed,
-        **config["training"],
+        **cell_training(config, cell),
     }
     if schema is not None:
         expected["fingerprint"] = schema.fingerprint

@@ -59,6 +59,29 @@ def test_a_row_never_trained_on_does_not_weigh(schema):
     assert row.effective_rank == pytest.approx(1, abs=1e-5)
 
 
+def test_factor_spectrum_agrees_with_numpy_and_with_the_scale_of_a_step(schema):
+    embedding = build_model(make_spec(schema), schema).embedding
+    frame = rank.factor_spectrum(embedding, schema, "initial")
+    assert frame.groupby(["field", "factor"]).size().to_dict() == {
+        (field.name, factor): number for field in schema.fields for factor, number in (("w1", 8), ("w2", 4))
+    }
+    w1, w2 = embedding.field_rows(1).detach().double().numpy(), embedding.w2[1].detach().double().numpy()
+    mine = {name: part.singular_value.to_numpy() for name, part in frame[frame.field == "C2"].groupby("factor")}
+    u, s1, _ = np.linalg.svd(w1, full_matrices=False)
+    _, s2, v = np.linalg.svd(w2, full_matrices=False)
+    np.testing.assert_allclose(mine["w1"], s1, rtol=1e-9)
+    np.testing.assert_allclose(mine["w2"], s2, rtol=1e-9)
+    # the first-order change of W1 W2 under a gradient along one pair of singular vectors
+    gradient = np.outer(u[:, 2], v[1])
+    change = gradient @ w2.T @ w2 + w1 @ w1.T @ gradient
+    np.testing.assert_allclose(change, (mine["w1"][2] ** 2 + mine["w2"][1] ** 2) * gradient, atol=1e-12)
+
+
+def test_a_single_layer_has_no_factors(schema):
+    frame = rank.factor_spectrum(build_model(make_spec(schema, "single"), schema).embedding, schema, "initial")
+    assert len(frame) == 0 and tuple(frame.columns) == rank.FACTOR_COLUMNS
+
+
 def test_spectrum_of_a_run(schema, splits, tmp_path, monkeypatch):
     monkeypatch.setattr(
         rank, "training_counts", lambda _, name: np.ones(dict(zip(["C1", "C2", "C3", "C4"], schema.table_sizes))[name])
@@ -68,6 +91,8 @@ def test_spectrum_of_a_run(schema, splits, tmp_path, monkeypatch):
     frame = spectrum_run(tmp_path, schema, tmp_path)
     pd.testing.assert_frame_equal(frame, pd.read_parquet(tmp_path / "spectrum.parquet"))
     assert len(frame) == 2 * 2 * 4
+    factors = pd.read_parquet(tmp_path / "factors.parquet")
+    assert factors.groupby("stage").size().to_dict() == {"initial": 4 * 12, "trained": 4 * 12}
     assert frame.effective_rank.between(1, 4).all()
     initial = table_ranks(
         build_model(make_spec(schema, lr=1.0), schema).embedding.collapse(),

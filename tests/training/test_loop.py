@@ -85,6 +85,14 @@ def test_a_killed_training_ends_in_the_same_bits(optimizer, step, schema, splits
     assert not (tmp_path / "cut" / "checkpoint.pt").exists()
 
 
+def test_a_longer_training_passes_through_the_shorter_one(schema, splits, tmp_path):
+    """Validated equally often an epoch, the curve of 3 epochs begins with that of 1, to the bit."""
+    train(make_spec(schema, validations=2), schema, trainable(splits), tmp_path / "1")
+    train(make_spec(schema, epochs=3, validations=6), schema, trainable(splits), tmp_path / "3")
+    (_, short), (_, long) = numbers(tmp_path / "1"), numbers(tmp_path / "3")
+    pd.testing.assert_frame_equal(short, long[:2], check_exact=True)
+
+
 def test_a_checkpoint_of_another_run_is_not_continued(schema, splits, tmp_path):
     with pytest.raises(Stop):
         train(make_spec(schema), schema, trainable(splits), tmp_path, 0, stop_at(15))

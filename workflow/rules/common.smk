@@ -7,7 +7,7 @@ from pathlib import Path
 sys.path.insert(0, workflow.basedir)
 from snakemake.exceptions import WorkflowError
 
-from mlet_bench.config import cells, check_config
+from mlet_bench.config import cell_training, cells, check_config
 from mlet_bench.errors import BenchError
 from mlet_bench.spec import ARMS
 
@@ -41,7 +41,7 @@ shell.prefix(f"export PATH='{CLI}':$PATH MLFLOW_DISABLE_TELEMETRY=true; set -euo
 wildcard_constraints:
     dataset="|".join(config["datasets"]),
     model="|".join(config["models"]),
-    cell=r"[a-z-]+-d\d+(-k\d+)?",
+    cell=r"[a-z-]+-d\d+(-k\d+)?(-e\d+)?",
 
 
 def seeds(pattern):
@@ -111,10 +111,9 @@ def as_options(settings):
 def training_options(wildcards):
     """A cell's arm and widths and the training block, as options of the command line."""
     cell = CELLS[f"{wildcards.dataset}/{wildcards.model}/{wildcards.cell}"]
-    tunes = ARMS[cell.arm].tunes_lr
-    tuning = {"embedding_lr_factors": config["embedding_lr_factors"]} if tunes else {}
-    inner_dim = f"--inner-dim {cell.inner_dim} " if cell.inner_dim is not None else ""
-    return f"--arm {cell.arm} --dim {cell.dim} {inner_dim}{as_options(config['training'] | tuning)}"
+    tuning = {"embedding_lr_factors": config["embedding_lr_factors"]} if ARMS[cell.arm].tunes_lr else {}
+    widths = {"dim": cell.dim} | ({"inner_dim": cell.inner_dim} if cell.inner_dim is not None else {})
+    return as_options({"arm": cell.arm} | widths | cell_training(config, cell) | tuning)
 
 
 def run_folders(wildcards):

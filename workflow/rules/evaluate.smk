@@ -46,11 +46,13 @@ rule spectrum:
             seeds("spec.json"),
             seeds("collapsed.json"),
             seeds("collapsed.safetensors"),
+            seeds("model.safetensors"),
         ],
         data=[f"{DATA}/schema.json", f"{DATA}/vocabulary"],
         code=code("analysis/rank.py"),
     output:
-        seeds("spectrum.parquet"),
+        spectrum=seeds("spectrum.parquet"),
+        factors=seeds("factors.parquet"),
     log:
         f"{LOG}/spectrum.log",
     conda:
