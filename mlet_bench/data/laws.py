@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from mlet_bench.data import avazu, criteo
 from mlet_bench.errors import BenchError
 from mlet_bench.spec import DATASETS
 
@@ -30,27 +31,20 @@ class Law:
 
 
 LAWS = {
-    "criteo-kaggle": Law(
-        rows=45_840_617,
-        fields=tuple(f"C{i}" for i in range(1, 27)),
-        sizes=(
-            *(1460, 583, 10131227, 2202608, 305, 24, 12517, 633, 3, 93145, 5683, 8351593, 3194),
-            *(27, 14992, 5461306, 10, 5652, 2173, 4, 7046547, 18, 15, 286181, 105, 142572),
-        ),
+    criteo.FORMAT.name: Law(
+        rows=criteo.FORMAT.full_rows,
+        fields=criteo.FIELDS,
+        sizes=criteo.TABLE_SIZES,
         missing={"C6": 0.121, "C22": 0.763}
         | dict.fromkeys(("C3", "C4", "C12", "C16", "C21", "C24"), 0.034)
         | dict.fromkeys(("C19", "C20", "C25", "C26"), 0.440),
         click_rate=0.256,
         best_auc=0.80,
     ),
-    "avazu": Law(
-        rows=40_428_967,
-        fields=(
-            *("C1", "banner_pos", "site_id", "site_domain", "site_category", "app_id", "app_domain", "app_category"),
-            *("device_id", "device_ip", "device_model", "device_type", "device_conn_type"),
-            *("C14", "C15", "C16", "C17", "C18", "C19", "C20", "C21"),
-        ),
-        sizes=(7, 7, 4737, 7745, 26, 8552, 559, 36, 2686408, 6729486, 8251, 5, 4, 2626, 8, 9, 435, 4, 68, 172, 60),
+    avazu.FORMAT.name: Law(
+        rows=avazu.FORMAT.full_rows,
+        fields=avazu.FIELDS,
+        sizes=avazu.TABLE_SIZES,
         missing={},
         click_rate=0.170,
         best_auc=0.78,

@@ -12,7 +12,7 @@ rule download:
 
 rule synthesize:
     input:
-        code=code("data/synthetic.py", "data/planted.py", "data/laws.py"),
+        code=code("data/synthetic.py", "data/planted.py", "data/laws.py", "data/criteo.py", "data/avazu.py"),
     output:
         raw=f"{RESULTS}/raw/{{dataset}}.txt",
         planted=f"{RESULTS}/raw/{{dataset}}.txt.planted.json",
