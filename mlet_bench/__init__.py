@@ -4,21 +4,28 @@ Importing the package is cheap; the names below import torch on first use.
 
 Example::
 
-    from mlet_bench import MLETEmbedding
+    import mlet_bench
 
-    table = MLETEmbedding(num_embeddings=10_000, embedding_dim=16, inner_dim=64)
-    vectors = table(ids)  # (..., 16), trained as W1[ids] @ W2
-    small = table.collapse()  # a plain nn.Embedding(10_000, 16) that gives the same vectors
+    mlet_bench.factorize(model, inner_dim=64)  # every nn.Embedding and nn.EmbeddingBag becomes W1 W2
+    ...  # train
+    mlet_bench.collapse(model)  # plain tables of the original shapes again
 """
+
+from importlib import import_module
 
 from mlet_bench.version import __version__
 
-__all__ = ["MLETEmbedding", "__version__"]
+__all__ = ["MLETEmbedding", "MLETEmbeddingBag", "__version__", "collapse", "factorize"]
+
+_HOMES = {
+    "MLETEmbedding": "mlet_bench.embeddings.layer",
+    "MLETEmbeddingBag": "mlet_bench.embeddings.layer",
+    "collapse": "mlet_bench.embeddings.factorize",
+    "factorize": "mlet_bench.embeddings.factorize",
+}
 
 
 def __getattr__(name: str):
-    if name == "MLETEmbedding":
-        from mlet_bench.embeddings.layer import MLETEmbedding
-
-        return MLETEmbedding
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'mlet_bench' has no attribute {name!r}")

@@ -2,10 +2,8 @@
 
 import pytest
 import torch
-from torch import nn
 from toys import SIZES
 
-from mlet_bench import MLETEmbedding
 from mlet_bench.embeddings import MLETTables, SingleTables, build_embedding
 from mlet_bench.spec import ARMS
 
@@ -87,17 +85,3 @@ def test_w2_is_normal_with_the_arms_deviation(arm, std):
 def test_only_the_frozen_arm_freezes_w2():
     frozen = {arm: not build(arm).w2.requires_grad for arm in ARMS if ARMS[arm].method == "mlet"}
     assert frozen == {"mlet": False, "mlet-frozen": True, "mlet-unit": False}
-
-
-@pytest.mark.parametrize("sparse", [False, True])
-def test_layer_is_a_drop_in_for_nn_embedding(sparse):
-    torch.manual_seed(0)
-    layer = MLETEmbedding(50, 4, inner_dim=16, sparse=sparse)
-    optimizer = torch.optim.SGD(layer.parameters(), lr=0.5)
-    ids = torch.tensor([[1, 2], [3, 1]])
-    layer(ids).square().sum().backward()
-    assert layer.w1.weight.grad.is_sparse is sparse
-    optimizer.step()
-    collapsed = layer.collapse()
-    assert isinstance(collapsed, nn.Embedding) and collapsed.weight.shape == (50, 4)
-    torch.testing.assert_close(collapsed(ids), layer(ids), rtol=0, atol=1e-7)

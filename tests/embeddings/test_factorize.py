@@ -1,0 +1,179 @@
+"""Any model's tables swapped for factorised ones and back."""
+
+import copy
+import io
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import parametrizations
+
+from mlet_bench import MLETEmbedding, MLETEmbeddingBag, collapse, factorize
+from mlet_bench.errors import BenchError
+
+
+class Model(nn.Module):
+    """Two towers that share a table, a list of bags, and a head."""
+
+    def __init__(self):
+        super().__init__()
+        self.user = nn.Embedding(30, 4, padding_idx=0)
+        self.item = nn.Embedding(40, 4, sparse=True)
+        self.history = self.item  # tied: one module in two places
+        self.bags = nn.ModuleList([nn.EmbeddingBag(20, 4, mode="sum"), nn.EmbeddingBag(10, 4, padding_idx=3)])
+        self.head = nn.Linear(20, 1)
+
+    def forward(self, ids):
+        parts = [self.user(ids), self.item(ids), self.history(ids + 1), *(bag(ids[:, None] % 10) for bag in self.bags)]
+        return self.head(torch.cat(parts, dim=1)).squeeze(1)
+
+
+IDS = torch.arange(0, 29)
+LABEL = (IDS % 3 == 0).float()
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return Model()
+
+
+def train(model, steps=30):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    losses = []
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = nn.functional.binary_cross_entropy_with_logits(model(IDS), LABEL)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def test_there_and_back(model):
+    original = copy.deepcopy(model)
+    assert factorize(model, inner_dim=16) is model
+    assert isinstance(model.user, MLETEmbedding) and isinstance(model.bags[1], MLETEmbeddingBag)
+    losses = train(model)
+    assert losses[-1] < losses[0]
+    expected = model(IDS)
+    assert collapse(model) is model
+    torch.testing.assert_close(model(IDS), expected, rtol=0, atol=1e-6)
+    for name, module in original.named_modules():
+        assert type(model.get_submodule(name)) is type(module), name
+        for attribute in ("padding_idx", "sparse", "mode", "include_last_offset", "num_embeddings", "embedding_dim"):
+            assert getattr(model.get_submodule(name), attribute, None) == getattr(module, attribute, None), name
+    original.load_state_dict(model.state_dict(), strict=True)
+    torch.testing.assert_close(original(IDS), expected, rtol=0, atol=1e-6)
+
+
+def test_collapse_is_idempotent(model):
+    factorize(model, inner_dim=16)
+    collapse(model)
+    before = copy.deepcopy(model.state_dict())
+    tables = list(model.modules())
+    collapse(model)
+    assert list(model.modules()) == tables
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_tied_modules_stay_tied(model):
+    factorize(model, inner_dim=16)
+    assert model.history is model.item and isinstance(model.item, MLETEmbedding)
+    collapse(model)
+    assert model.history is model.item and type(model.item) is nn.Embedding
+
+
+@pytest.mark.parametrize("only", [["user", "bags.*"], "[ub]*", lambda name, module: module.num_embeddings != 40])
+def test_only_the_chosen_tables(model, only):
+    factorize(model, inner_dim=16, only=only)
+    assert isinstance(model.user, MLETEmbedding) and isinstance(model.bags[0], MLETEmbeddingBag)
+    assert type(model.item) is nn.Embedding
+
+
+def test_a_model_that_is_a_table_is_returned():
+    table = factorize(nn.Embedding(30, 4).eval(), inner_dim=8)
+    assert isinstance(table, MLETEmbedding) and not table.training
+    plain = collapse(table)
+    assert type(plain) is nn.Embedding and not plain.training
+    assert collapse(plain) is plain
+
+
+def test_state_round_trip_copy_and_types(model):
+    factorize(model, inner_dim=16, generator=torch.Generator().manual_seed(1))
+    train(model)
+    file = io.BytesIO()
+    torch.save(model.state_dict(), file)
+    file.seek(0)
+    other = factorize(Model(), inner_dim=16)
+    other.load_state_dict(torch.load(file, weights_only=True), strict=True)
+    assert torch.equal(other(IDS), model(IDS))
+    assert torch.equal(copy.deepcopy(model)(IDS), model(IDS))
+    half = copy.deepcopy(model).bfloat16()
+    assert collapse(half).user.weight.dtype is torch.bfloat16
+    torch.testing.assert_close(half(IDS).float(), model(IDS), rtol=0.1, atol=0.05)
+
+
+def test_a_factorised_model_compiles(model):
+    factorize(model, inner_dim=16)
+    compiled = torch.compile(model, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(IDS), model(IDS))
+
+
+def test_equal_generators_give_equal_tables():
+    one, other = (factorize(Model(), 8, generator=torch.Generator().manual_seed(3)) for _ in range(2))
+    assert torch.equal(one.item.w1, other.item.w1) and torch.equal(one.bags[1].w2, other.bags[1].w2)
+
+
+class Special(nn.Embedding):
+    """A subclass."""
+
+
+def shared():
+    model = Model()
+    model.out = nn.Linear(4, 40, bias=False)
+    model.out.weight = model.item.weight
+    return model
+
+
+def with_user(table):
+    model = Model()
+    model.user = table
+    return model
+
+
+def hooked():
+    model = Model()
+    model.user.register_forward_hook(lambda *_: None)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: with_user(nn.Embedding(30, 4, max_norm=1.0)), "'user' cannot be factorised: max_norm"),
+        (lambda: with_user(nn.Embedding(30, 4, scale_grad_by_freq=True)), "scale_grad_by_freq"),
+        (lambda: with_user(nn.EmbeddingBag(30, 4, mode="max")), "mode 'max'"),
+        (lambda: with_user(Special(30, 4)), "a Special, a subclass"),
+        (lambda: with_user(parametrizations.weight_norm(nn.Embedding(30, 4))), "a ParametrizedEmbedding, a subclass"),
+        (lambda: with_user(nn.Embedding(30, 4).requires_grad_(False)), "frozen"),
+        (shared, "'item' cannot be factorised: its weight is shared"),
+        (hooked, "has hooks"),
+    ],
+)
+def test_what_cannot_be_kept_is_refused_and_nothing_is_changed(make, sentence):
+    model = make()
+    before = list(model.modules())
+    with pytest.raises(BenchError, match=sentence):
+        factorize(model, inner_dim=8)
+    assert list(model.modules()) == before
+
+
+def test_nothing_to_factorise_is_said_with_what_is_there(model):
+    with pytest.raises(
+        BenchError, match=r"matches \['users'\]: .* are 'user', 'item', 'history', 'bags\.0', 'bags\.1'"
+    ):
+        factorize(model, 8, only=["users"])
+    factorize(model, 8)
+    with pytest.raises(BenchError, match=r"are none; factorised already: 'user', 'item'"):
+        factorize(model, 8)
