@@ -1,0 +1,97 @@
+"""Where the peers' checkouts are, and their scripts imported so that two of them do not collide."""
+
+import contextlib
+import importlib
+import io
+import os
+import subprocess
+import sys
+import types
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from agreements import PeerAbsent
+
+PYTHON = "MLET_BENCH_DLRM_PYTHON"
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A repository; `commit` is the one that the comparison is about, None for whatever is checked out."""
+
+    name: str
+    variable: str
+    commit: str | None = None
+
+    @property
+    def path(self) -> Path:
+        """The checkout; raises PeerAbsent."""
+        clone = f"git clone https://github.com/{self.name}" + (f", git checkout {self.commit}" if self.commit else "")
+        if not os.environ.get(self.variable):
+            raise PeerAbsent(f"{self.variable} is not set: give it the path of a checkout ({clone})")
+        path = Path(os.environ[self.variable]).resolve()
+        if not (path / "dlrm_s_pytorch.py").is_file():
+            raise PeerAbsent(f"{self.variable}={path} has no dlrm_s_pytorch.py: it should be a checkout ({clone})")
+        if self.commit and not _head(path).startswith(self.commit):
+            raise PeerAbsent(f"{self.variable}={path} is at {_head(path)[:7]}: git checkout {self.commit}")
+        return path
+
+    @property
+    def version(self) -> str:
+        """The checkout's commit, shortened."""
+        return _head(self.path)[:7]
+
+    @property
+    def script(self) -> types.ModuleType:
+        """The peer's dlrm_s_pytorch, which defines DLRM_Net."""
+        return _imported(self.path)
+
+
+DLRM = Peer("facebookresearch/dlrm", "MLET_BENCH_DLRM")
+FORK = Peer("benghaem/dlrm_mlet", "MLET_BENCH_DLRM_MLET", "8a3e30e")
+
+
+def old_numpy_python() -> Path:
+    """An interpreter with numpy < 2 and torch, which the peers' preparation needs; raises PeerAbsent."""
+    if not os.environ.get(PYTHON):
+        raise PeerAbsent(f"{PYTHON} is not set: give it a python that has 'numpy<2', torch, scikit-learn and tqdm")
+    return Path(os.environ[PYTHON])
+
+
+def _head(path: Path) -> str:
+    done = subprocess.run(["git", "-C", path, "rev-parse", "HEAD"], capture_output=True, text=True)
+    if done.returncode:
+        raise PeerAbsent(f"{path} is no git checkout: {done.stderr.strip()}")
+    return done.stdout.strip()
+
+
+@cache
+def _imported(path: Path) -> types.ModuleType:
+    with _checkout_first(path), contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return importlib.import_module("dlrm_s_pytorch")
+
+
+@contextlib.contextmanager
+def _checkout_first(path: Path) -> Iterator[None]:
+    """Import from a checkout, with empty modules for what it imports and never calls here; then forget its modules.
+
+    Code that was imported keeps its own globals, so it works on; the next checkout finds the names free.
+    """
+    known = set(sys.modules)
+    tensorboard = types.ModuleType("torch.utils.tensorboard")
+    tensorboard.SummaryWriter = None
+    empty = {"onnx": types.ModuleType("onnx"), "torch.utils.tensorboard": tensorboard}
+    sys.modules.update({name: module for name, module in empty.items() if name not in known})
+    sys.path.insert(0, str(path))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(path))
+        for name in set(sys.modules) - known:
+            file = getattr(sys.modules[name], "__file__", None) or ""
+            if name in empty or Path(file).is_relative_to(path):
+                del sys.modules[name]

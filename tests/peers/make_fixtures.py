@@ -1,0 +1,73 @@
+"""Make fixtures/*.json from the peers' checkouts (see the README): `python tests/peers/make_fixtures.py`.
+
+The numbers are the peers' alone; ours are compared with them by test_peer_fixtures.py.
+"""
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from agreements import FOLDER
+from checkouts import DLRM, FORK, Peer
+from compare_preparation import formula_file
+from paired_models import PeerModel, peer_tensors
+from peer_metrics import peer_metrics, predictions
+from peer_preparation import SPLITS, Prepared, run_peer
+from tiny_model import LR, numbers, tiny
+
+FIXTURES = FOLDER / "fixtures"
+METRIC_ROWS = 1000
+SHOWN = 3  # rows of ids and dense values kept in full
+
+
+def main() -> None:
+    """Write both files; raises PeerAbsent."""
+    write(DLRM, preparation=dlrm_preparation(), model=model(DLRM, None), metrics=metrics())
+    write(FORK, trained=model(FORK, "trained"), frozen=model(FORK, "frozen"))
+
+
+def dlrm_preparation() -> dict:
+    """facebookresearch/dlrm's preparation of 220 rows made by formula."""
+    theirs = run_peer(DLRM, "head", formula_file(), "total,5")
+    return {"file_sha256": hashlib.sha256(formula_file().read_bytes()).hexdigest(), **digest(theirs)}
+
+
+def digest(prepared: Prepared) -> dict:
+    """Table and split sizes, dense values, hashes of ids (int32, little-endian, row after row) and labels (int8)."""
+    return {
+        "rows": dict(zip(SPLITS, prepared.rows)),
+        "table_sizes": prepared.counts.tolist(),
+        "ids_sha256": hashlib.sha256(prepared.ids.astype("<i4").tobytes()).hexdigest(),
+        "labels_sha256": hashlib.sha256(prepared.label.astype("i1").tobytes()).hexdigest(),
+        "first_ids": prepared.ids[:SHOWN].tolist(),
+        "first_dense": prepared.dense[:SHOWN].astype(np.float64).tolist(),
+        "dense_sums": prepared.dense.astype(np.float64).sum(axis=0).tolist(),
+    }
+
+
+def model(peer: Peer, w2: str | None) -> dict:
+    """The tiny model, trained by the peer."""
+    arm = {None: "single", "trained": "mlet", "frozen": "mlet-frozen"}[w2]
+    theirs = PeerModel(peer.script, tiny(arm, torch.float64)[0], w2, LR)
+    return numbers(lambda *inputs: theirs.predict(*inputs).detach(), theirs.step, lambda: peer_tensors(theirs.net, w2))
+
+
+def metrics() -> dict[str, float]:
+    """The peer's metrics of 1,000 predictions made by formula."""
+    return peer_metrics(*predictions(METRIC_ROWS))
+
+
+def write(peer: Peer, **content: dict) -> None:
+    """One file a peer."""
+    head = {"peer": peer.name, "commit": peer.version, "command": "python tests/peers/make_fixtures.py"}
+    path = Path(FIXTURES / f"{peer.name.split('/')[1]}.json")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(head | content, indent=1) + "\n")
+    print(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

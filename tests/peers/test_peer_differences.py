@@ -1,0 +1,80 @@
+"""Where we differ from the peers on purpose: what they do, shown with their code."""
+
+import numpy as np
+import pytest
+import torch
+from agreements import PeerAbsent
+from checkouts import DLRM, FORK
+from compare_preparation import formula_file
+from paired_models import PeerModel
+from peer_metrics import peer_metrics
+from peer_preparation import ours, run_peer
+from tiny_model import LR, tiny
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from mlet_bench.evaluation.metrics import all_metrics
+
+
+@pytest.fixture
+def prepared_by():
+    """run_peer, or a skip with the reason."""
+
+    def run(*arguments):
+        try:
+            return run_peer(*arguments)
+        except PeerAbsent as absent:
+            pytest.skip(str(absent))
+
+    return run
+
+
+@pytest.fixture
+def dlrm_script():
+    """facebookresearch/dlrm's script, or a skip with the reason."""
+    try:
+        return DLRM.script
+    except PeerAbsent as absent:
+        pytest.skip(str(absent))
+
+
+def test_fork_adds_rows_of_zeros_and_with_them_categories(prepared_by):
+    mine, theirs = ours(formula_file()), prepared_by(FORK, "fork", formula_file(), "none,0")
+    assert len(mine.label) == 220 and len(theirs.label) == 224
+    # The first three fields are never empty in the file: the added rows' empty token is a category of its own.
+    assert (theirs.counts - mine.counts).tolist() == [1, 1, 1] + [0] * 23
+    assert mine.rows == (189, 16, 15) and theirs.rows == (192, 16, 16)  # three more training rows
+
+
+def test_fork_scores_each_seed_on_other_rows(prepared_by):
+    one, two = (prepared_by(FORK, "fork", formula_file(), f"total,{seed}") for seed in (1, 2))
+
+    def held_out(prepared, chosen: slice) -> set[bytes]:
+        return {row.tobytes() for row in prepared.ids[chosen]}
+
+    train = one.rows[0]
+    test = slice(train, train + one.rows[1])
+    assert held_out(one, slice(train, None)) == held_out(two, slice(train, None))  # the same last day
+    assert held_out(one, test) != held_out(two, test)
+
+
+def test_dlrm_takes_the_token_of_eight_zeros_for_a_missing_one(prepared_by, tmp_path):
+    raw = tmp_path / "zeros.txt"
+    tokens = ("00000000", "", "68fd1e64")
+    rows = [["01"[i % 2], *["1"] * 13, tokens[i % 3], *["be589b51"] * 25] for i in range(21)]
+    raw.write_text("".join("\t".join(row) + "\n" for row in rows))
+    theirs = prepared_by(DLRM, "head", raw, "none,0")
+    assert theirs.counts[0] == 2
+    assert ours(raw).counts[0] == 3
+
+
+def test_half_is_a_click_for_us_alone(dlrm_script):
+    label, probability = np.array([1, 1, 1, 0], np.float32), np.array([0.5, 0.5, 0.9, 0.1], np.float32)
+    assert peer_metrics(label, probability)["accuracy"] == 0.5
+    assert all_metrics(label, probability)["accuracy"] == 1.0
+
+
+def test_dlrm_loss_stops_at_100_where_a_probability_rounds_to_one(dlrm_script):
+    loss = PeerModel(dlrm_script, tiny("single", torch.float32)[0], None, LR).net.loss_fn
+    logit, label = torch.tensor([200.0]), torch.tensor([0.0])
+    assert loss(logit.sigmoid(), label) == 100
+    assert binary_cross_entropy_with_logits(logit, label) == 200

@@ -1,0 +1,51 @@
+"""Ours against numbers that the peers' own code gave (fixtures/*.json, made by make_fixtures.py). Needs no peer."""
+
+import hashlib
+import json
+
+import pytest
+import torch
+from agreements import FOLDER
+from compare_dlrm_metrics import NAMES
+from compare_preparation import formula_file
+from make_fixtures import METRIC_ROWS, digest
+from paired_models import our_tensors
+from peer_metrics import predictions
+from peer_preparation import ours as our_preparation
+from tiny_model import numbers, tiny
+
+from mlet_bench.evaluation.metrics import all_metrics
+
+DLRM, FORK = (json.loads((FOLDER / "fixtures" / name).read_text()) for name in ("dlrm.json", "dlrm_mlet.json"))
+MODELS = {"single": DLRM["model"], "mlet": FORK["trained"], "mlet-frozen": FORK["frozen"]}
+
+
+def test_preparation():
+    expected = DLRM["preparation"]
+    sha256 = hashlib.sha256(formula_file().read_bytes()).hexdigest()
+    assert sha256 == expected["file_sha256"], "formula.py writes another file now: run make_fixtures.py"
+    found = digest(our_preparation(formula_file()))
+    for name in ("rows", "table_sizes", "first_ids", "ids_sha256", "labels_sha256"):
+        assert found[name] == expected[name], name
+    for mine, theirs in zip(found["first_dense"], expected["first_dense"], strict=True):
+        assert mine == pytest.approx(theirs, rel=2e-7)  # one float32 bit
+    assert found["dense_sums"] == pytest.approx(expected["dense_sums"], rel=1e-7)
+
+
+@pytest.mark.parametrize("precision, tolerance", [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+@pytest.mark.parametrize("arm", MODELS)
+def test_model_and_twenty_steps(arm, precision, tolerance):
+    model, step = tiny(arm, precision)
+    found = numbers(lambda *inputs: model(*inputs).sigmoid().detach(), step, lambda: our_tensors(model), precision)
+    expected = MODELS[arm]
+    for name in ("before", "losses", "after"):
+        assert found[name] == pytest.approx(expected[name], abs=tolerance), name
+    assert found["weight_sums"].keys() == expected["weight_sums"].keys()
+    for part, sums in expected["weight_sums"].items():
+        assert found["weight_sums"][part] == pytest.approx(sums, abs=tolerance), part
+
+
+def test_metrics():
+    found = all_metrics(*predictions(METRIC_ROWS))
+    for theirs, ours in NAMES.items():
+        assert found[ours] == pytest.approx(DLRM["metrics"][theirs], abs=1e-12), theirs
