@@ -87,7 +87,7 @@ def paired_bootstrap(
         return Interval(mean, math.nan, math.nan, 1)
     drawn = generator.integers(count, size=(resamples, count))  # (resamples, S)
     means = differences[drawn].mean(axis=1)
-    tail = _expanded_tail(count, level) if expanded else (1 - level) / 2
+    tail = expanded_tail(count, level) if expanded else (1 - level) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     return Interval(mean, float(low), float(high), count)
 
@@ -109,7 +109,8 @@ def read_auc_difference(difference: Interval) -> str:
     return "undecided"
 
 
-def _expanded_tail(count: int, level: float) -> float:
+def expanded_tail(count: int, level: float) -> float:
+    """The lower percentile, as a share, of a two-sided interval widened for ``count`` values (Hesterberg 2015)."""
     from scipy.stats import norm, t
 
     return float(norm.cdf(math.sqrt(count / (count - 1)) * t.ppf((1 - level) / 2, count - 1)))
