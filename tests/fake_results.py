@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mlet_bench.config import check_config, run_folders
+from mlet_bench.config import cell_training, check_config, run_folders
 from mlet_bench.files import write_json
 from mlet_bench.spec import DatasetSchema, Field, RunSpec
 
@@ -49,9 +49,15 @@ def small_config(**changes):
 def default_auc(cell, seed):
     """A plausible AUC: grows with d, MLET above single, with the noise of a seed that all arms share."""
     gain = 0.0 if cell.inner_dim is None else 0.0006 * np.log2(cell.inner_dim)
-    gain *= {"single": 0, "mlet": 1, "single-lr": 0.9, "single-init": 0.2, "mlet-frozen": 0.6, "mlet-unit": 0.3}[
-        cell.arm
-    ]
+    gain *= {
+        "single": 0,
+        "mlet": 1,
+        "single-lr": 0.9,
+        "single-init": 0.2,
+        "mlet-frozen": 0.6,
+        "mlet-unit": 0.3,
+        "single-lr-tuned": 0.95,
+    }[cell.arm]
     noise = np.random.default_rng([seed, cell.dim]).normal(scale=0.0004)
     own = np.random.default_rng([seed, cell.dim, cell.inner_dim or 0]).normal(scale=0.0002)
     return float(0.74 + 0.003 * np.log2(cell.dim) + gain + noise + own)
@@ -84,7 +90,7 @@ def _write_run(folder, cell, seed, schema, config, auc, spectrum):
         dim=cell.dim,
         inner_dim=cell.inner_dim,
         seed=seed,
-        **config["training"],
+        **cell_training(config, cell),
     )
     folder.mkdir(parents=True)
     spec.write(folder)

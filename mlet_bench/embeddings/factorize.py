@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mlet_bench.embeddings.layer import FactorizedTable, MLETEmbedding, MLETEmbeddingBag
 from mlet_bench.errors import BenchError
@@ -21,33 +21,40 @@ def factorize(
     """Replace ``nn.Embedding`` and ``nn.EmbeddingBag`` modules by ``MLETEmbedding`` and ``MLETEmbeddingBag``.
 
     In place, before training: the tables start anew from the paper's initial law, their present values are dropped.
-    A module that stands in several places (tied) is replaced by one new module. Make the optimizer afterwards.
+    A module that stands in several places (tied) is replaced in all of them by one new module. Make afterwards what
+    holds parameters: the optimizer, a list of weights to penalise.
 
     Args:
         inner_dim: k.
-        only: which tables: names or patterns (``"user.*"``), or a function of name and module; None for all.
+        only: which tables: names or patterns (``"user.*"``), or a function of name and module; None for all. Of a tied
+            module one name is enough.
         generator: draws the initial values.
 
     Returns:
         ``model``, or the new module where ``model`` itself is a table.
 
     Raises:
-        BenchError: nothing matches, or a matching table cannot be factorised without changing what it does; the model
-            is then as it was.
+        BenchError: nothing matches, or not every pattern does, or a matching table cannot be factorised without
+            changing what it does; the model is then as it was.
 
     Example::
 
         factorize(model, inner_dim=64, only=["user_table", "item_table"])
     """
     places = _places(model, PLAIN)
-    chosen = {name: module for name, module in places if _matches(name, module, only)}
-    if not chosen:
+    only = [only] if isinstance(only, str) else only
+    matched = {id(module) for name, module in places if _matches(name, module, only)}
+    unmatched = only
+    if matched and only is not None:
+        unmatched = [] if callable(only) else [p for p in only if not any(_fits(name, p) for name, _ in places)]
+    if unmatched or not matched:
         found = ", ".join(repr(name) for name, _ in places) or "none"
         factorised = ", ".join(repr(name) for name, _ in _places(model, (FactorizedTable,)))
         raise BenchError(
-            f"no embedding to factorise{'' if only is None else f' matches {only!r}'}: the model's nn.Embedding and "
-            f"nn.EmbeddingBag are {found}" + (f"; factorised already: {factorised}" if factorised else "")
+            f"no embedding to factorise{'' if only is None else f' matches {unmatched!r}'}: the model's nn.Embedding "
+            f"and nn.EmbeddingBag are {found}" + (f"; factorised already: {factorised}" if factorised else "")
         )
+    chosen = {name: module for name, module in places if id(module) in matched}
     owners = _owners(model)
     for name, module in chosen.items():
         reason = _obstacle(module, owners)
@@ -78,7 +85,12 @@ def _matches(name: str, module: nn.Module, only) -> bool:
         return True
     if callable(only):
         return bool(only(name, module))
-    return any(fnmatchcase(name, pattern) for pattern in ([only] if isinstance(only, str) else only))
+    return any(_fits(name, pattern) for pattern in only)
+
+
+def _fits(name: str, pattern: str) -> bool:
+    """A name that itself holds ``[`` or ``*`` fits as it stands."""
+    return name == pattern or fnmatchcase(name, pattern)
 
 
 def _owners(model: nn.Module) -> dict[int, set[int]]:
@@ -93,7 +105,9 @@ def _owners(model: nn.Module) -> dict[int, set[int]]:
 def _obstacle(module: nn.Module, owners: dict[int, set[int]]) -> str | None:
     """Why a table cannot be factorised without changing what it does, or None."""
     if type(module) not in PLAIN:
-        return f"it is a {type(module).__name__}, a subclass whose behaviour is not known"
+        return f"it is a {type(module).__module__}.{type(module).__name__}, a subclass whose behaviour is not known"
+    if set(module._parameters) != {"weight"} or module._buffers or type(module.weight.data) is not Tensor:
+        return "its weight is no plain parameter (weight norm, pruning, quantisation)"
     if module.max_norm is not None:
         return "max_norm rescales rows of the table, which W1 and W2 do not have"
     if module.scale_grad_by_freq:
@@ -104,9 +118,15 @@ def _obstacle(module: nn.Module, owners: dict[int, set[int]]) -> str | None:
         return "it is frozen, and its values would be lost"
     if len(owners[id(module.weight)]) > 1:
         return "its weight is shared with another module, which would keep the old one"
-    if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks:
-        return "it has hooks, which would be lost"
+    if _has_hooks(module) or "forward" in vars(module):
+        return "it has hooks or a forward of its own, which would be lost"
     return None
+
+
+def _has_hooks(module: nn.Module) -> bool:
+    """Of any kind: on the module, or on its weight."""
+    of_module = any(value for name, value in vars(module).items() if name.endswith("_hooks"))
+    return of_module or bool(module.weight._backward_hooks or module.weight._post_accumulate_grad_hooks)
 
 
 def _factorized(module: nn.Module, inner_dim: int, generator: torch.Generator | None) -> FactorizedTable:

@@ -48,7 +48,7 @@ class FactorizedTable(nn.Module):
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """W1 ~ U(-1/sqrt(n), 1/sqrt(n)); W2 ~ N(0, 0.25²), as in the authors' code. Drawn on the generator's device."""
         device = self.w1.device if generator is None else generator.device
-        bound = self.num_embeddings**-0.5
+        bound = max(self.num_embeddings, 1) ** -0.5
         self.w1.copy_(torch.empty(self.w1.shape, device=device).uniform_(-bound, bound, generator=generator))
         self.w2.copy_(torch.empty(self.w2.shape, device=device).normal_(0.0, PAPER_W2_STD, generator=generator))
         if self.padding_idx is not None:
@@ -62,6 +62,11 @@ class FactorizedTable(nn.Module):
         for rows, target in zip(self.w1.split(2**20), out.split(2**20)):
             target.copy_(rows.double() @ w2)
         return out
+
+    @property
+    def frozen(self) -> bool:
+        """Neither factor is trained, so the collapsed table is not either."""
+        return not (self.w1.requires_grad or self.w2.requires_grad)
 
     def collapse(self) -> nn.Module:
         """The plain torch module, n×d, that gives the same vectors."""
@@ -81,13 +86,13 @@ class MLETEmbedding(FactorizedTable):
         model.table = table.collapse()  # nn.Embedding(10_000, 16)
     """
 
-    def forward(self, ids: Tensor) -> Tensor:
-        """ids: any shape of ints below n → the same shape with d appended."""
-        return F.embedding(ids, self.w1, self.padding_idx, sparse=self.sparse) @ self.w2
+    def forward(self, input: Tensor) -> Tensor:
+        """As ``nn.Embedding``. input: ids below n, of any shape → the same shape with d appended."""
+        return F.embedding(input, self.w1, self.padding_idx, sparse=self.sparse) @ self.w2
 
     def collapse(self) -> nn.Embedding:
         """The n×d ``nn.Embedding`` that gives the same vectors."""
-        plain = nn.Embedding.from_pretrained(self.table(), False, self.padding_idx, sparse=self.sparse)
+        plain = nn.Embedding.from_pretrained(self.table(), self.frozen, self.padding_idx, sparse=self.sparse)
         return plain.train(self.training)
 
 
@@ -141,7 +146,7 @@ class MLETEmbeddingBag(FactorizedTable):
         """The n×d ``nn.EmbeddingBag`` that gives the same vectors."""
         plain = nn.EmbeddingBag.from_pretrained(
             self.table(),
-            freeze=False,
+            freeze=self.frozen,
             mode=self.mode,
             sparse=self.sparse,
             include_last_offset=self.include_last_offset,

@@ -12,6 +12,7 @@ import pandas as pd
 
 from mlet_bench.config import Cell, cell_training, run_folders
 from mlet_bench.errors import BenchError
+from mlet_bench.evaluation.rare import COLUMNS as RARE_COLUMNS
 from mlet_bench.files import read_json
 from mlet_bench.spec import DatasetSchema, RunSpec
 
@@ -20,6 +21,7 @@ BYTES = ("training", "inference", "training_tables", "inference_tables")
 CURVE_COLUMNS = ("step", "rows", "train_loss", "val_auc", "val_logloss")
 SPECTRUM_COLUMNS = ("field", "size", "stage", "weighting", "effective_rank", "stable_rank")
 OVERHEAD_COLUMNS = ("dataset", "model", "dim", "inner_dim", "batch_size", "device", "pair", "single_ms", "mlet_ms")
+TUNED_COLUMNS = ("factor", "val_auc", "chosen")
 CELL_KEYS = ("dataset", "model", "cell", "arm", "dim", "inner_dim")
 
 
@@ -52,6 +54,10 @@ class Results:
         runs: one row a run that the configuration asks for; ``status`` is ``done``, ``failed`` or ``missing``, and
             ``reason`` says why a run is not done.
         curves: the validation curves of the runs that are done, one row a validation.
+        longer_curves: those of the cells trained for more epochs, which stand in none of the other frames but ``open``.
+        rare: quality by category frequency of the runs that are done, one row a group of test rows.
+        tuned: what each tuned cell chose, one row a candidate.
+        open: the runs that are not done, longer ones included.
         spectrum: ranks of the tables of the runs that are done, one row a field, stage and weighting.
         overhead: one row a timed pair of steps.
     """
@@ -62,6 +68,10 @@ class Results:
     curves: pd.DataFrame
     spectrum: pd.DataFrame
     overhead: pd.DataFrame
+    longer_curves: pd.DataFrame
+    rare: pd.DataFrame
+    tuned: pd.DataFrame
+    open: pd.DataFrame
 
     @property
     def profile(self) -> str:
@@ -123,23 +133,45 @@ def collect(results: Path) -> Results:
         for name in config["datasets"]
         if (results / "data" / name / "schema.json").is_file()
     }
-    rows, curves, spectra = [], [], []
+    rows, longer_rows, curves, longer_curves, spectra, rare, tuned = [], [], [], [], [], [], []
     for cell, seed, folder in run_folders(config, results):
         row = {**_cell_row(cell), "seed": seed}
         status, reason, run = _read_status(folder, cell, seed, config, schemas.get(cell.dataset))
-        rows.append({**row, "status": status, "reason": reason, **(_run_row(run) if run else {})})
+        # Another length of training is another experiment: it enters no comparison of the main grid.
+        longer = cell.epochs != config["training"]["epochs"]
+        whole = {**row, "status": status, "reason": reason, **(_run_row(run) if run else {})}
+        (longer_rows if longer else rows).append(whole)
         if run:
-            curves.append(run.curve[list(CURVE_COLUMNS)].assign(**row))
+            (longer_curves if longer else curves).append(run.curve[list(CURVE_COLUMNS)].assign(**row))
+        if run and not longer:
             if run.spectrum is not None:
                 spectra.append(run.spectrum[list(SPECTRUM_COLUMNS)].assign(**row))
+            if (folder / "rare.parquet").is_file():
+                rare.append(_read_table(folder / "rare.parquet", RARE_COLUMNS)[list(RARE_COLUMNS)].assign(**row))
+            if (folder / "tuning.json").is_file() and seed == config["seeds"][0]:  # the choice is the cell's
+                tuned.append(_tuned(folder / "tuning.json").assign(**row))
+    runs = _typed(pd.DataFrame(rows, columns=_run_columns()))
+    every = pd.concat([runs, _typed(pd.DataFrame(longer_rows, columns=_run_columns()))]) if longer_rows else runs
     return Results(
         config=config,
         schemas=schemas,
-        runs=_typed(pd.DataFrame(rows, columns=_run_columns())),
+        runs=runs,
         curves=_stack(curves, (*CELL_KEYS, "seed", *CURVE_COLUMNS)),
         spectrum=_stack(spectra, (*CELL_KEYS, "seed", *SPECTRUM_COLUMNS)),
         overhead=_read_overhead(results, config),
+        longer_curves=_stack(longer_curves, (*CELL_KEYS, "seed", *CURVE_COLUMNS)),
+        rare=_stack(rare, (*CELL_KEYS, "seed", *RARE_COLUMNS)),
+        tuned=_stack(tuned, (*CELL_KEYS, "seed", *TUNED_COLUMNS)),
+        open=every[every["status"] != "done"].reset_index(drop=True),
     )
+
+
+def _tuned(path: Path) -> pd.DataFrame:
+    """One row a candidate of a tuned cell: its factor, mean validation AUC, and whether it was chosen."""
+    content = read_json(path, "train the cell anew with 'mlet-bench train'")
+    _require(path, content, ("chosen", "candidates"))
+    rows = [(c["factor"], c["val_auc"], c["factor"] == content["chosen"]) for c in content["candidates"]]
+    return pd.DataFrame(rows, columns=TUNED_COLUMNS)
 
 
 def _cell_row(cell: Cell) -> dict[str, Any]:

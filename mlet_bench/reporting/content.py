@@ -4,45 +4,15 @@
 """
 
 import json
-from dataclasses import dataclass, field
 
 import pandas as pd
 
 from mlet_bench.analysis.statistics import DECISIVE_PAIRS, EQUIVALENT_AUC, MATERIAL_AUC
 from mlet_bench.reporting.collect import Results
+from mlet_bench.reporting.document import NOTHING, Report, Section, Table, or_nothing, signed
+from mlet_bench.reporting.evidence_sections import longer_section, rare_section, reduction_section
 from mlet_bench.reporting.tables import PAPER_OVERHEAD, overhead_means, rank_means
 from mlet_bench.spec import ARMS
-
-NOTHING = "–"
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of text; ``numeric`` columns are set flush right."""
-
-    header: list[str]
-    rows: list[list[str]]
-    numeric: frozenset[int] = frozenset()
-
-
-@dataclass(frozen=True)
-class Section:
-    """A heading with paragraphs, then figures (names of ``write_figures``), then tables with a line above each."""
-
-    title: str
-    text: list[str] = field(default_factory=list)
-    figures: list[tuple[str, str]] = field(default_factory=list)
-    tables: list[tuple[str, Table]] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Report:
-    """``warning`` is empty for genuine data."""
-
-    title: str
-    warning: str
-    lead: list[str]
-    sections: list[Section]
 
 
 def make_report(results: Results, tables: dict[str, pd.DataFrame], figures: list[str]) -> Report:
@@ -63,11 +33,14 @@ def make_report(results: Results, tables: dict[str, pd.DataFrame], figures: list
     )
     sections = [
         _quality(results, tables, figures),
+        reduction_section(tables["reduction"]),
         _curves(figures),
+        longer_section(tables["longer"]),
+        rare_section(tables["rare"]),
         _overhead(tables["overhead"], figures),
         _ranks(tables["spectrum"], figures),
         _what_ran(results),
-        _not_done(results.runs),
+        _not_done(results),
         _provenance(results),
     ]
     return Report(
@@ -83,7 +56,7 @@ def _lead(results: Results) -> list[str]:
     config, runs = results.config, results.runs
     done = int((runs["status"] == "done").sum())
     cells = runs.loc[runs["status"] == "done", ["dataset", "model", "cell"]].drop_duplicates()
-    arms = _listed([name for name in config["arms"] if name != "single"])
+    arms = _listed([name for name in _arms(config) if name != "single"])
     return [
         f"This report compares embedding tables trained as one n×d table (single) with {arms or 'no other arm'} on "
         f"{_listed(list(config['datasets']))}, at d = {_numbers(config['dims'])}"
@@ -119,7 +92,7 @@ def _cells(cells: pd.DataFrame, differences: pd.DataFrame) -> Table:
     found = {(row["dataset"], row["model"], row["cell"], row["metric"]): row for row in differences.to_dict("records")}
     rows = []
     for cell in cells.to_dict("records"):
-        row = [cell["arm"], str(cell["dim"]), _or_nothing(cell["inner_dim"]), _seeds(cell)]
+        row = [cell["arm"], str(cell["dim"]), or_nothing(cell["inner_dim"]), _seeds(cell)]
         if not cell["done"]:
             rows.append([*row, *["failed" if cell["failed"] else "missing"] * 2, *[NOTHING] * 5])
             continue
@@ -179,7 +152,7 @@ def _ranks(spectrum: pd.DataFrame, figures: list[str]) -> Section:
         lower = NOTHING if row["arm"] == "single" or not row["compared"] else f"{row['lower']} of {row['compared']}"
         rows.append(
             [
-                *(row["dataset"], row["arm"], str(row["dim"]), _or_nothing(row["inner_dim"])),
+                *(row["dataset"], row["arm"], str(row["dim"]), or_nothing(row["inner_dim"])),
                 f"{initial['effective_rank']:.2f}" if initial else NOTHING,
                 *(f"{row['effective_rank']:.2f}", lower),
                 f"{weighted['effective_rank']:.2f}" if weighted else NOTHING,
@@ -218,14 +191,19 @@ def _what_ran(results: Results) -> Section:
         rows,
         frozenset(range(2, 8)),
     )
-    arms = Table(["arm", "what it separates"], [[name, ARMS[name].purpose] for name in results.config["arms"]])
+    arms = Table(["arm", "what it separates"], [[name, ARMS[name].purpose] for name in _arms(results.config)])
     training = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in results.config["training"].items())
     text = [f"Training: {training}. Seeds: {_numbers(results.config['seeds'])}."]
+    for row in results.tuned[results.tuned["chosen"].astype(bool)].to_dict("records") if len(results.tuned) else ():
+        text.append(
+            f"{row['dataset']}, {row['cell']}: of the embedding learning rates tried, {row['factor']:g} times the base "
+            f"one was best on validation (AUC {row['val_auc']:.5f}, mean over seeds)."
+        )
     return Section("What ran", text, [], [("Data sets", data), ("Arms", arms)])
 
 
-def _not_done(runs: pd.DataFrame) -> Section:
-    open_runs = runs[runs["status"] != "done"]
+def _not_done(results: Results) -> Section:
+    open_runs = results.open
     if open_runs.empty:
         return Section("Runs that are not done", ["None: every run of the configuration is done."])
     rows = [
@@ -233,7 +211,7 @@ def _not_done(runs: pd.DataFrame) -> Section:
         for row in open_runs.to_dict("records")
     ]
     table = Table(["data", "model", "cell", "seed", "status", "reason"], rows, frozenset({3}))
-    text = [f"{len(rows)} of {len(runs)} runs are failed or missing; nothing stands in for them above."]
+    text = [f"{len(rows)} runs are failed or missing; nothing stands in for them above."]
     return Section("Runs that are not done", text, [], [("", table)])
 
 
@@ -253,6 +231,12 @@ def _provenance(results: Results) -> Section:
     if len(commits) > 1:
         text.append("The runs come from more than one state of the code.")
     return Section("Where the numbers come from", text, [], [("", Table(["what", "which"], rows))])
+
+
+def _arms(config: dict) -> list[str]:
+    """The arms of the main grid and of the controls, each once."""
+    controls = config.get("controls", {})
+    return list(dict.fromkeys(config["arms"] + (controls["arms"] if controls.get("enabled") else [])))
 
 
 def _commit(row: dict) -> str:
@@ -275,8 +259,7 @@ def _difference(row: dict | None) -> str:
         return NOTHING
     if not row["pairs"]:
         return "no pair"
-    interval = "" if pd.isna(row["low"]) else f" [{row['low']:+.5f}, {row['high']:+.5f}]"
-    return f"{row['difference']:+.5f}{interval}"
+    return signed(row["difference"], row["low"], row["high"])
 
 
 def _megabytes(size: float) -> str:
@@ -285,10 +268,6 @@ def _megabytes(size: float) -> str:
 
 def _percent(ratio: float) -> str:
     return f"{100 * (ratio - 1):+.1f}%"
-
-
-def _or_nothing(value: object) -> str:
-    return NOTHING if pd.isna(value) else str(value)
 
 
 def _numbers(values: list[int]) -> str:

@@ -2,7 +2,7 @@
 
 import re
 
-from mlet_bench.reporting.content import Report, Section, Table
+from mlet_bench.reporting.document import Report, Section, Table
 
 
 def render_markdown(report: Report) -> str:

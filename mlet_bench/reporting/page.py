@@ -6,7 +6,8 @@ from pathlib import Path
 
 from mlet_bench.files import atomic
 from mlet_bench.reporting.collect import collect
-from mlet_bench.reporting.content import Report, Section, Table, make_report
+from mlet_bench.reporting.content import make_report
+from mlet_bench.reporting.document import Report, Section, Table
 from mlet_bench.reporting.markdown import render_markdown
 from mlet_bench.reporting.tables import make_tables, write_tables
 

@@ -6,7 +6,7 @@ import io
 import pytest
 import torch
 from torch import nn
-from torch.nn.utils import parametrizations
+from torch.nn.utils import parametrizations, prune
 
 from mlet_bench import MLETEmbedding, MLETEmbeddingBag, collapse, factorize
 from mlet_bench.errors import BenchError
@@ -91,6 +91,27 @@ def test_only_the_chosen_tables(model, only):
     assert type(model.item) is nn.Embedding
 
 
+def test_a_name_may_hold_pattern_characters():
+    model = nn.ModuleDict({"age[years]": nn.Embedding(9, 2), "age": nn.Embedding(9, 2)})
+    factorize(model, inner_dim=4, only=["age[years]"])
+    assert [type(table) for table in model.values()] == [MLETEmbedding, nn.Embedding]
+
+
+@pytest.mark.parametrize("only", [["item"], "history", lambda name, module: name == "history"])
+def test_one_name_of_a_tied_module_stands_for_all_its_places(model, only):
+    factorize(model, inner_dim=16, only=only)
+    assert isinstance(model.item, MLETEmbedding) and model.history is model.item
+    assert type(model.user) is nn.Embedding
+
+
+def test_tables_frozen_after_training_stay_frozen(model):
+    factorize(model, inner_dim=16).user.requires_grad_(False)
+    model.item.w2.requires_grad_(False)  # one factor still learns, and so does the product
+    collapse(model)
+    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert trained == {"item.weight", "bags.0.weight", "bags.1.weight", "head.weight", "head.bias"}
+
+
 def test_a_model_that_is_a_table_is_returned():
     table = factorize(nn.Embedding(30, 4).eval(), inner_dim=8)
     assert isinstance(table, MLETEmbedding) and not table.training
@@ -142,10 +163,32 @@ def with_user(table):
     return model
 
 
-def hooked():
+def own_forward():
     model = Model()
-    model.user.register_forward_hook(lambda *_: None)
+    model.user.forward = lambda ids: ids  # as wrappers do that move a module's inputs to its device
     return model
+
+
+HOOKS = {
+    "forward": lambda table: table.register_forward_hook(lambda *_: None),
+    "forward pre": lambda table: table.register_forward_pre_hook(lambda *_: None),
+    "backward": lambda table: table.register_full_backward_hook(lambda *_: None),
+    "backward pre": lambda table: table.register_full_backward_pre_hook(lambda *_: None),
+    "state": lambda table: table.register_state_dict_post_hook(lambda *_: None),
+    "load": lambda table: table.register_load_state_dict_post_hook(lambda *_: None),
+    "gradient": lambda table: table.weight.register_hook(lambda gradient: gradient),
+    "accumulated": lambda table: table.weight.register_post_accumulate_grad_hook(lambda _: None),
+}
+
+
+@pytest.mark.parametrize("register", HOOKS.values(), ids=HOOKS)
+def test_a_hook_is_refused_and_a_removed_one_is_not(register):
+    model = Model()
+    hook = register(model.user)
+    with pytest.raises(BenchError, match="'user' cannot be factorised: it has hooks"):
+        factorize(model, inner_dim=8)
+    hook.remove()
+    factorize(model, inner_dim=8)
 
 
 @pytest.mark.parametrize(
@@ -154,11 +197,12 @@ def hooked():
         (lambda: with_user(nn.Embedding(30, 4, max_norm=1.0)), "'user' cannot be factorised: max_norm"),
         (lambda: with_user(nn.Embedding(30, 4, scale_grad_by_freq=True)), "scale_grad_by_freq"),
         (lambda: with_user(nn.EmbeddingBag(30, 4, mode="max")), "mode 'max'"),
-        (lambda: with_user(Special(30, 4)), "a Special, a subclass"),
-        (lambda: with_user(parametrizations.weight_norm(nn.Embedding(30, 4))), "a ParametrizedEmbedding, a subclass"),
+        (lambda: with_user(Special(30, 4)), r"\.Special, a subclass"),
+        (lambda: with_user(parametrizations.weight_norm(nn.Embedding(30, 4))), "ParametrizedEmbedding, a subclass"),
+        (lambda: with_user(prune.random_unstructured(nn.Embedding(30, 4), "weight", 0.5)), "no plain parameter"),
         (lambda: with_user(nn.Embedding(30, 4).requires_grad_(False)), "frozen"),
         (shared, "'item' cannot be factorised: its weight is shared"),
-        (hooked, "has hooks"),
+        (own_forward, "a forward of its own"),
     ],
 )
 def test_what_cannot_be_kept_is_refused_and_nothing_is_changed(make, sentence):
@@ -174,6 +218,9 @@ def test_nothing_to_factorise_is_said_with_what_is_there(model):
         BenchError, match=r"matches \['users'\]: .* are 'user', 'item', 'history', 'bags\.0', 'bags\.1'"
     ):
         factorize(model, 8, only=["users"])
+    with pytest.raises(BenchError, match=r"matches \['itme', 'bag\.\*'\]: "):  # beside one that does match
+        factorize(model, 8, only=["user", "itme", "bag.*"])
+    assert type(model.user) is nn.Embedding
     factorize(model, 8)
     with pytest.raises(BenchError, match=r"are none; factorised already: 'user', 'item'"):
         factorize(model, 8)

@@ -47,6 +47,18 @@ def test_embedding_is_a_drop_in(sparse, padding_idx):
         assert plain.weight[padding_idx].eq(0).all() and layer.w1[padding_idx].eq(0).all()
 
 
+@pytest.mark.parametrize("sparse", [False, True])
+def test_gradients_are_those_of_an_embedding_and_a_linear_layer(sparse):
+    layer = MLETEmbedding(N, D, K, sparse=sparse, generator=rng())
+    first, second = nn.Embedding(N, K, sparse=sparse), nn.Linear(K, D, bias=False)
+    first.weight.data.copy_(layer.w1.data)
+    second.weight.data.copy_(layer.w2.data.T)
+    for vectors in (layer(input=IDS), second(first(IDS))):
+        (vectors * torch.arange(6 * D).view(2, 3, D)).sum().backward()
+    torch.testing.assert_close(layer.w1.grad.to_dense(), first.weight.grad.to_dense())
+    torch.testing.assert_close(layer.w2.grad, second.weight.grad.T)
+
+
 @pytest.mark.parametrize("padding_idx", [None, 1])
 @pytest.mark.parametrize("mode", ["sum", "mean"])
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
@@ -93,9 +105,17 @@ def test_types_and_devices_are_kept(dtype):
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
 def test_layers_compile_as_one_graph(backend):
     layer, bag = MLETEmbedding(N, D, K, generator=rng()), MLETEmbeddingBag(N, D, K, generator=rng())
-    for module in (layer, bag):
-        compiled = torch.compile(module, backend=backend, fullgraph=True)
-        torch.testing.assert_close(compiled(IDS), module(IDS))
+    for module, inputs in ((layer, (IDS,)), (bag, (IDS,)), (bag, (FLAT, OFFSETS))):
+        results = []
+        for call in (module, torch.compile(module, backend=backend, fullgraph=True)):
+            module.zero_grad()
+            call(*inputs).square().sum().backward()
+            results.append([call(*inputs), module.w1.grad, module.w2.grad])
+        torch.testing.assert_close(*results)
+
+
+def test_an_empty_table_is_a_table():
+    assert MLETEmbedding(0, D, K).collapse().weight.shape == (0, D)
 
 
 def test_what_makes_no_product_is_refused():

@@ -89,7 +89,7 @@ def test_genuine_rows_carry_no_such_mark(tmp_path):
 
 def test_a_failed_run_is_listed_with_its_reason(toy):
     summary = read(toy, "summary.md")
-    assert "1 of 4 runs are failed or missing" in summary
+    assert "1 runs are failed or missing" in summary
     assert "| avazu | dlrm | mlet-d4-k16 | 1 | failed | train: " in summary
     assert re.search(r"\| mlet \| 4 \| 16 \| 1 of 2 \|", summary)
 

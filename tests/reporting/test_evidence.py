@@ -1,0 +1,111 @@
+"""Reduction factors, rare categories and longer trainings, on planted numbers."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from fake_results import make_results, small_config
+
+from mlet_bench.files import write_json
+from mlet_bench.reporting.collect import collect
+from mlet_bench.reporting.evidence import longer_table, rare_table, reduction_table
+from mlet_bench.reporting.page import write_report
+
+GRID = {"dims": [4, 8, 16], "inner_dims": [16], "seeds": [0, 1, 2, 3, 4]}
+
+
+def threefold(cell, seed):
+    """Quality grows with log2 d; MLET is as good as a single layer three times as wide."""
+    width = cell.dim * (3 if cell.arm == "mlet" else 1)
+    return 0.7 + 0.01 * math.log2(width) + 0.001 * math.sin(seed)
+
+
+def test_a_known_factor_is_found_and_bounded_beyond_the_range(tmp_path):
+    results = collect(make_results(tmp_path, small_config(**GRID), auc=threefold))
+    table = reduction_table(results.runs).query("metric == 'auc'").set_index("dim")
+    assert table.loc[4, "factor"] == pytest.approx(3, rel=1e-6)
+    assert table.loc[4, "factor_low"] <= 3 <= table.loc[4, "factor_high"]
+    assert table.loc[4, "bytes_factor"] == pytest.approx(3, rel=1e-6)
+    assert table.loc[16, "factor"] == math.inf and table.loc[16, "text"].startswith(">= 1x")
+    assert (table["pairs"] == 5).all()
+
+
+@pytest.mark.parametrize(("scale", "factor"), [(1.0, 1.0), (0.5, 0.0)])
+def test_a_tie_is_one_and_a_loss_is_a_bound(tmp_path, scale, factor):
+    def auc(cell, seed):
+        return 0.7 + 0.01 * math.log2(cell.dim * (scale if cell.arm == "mlet" else 1)) + 0.001 * math.sin(seed)
+
+    table = reduction_table(collect(make_results(tmp_path, small_config(**GRID), auc=auc)).runs)
+    found = table.query("metric == 'auc' and dim == 4").iloc[0]
+    assert found["factor"] == pytest.approx(factor)
+    assert factor or found["text"].startswith("<= 1x")
+
+
+def test_seeds_that_are_missing_anywhere_do_not_enter(tmp_path):
+    skip = {("single-d8", 0), ("mlet-d4-k16", 1)}
+    runs = collect(make_results(tmp_path, small_config(**GRID), auc=threefold, skip=skip)).runs
+    table = reduction_table(runs).query("metric == 'auc'").set_index("dim")
+    assert table["pairs"].to_dict() == {4: 3, 8: 4, 16: 4}
+
+
+def test_one_width_gives_no_factor_and_says_so(tmp_path):
+    table = reduction_table(collect(make_results(tmp_path, small_config())).runs)
+    assert table["factor"].isna().all() and (table["text"] == "not known: single has one width").all()
+
+
+def rare_rows(gain):
+    rows = [
+        {"dataset": "avazu", "model": "dlrm", "cell": arm, "arm": arm, "dim": 4, "inner_dim": pd.NA, "seed": seed,
+         "grouping": "rarest", "group": group, "low": 10.0 * group, "high": 10.0 * group + 9, "rows": 100, "clicks": 9,
+         "auc": 0.6 + 0.05 * group + 0.001 * seed + (gain[group] if arm == "mlet" else 0), "logloss": 0.4}
+        for arm in ("single", "mlet") for seed in range(5) for group in range(2)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_gains_of_rare_groups_are_paired():
+    table = rare_table(rare_rows({0: 0.03, 1: -0.01})).set_index("group")
+    assert table["gain"].to_dict() == pytest.approx({0: 0.03, 1: -0.01})
+    assert table["gain_low"].to_dict() == pytest.approx({0: 0.03, 1: -0.01})  # equal pairs: no spread
+    assert (table["pairs"] == 5).all()
+
+
+def test_a_group_without_an_auc_is_left_out():
+    rows = rare_rows({0: 0.03, 1: 0.0})
+    rows.loc[(rows["arm"] == "single") & (rows["group"] == 0) & (rows["seed"] == 2), "auc"] = np.nan
+    assert rare_table(rows).set_index("group")["pairs"].to_dict() == {0: 4, 1: 5}
+
+
+def test_longer_trainings_are_read_at_the_ends_of_epochs():
+    rows = [
+        {"dataset": "avazu", "model": "dlrm", "cell": arm, "arm": arm, "dim": 4, "inner_dim": pd.NA, "seed": seed,
+         "step": half, "rows": half * 50, "train_loss": 0.4, "val_logloss": 0.4,
+         "val_auc": 0.6 + 0.01 * half + (0.02 / half if arm == "mlet" else 0)}
+        for arm in ("single", "mlet") for seed in range(5) for half in range(1, 9)
+    ]  # fmt: skip
+    table = longer_table(pd.DataFrame(rows), {"avazu": 100})
+    gains = table[table["arm"] == "mlet"].set_index("epoch")["gain"].to_dict()
+    assert gains == pytest.approx({1: 0.01, 2: 0.005, 3: 0.02 / 6, 4: 0.0025})
+    assert table[table["arm"] == "single"]["gain"].isna().all()
+
+
+def test_longer_cells_enter_no_table_of_the_main_grid_but_are_reported(tmp_path):
+    longer = {"arms": ["single", "mlet"], "epochs": 2}
+    results = make_results(tmp_path, small_config(longer=longer), skip={("mlet-d4-k16-e2", 1)})
+    write_report(results)
+    cells = pd.read_parquet(results / "tables" / "cells.parquet")
+    assert cells["cell"].tolist() == ["single-d4", "mlet-d4-k16"]
+    summary = (results / "summary.md").read_text()
+    assert "mlet-d4-k16-e2 | 1 | missing" in summary
+    assert "Does it last?" in summary
+
+
+def test_the_choice_of_a_tuned_cell_is_told(tmp_path):
+    config = small_config(arms=["single", "single-lr-tuned", "mlet"])
+    results = make_results(tmp_path, config)
+    candidates = [{"factor": factor, "val_auc": 0.7 + factor / 100, "val_auc_by_seed": {}} for factor in (1, 4)]
+    run = results / "runs" / "avazu" / "dlrm" / "single-lr-tuned-d4" / "seed0"
+    write_json(run / "tuning.json", {"chosen": 4, "by": "val_auc", "candidates": candidates})
+    write_report(results)
+    assert "single-lr-tuned-d4: of the embedding learning rates tried, 4 times" in (results / "summary.md").read_text()
