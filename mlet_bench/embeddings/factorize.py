@@ -41,20 +41,7 @@ def factorize(
 
         factorize(model, inner_dim=64, only=["user_table", "item_table"])
     """
-    places = _places(model, PLAIN)
-    only = [only] if isinstance(only, str) else only
-    matched = {id(module) for name, module in places if _matches(name, module, only)}
-    unmatched = only
-    if matched and only is not None:
-        unmatched = [] if callable(only) else [p for p in only if not any(_fits(name, p) for name, _ in places)]
-    if unmatched or not matched:
-        found = ", ".join(repr(name) for name, _ in places) or "none"
-        factorised = ", ".join(repr(name) for name, _ in _places(model, (FactorizedTable,)))
-        raise BenchError(
-            f"no embedding to factorise{'' if only is None else f' matches {unmatched!r}'}: the model's nn.Embedding "
-            f"and nn.EmbeddingBag are {found}" + (f"; factorised already: {factorised}" if factorised else "")
-        )
-    chosen = {name: module for name, module in places if id(module) in matched}
+    chosen = _chosen(model, only)
     owners = _owners(model)
     for name, module in chosen.items():
         reason = _obstacle(module, owners)
@@ -80,12 +67,26 @@ def _places(model: nn.Module, kinds: tuple[type, ...]) -> list[tuple[str, nn.Mod
     return [(name, module) for name, module in model.named_modules(remove_duplicate=False) if isinstance(module, kinds)]
 
 
-def _matches(name: str, module: nn.Module, only) -> bool:
-    if only is None:
-        return True
-    if callable(only):
-        return bool(only(name, module))
-    return any(_fits(name, pattern) for pattern in only)
+def _chosen(model: nn.Module, only) -> dict[str, nn.Module]:
+    """The tables that ``only`` names, at each of their places; BenchError where it, or a pattern in it, names none."""
+    places = _places(model, PLAIN)
+    if only is None or callable(only):
+        unmatched = []
+        fitting = [(name, module) for name, module in places if only is None or only(name, module)]
+    else:
+        patterns = [only] if isinstance(only, str) else list(only)
+        unmatched = [pattern for pattern in patterns if not any(_fits(name, pattern) for name, _ in places)]
+        fitting = [(name, module) for name, module in places if any(_fits(name, pattern) for pattern in patterns)]
+    if unmatched or not fitting:
+        found = ", ".join(repr(name) for name, _ in places) or "none"
+        factorised = ", ".join(repr(name) for name, _ in _places(model, (FactorizedTable,)))
+        raise BenchError(
+            f"no embedding to factorise{'' if only is None else f' matches {unmatched or only!r}'}: the model's "
+            f"nn.Embedding and nn.EmbeddingBag are {found}"
+            + (f"; factorised already: {factorised}" if factorised else "")
+        )
+    modules = {id(module) for _, module in fitting}
+    return {name: module for name, module in places if id(module) in modules}
 
 
 def _fits(name: str, pattern: str) -> bool:

@@ -11,6 +11,8 @@ from mlet_bench.errors import BenchError
 class FactorizedTable(nn.Module):
     """The W1 (n×k) and W2 (k×d) of one table; subclasses say how rows are looked up.
 
+    Under autocast the vectors are in half precision, being a product; torch's tables give their weight's type there.
+
     Args:
         num_embeddings, embedding_dim, inner_dim: n, d, k. The paper's gain needs k well above d; k below d is a valid
             product as well (mixed dimensions).

@@ -76,7 +76,7 @@ def test_labels_keep_the_order_of_the_file(prepared):
     assert (schema.rows, schema.clicks) == ({"train": 12, "val": 1, "test": 1}, {"train": 2, "val": 0, "test": 1})
     assert schema.table_sizes == (6, *[1] * 25)
     assert schema.dense == tuple(f"I{number}" for number in range(1, 14))
-    assert schema.preparation == {"split": "blocks", "max_rows": None}
+    assert schema.preparation == {"split": "blocks", "max_rows": None, "authors_hour": False}
 
 
 def test_the_published_table_sizes_add_up():

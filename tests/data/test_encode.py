@@ -172,7 +172,7 @@ def test_max_rows_takes_the_first_rows(tmp_path):
     schema = prepare("criteo-kaggle", tmp_path / "raw", tmp_path / "out", max_rows=30)
     agrees(tmp_path / "out", "criteo-kaggle", start, "blocks")
     assert (schema.source["rows"], schema.source["md5"]) == (30, hashlib.md5(start).hexdigest())
-    assert schema.preparation == {"split": "blocks", "max_rows": 30}
+    assert schema.preparation == {"split": "blocks", "max_rows": 30, "authors_hour": False}
     longer = prepare("criteo-kaggle", tmp_path / "raw", tmp_path / "out", max_rows=1000)
     assert longer.source["rows"] == 100
 

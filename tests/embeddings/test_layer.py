@@ -102,6 +102,14 @@ def test_types_and_devices_are_kept(dtype):
     assert MLETEmbedding(N, D, K, device="meta").w1.device.type == "meta"
 
 
+def test_autocast_rounds_the_vectors_and_not_the_collapsed_table():
+    layer = MLETEmbedding(N, D, K, generator=rng())
+    with torch.autocast("cpu", torch.bfloat16):
+        assert layer(IDS).dtype is torch.bfloat16
+        inside = layer.collapse()
+    assert torch.equal(inside.weight, layer.collapse().weight)
+
+
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
 def test_layers_compile_as_one_graph(backend):
     layer, bag = MLETEmbedding(N, D, K, generator=rng()), MLETEmbeddingBag(N, D, K, generator=rng())

@@ -28,7 +28,11 @@ def package():
 
 
 def make(name: str, schema: DatasetSchema) -> nn.Module:
-    """One of its models over the data set's columns, without its penalties."""
+    """One of its models over the data set's columns.
+
+    Without its penalties: the list of what they apply to is made with the model, so it would keep the plain tables and
+    never reach W1 and W2.
+    """
     from deepctr_torch.inputs import DenseFeat, SparseFeat
 
     models = package()
