@@ -108,7 +108,7 @@ def _obstacle(module: nn.Module, owners: dict[int, set[int]]) -> str | None:
     if type(module) not in PLAIN:
         return f"it is a {type(module).__module__}.{type(module).__name__}, a subclass whose behaviour is not known"
     if set(module._parameters) != {"weight"} or module._buffers or type(module.weight.data) is not Tensor:
-        return "its weight is no plain parameter (weight norm, pruning, quantisation)"
+        return "its weight is no plain parameter or not all it holds (weight norm, pruning, quantisation)"
     if module.max_norm is not None:
         return "max_norm rescales rows of the table, which W1 and W2 do not have"
     if module.scale_grad_by_freq:

@@ -67,6 +67,16 @@ def test_there_and_back(model):
     torch.testing.assert_close(original(IDS), expected, rtol=0, atol=1e-6)
 
 
+def test_settings_are_carried_there_and_back():
+    bag = nn.EmbeddingBag(20, 4, mode="sum", sparse=True, include_last_offset=True, padding_idx=2, dtype=torch.float64)
+    settings = ("mode", "sparse", "include_last_offset", "padding_idx", "num_embeddings", "embedding_dim", "training")
+    expected = {name: getattr(bag, name) for name in settings}
+    table = factorize(bag, inner_dim=8)
+    assert table.w1.dtype is table.w2.dtype is torch.float64
+    for module in (table, collapse(table)):
+        assert {name: getattr(module, name) for name in settings} == expected
+
+
 def test_collapse_is_idempotent(model):
     factorize(model, inner_dim=16)
     collapse(model)
@@ -163,6 +173,22 @@ def with_user(table):
     return model
 
 
+class Coded(torch.Tensor):
+    """As quantised weights are stored."""
+
+
+def with_weight(weight):
+    table = nn.Embedding(30, 4)
+    table.weight = nn.Parameter(weight)
+    return with_user(table)
+
+
+def with_buffer():
+    model = Model()
+    model.user.register_buffer("counts", torch.zeros(30))
+    return model
+
+
 def own_forward():
     model = Model()
     model.user.forward = lambda ids: ids  # as wrappers do that move a module's inputs to its device
@@ -200,6 +226,8 @@ def test_a_hook_is_refused_and_a_removed_one_is_not(register):
         (lambda: with_user(Special(30, 4)), r"\.Special, a subclass"),
         (lambda: with_user(parametrizations.weight_norm(nn.Embedding(30, 4))), "ParametrizedEmbedding, a subclass"),
         (lambda: with_user(prune.random_unstructured(nn.Embedding(30, 4), "weight", 0.5)), "no plain parameter"),
+        (lambda: with_weight(torch.zeros(30, 4).as_subclass(Coded)), "no plain parameter"),
+        (with_buffer, "no plain parameter or not all it holds"),
         (lambda: with_user(nn.Embedding(30, 4).requires_grad_(False)), "frozen"),
         (shared, "'item' cannot be factorised: its weight is shared"),
         (own_forward, "a forward of its own"),
