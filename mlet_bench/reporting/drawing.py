@@ -36,6 +36,7 @@ ARM_STYLE = {
     "single": ("#000000", "-"),
     "mlet": ("#0072B2", "-"),
     "single-lr": ("#E69F00", "--"),
+    "single-lr-tuned": ("#56B4E9", (0, (5, 1.5))),
     "single-init": ("#009E73", "-."),
     "mlet-frozen": ("#D55E00", (0, (1, 1.2))),
     "mlet-unit": ("#CC79A7", (0, (4, 1.2, 1, 1.2, 1, 1.2))),
@@ -90,7 +91,7 @@ def line_style(arm: str, inner_dim: int | None, inner_dims: list[int]) -> dict[s
     color, dashes = ARM_STYLE[arm]
     if arm == "single":
         return {"color": color, "linestyle": dashes, "linewidth": 2.2, "marker": ".", "markersize": 8, "zorder": 5}
-    marker = MARKERS[inner_dims.index(inner_dim) % len(MARKERS)] if inner_dim is not None else ""
+    marker = MARKERS[inner_dims.index(inner_dim) % len(MARKERS)] if inner_dim is not None else "x"  # an arm without k
     return {"color": color, "linestyle": dashes, "linewidth": 1.2, "marker": marker, "markersize": 4.5}
 
 

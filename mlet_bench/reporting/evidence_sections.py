@@ -5,12 +5,17 @@ import pandas as pd
 from mlet_bench.reporting.document import NOTHING, Section, Table, or_nothing, signed
 
 
+def _by_dataset(table: pd.DataFrame) -> list[dict]:
+    """The rows of a table, data set by data set, otherwise in their order."""
+    return [row for name in table["dataset"].unique() for row in table[table["dataset"] == name].to_dict("records")]
+
+
 def reduction_section(table: pd.DataFrame) -> Section | None:
     """How much wider a single layer must be to match each cell."""
     if table.empty:
         return None
     by_cell: dict[tuple, dict[str, str]] = {}
-    for row in table.to_dict("records"):
+    for row in _by_dataset(table):
         key = (row["dataset"], row["arm"], str(row["dim"]), or_nothing(row["inner_dim"]), str(row["pairs"]))
         by_cell.setdefault(key, {})[row["metric"]] = row["text"]
     rows = [[*key, texts.get("auc", NOTHING), texts.get("logloss", NOTHING)] for key, texts in by_cell.items()]
@@ -36,7 +41,7 @@ def rare_section(table: pd.DataFrame) -> Section | None:
                 *(f"{row['low']:,g} to {row['high']:,g}", f"{row['rows']:,}", str(row["pairs"])),
                 signed(row["gain"], row["gain_low"], row["gain_high"]),
             ]
-            for row in part.to_dict("records")
+            for row in _by_dataset(part)
         ]
         header = ["data", "arm", "d", "k", "seen in training", "test rows", "seeds", "gain in AUC over single"]
         made.append((title, Table(header, rows, frozenset(range(2, 8)))))
@@ -57,7 +62,7 @@ def longer_section(table: pd.DataFrame) -> Section | None:
             *(str(row["seeds"]), f"{row['val_auc']:.5f}"),
             NOTHING if pd.isna(row["gain"]) else signed(row["gain"], row["gain_low"], row["gain_high"]),
         ]
-        for row in table.to_dict("records")
+        for row in _by_dataset(table)
     ]
     text = ["Validation AUC at the end of each epoch of the longer trainings, and its paired gain over single."]
     header = ["data", "arm", "d", "k", "epochs", "seeds", "validation AUC", "gain over single"]

@@ -23,7 +23,7 @@ figure { margin: 1rem 0; }
 figure img { max-width: 100%; height: auto; }
 figcaption { color: #555; font-size: .9rem; }
 .scroll { overflow-x: auto; max-height: 34rem; overflow-y: auto; border: 1px solid #e4e4e4; }
-table { border-collapse: collapse; font-size: .86rem; font-variant-numeric: tabular-nums; width: 100%; }
+table { border-collapse: collapse; font-size: .78rem; font-variant-numeric: tabular-nums; width: 100%; }
 th { position: sticky; top: 0; background: #f4f4f4; text-align: left; }
 th, td { padding: .28rem .5rem; border-bottom: 1px solid #eee; white-space: nowrap; vertical-align: top; }
 td.wide { white-space: normal; overflow-wrap: anywhere; min-width: 16rem; }

@@ -8,7 +8,9 @@ import pytest
 from fake_results import make_results, small_config
 
 from mlet_bench.files import write_json
+from mlet_bench.reporting.drawing import ARM_STYLE
 from mlet_bench.reporting.page import write_report
+from mlet_bench.spec import ARMS
 
 CELLS = ("single-d4", "mlet-d4-k16")
 GENUINE = {"datasets": {"criteo-kaggle": {"source": "download"}}}
@@ -171,3 +173,9 @@ def test_runs_without_validations_have_no_curves(tmp_path):
         pd.read_parquet(path).assign(val_auc=float("nan")).to_parquet(path)
     write_report(results)
     assert "Learning curves" not in read(results, "summary.md")
+
+
+def test_every_arm_has_a_line_of_its_own():
+    """An arm without a style would be left out of the figures in silence."""
+    assert set(ARM_STYLE) == set(ARMS)
+    assert len({str(style) for style in ARM_STYLE.values()}) == len(ARMS)
