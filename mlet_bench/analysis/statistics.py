@@ -104,9 +104,23 @@ def read_auc_difference(difference: Interval) -> str:
         return "higher"
     if difference.mean <= -MATERIAL_AUC and difference.high < 0:
         return "lower"
-    if difference.low >= -EQUIVALENT_AUC and difference.high <= EQUIVALENT_AUC:
-        return "equal"
-    return "undecided"
+    return "equal" if equivalent(difference, EQUIVALENT_AUC) else "undecided"
+
+
+def equivalent(difference: Interval, margin: float) -> bool:
+    """Whether a difference is shown to lie within ``margin`` of 0: two one-sided tests, by inclusion of the interval.
+
+    A 95% interval inside the margin rejects "at least the margin above" and "at least the margin below" at 2.5% each
+    (Schuirmann 1987 asks for a 90% interval, 5% each; this is the stricter reading). An interval around 0 that is wider
+    than the margin shows nothing, and neither do fewer than ``DECISIVE_PAIRS`` pairs.
+
+    Raises:
+        BenchError: the margin is not above 0.
+    """
+    if not margin > 0:
+        raise BenchError(f"the equivalence margin is {margin}: it must be above 0, or nothing is equivalent")
+    decisive = difference.known and difference.count >= DECISIVE_PAIRS
+    return decisive and -margin <= difference.low and difference.high <= margin
 
 
 def expanded_tail(count: int, level: float) -> float:

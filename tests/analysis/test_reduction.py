@@ -79,6 +79,21 @@ def test_an_interval_that_leaves_the_range_ends_in_a_bound():
     assert found.text.endswith(", >= 8x]")
 
 
+@pytest.mark.parametrize(
+    ("arm", "bound", "floor", "ceiling"),
+    [(0.80, "at least", 8, math.inf), (0.60, "at most", 0, 1), (0.75, "", 8 * 2**0.5 / 4, 8 * 2**0.5 / 4)],
+)
+def test_what_a_bound_leaves_open(arm, bound, floor, ceiling):
+    found = reduction_factor(WIDTHS, flat([0.70, 0.74, 0.76, 0.77], 5), 4, np.full(5, arm), rng())
+    assert found.bound == bound
+    assert (found.floor, found.ceiling) == pytest.approx((floor, ceiling))
+
+
+def test_one_seed_leaves_everything_open():
+    found = reduction_factor(WIDTHS, flat([0.70, 0.74, 0.76, 0.77]), 4, np.array([0.75]), rng())
+    assert math.isnan(found.floor) and math.isnan(found.ceiling)
+
+
 def test_equal_generators_give_equal_intervals():
     arm = rng(1).normal(0.75, 0.01, 5)
     one, other = (reduction_factor(WIDTHS, flat([0.7, 0.74, 0.76, 0.77], 5), 4, arm, rng(2)) for _ in range(2))

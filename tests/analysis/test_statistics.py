@@ -5,7 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from mlet_bench.analysis.statistics import Interval, mean_interval, paired_bootstrap, read_auc_difference
+from mlet_bench.analysis.statistics import (
+    Interval,
+    equivalent,
+    mean_interval,
+    paired_bootstrap,
+    read_auc_difference,
+)
 from mlet_bench.errors import BenchError
 
 
@@ -98,3 +104,31 @@ def test_unpaired_lengths_are_refused():
 )
 def test_reading_of_an_auc_difference(mean, low, high, count, reading):
     assert read_auc_difference(Interval(mean, low, high, count)) == reading
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "count", "margin", "equal"),
+    [
+        (-0.0004, 0.0004, 5, 0.0005, True),
+        (-0.0004, 0.0004, 5, 0.0003, False),
+        (-0.0006, 0.0004, 5, 0.0005, False),
+        (-0.0004, 0.0006, 5, 0.0005, False),
+        (0.0001, 0.0004, 5, 0.0005, True),  # different from 0, and too little to matter
+        (-0.0004, 0.0004, 4, 0.0005, False),
+        (math.nan, math.nan, 1, 0.0005, False),
+    ],
+)
+def test_equivalence_is_an_interval_within_the_margin(low, high, count, margin, equal):
+    assert equivalent(Interval(0.0, low, high, count), margin) is equal
+
+
+def test_equivalence_is_rarely_claimed_where_the_difference_is_the_margin():
+    """Two one-sided tests: at a true difference of exactly the margin, the error is the level of one tail at most."""
+    draws, generator = rng(7).normal(0.5, 0.15, size=(800, 8)), rng(8)
+    claimed = sum(equivalent(paired_bootstrap(x, np.zeros(8), generator, resamples=800), 0.5) for x in draws)
+    assert claimed / 800 < 0.06
+
+
+def test_no_margin_is_refused():
+    with pytest.raises(BenchError, match=r"margin is 0"):
+        equivalent(Interval(0.0, 0.0, 0.0, 5), 0)

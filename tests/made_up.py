@@ -1,0 +1,98 @@
+"""Frames as the report collects them, with numbers that a test chooses: no folders, no training."""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from mlet_bench.spec import ARMS, cell_name
+
+DIMS, INNERS, SEEDS = (4, 8, 16, 32), (16, 64), (0, 1, 2, 3, 4)
+SLOPE = 0.01  # AUC that a single layer gains by a doubling of its width
+
+
+def seed_noise(seed, scale=1e-3):
+    """What all arms of a seed share: it goes where differences are paired."""
+    return float(np.random.default_rng(seed).normal(scale=scale))
+
+
+def worth(factors=None, own=1e-4):
+    """Quality by arm: each as good as a single layer ``factors[arm](d, k)`` times as wide, with noise of its own."""
+    factors = {"mlet": lambda d, k: k / d} | (factors or {})
+
+    def quality(arm, d, k, seed):
+        factor = factors.get(arm, lambda d, k: 1.0)(d, k)
+        noise = np.random.default_rng([seed, d, k or 0, len(arm)]).normal(scale=own)
+        return 0.7 + SLOPE * math.log2(d * factor) + seed_noise(seed) + float(noise)
+
+    return quality
+
+
+def make_runs(
+    quality, arms=("single", "mlet"), datasets=("avazu",), models=("dlrm",), dims=DIMS, inners=INNERS, seeds=SEEDS,
+    open_runs=None,
+):  # fmt: skip
+    """One row a run. ``open_runs`` maps a cell, or (cell, seed), to (status, reason)."""
+    open_runs, rows = open_runs or {}, []
+    for dataset in datasets:
+        for model in models:
+            for arm, d, k in cells(arms, dims, inners):
+                cell = cell_name(arm, d, k)
+                for seed in seeds:
+                    status, reason = open_runs.get((cell, seed), open_runs.get(cell, ("done", "")))
+                    done, auc = status == "done", quality(arm, d, k, seed)
+                    rows.append(
+                        {"dataset": dataset, "model": model, "cell": cell, "arm": arm, "dim": d, "inner_dim": k,
+                         "seed": seed, "status": status, "reason": reason,
+                         "test_auc": auc if done else math.nan, "test_logloss": 1.2 - auc if done else math.nan,
+                         "val_auc": auc if done else math.nan,
+                         "inference_tables_bytes": 4000 * d if done else pd.NA,
+                         "max_logit_difference": 1e-6 if done else math.nan}
+                    )  # fmt: skip
+    types = {"dim": "Int64", "inner_dim": "Int64", "inference_tables_bytes": "Int64"}
+    return pd.DataFrame(rows).astype(types | dict.fromkeys(("dataset", "model", "cell", "arm", "reason"), "string"))
+
+
+def make_spectrum(runs, share):
+    """Ranks of 4 tables of each finished run: ``share(arm, d)`` times d, more or less by seed and table."""
+    rows = []
+    for run in runs[runs["status"] == "done"].itertuples():
+        for field in range(4):
+            rank = share(run.arm, run.dim) * run.dim * (1 + 0.05 * field) * (1 + seed_noise(run.seed))
+            for stage, factor in (("trained", 1), ("initial", 1.1)):
+                rows.append((run.dataset, run.model, run.cell, run.seed, f"C{field}", stage, "uniform", rank * factor))
+    names = ["dataset", "model", "cell", "seed", "field", "stage", "weighting", "effective_rank"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def make_rare(runs, gains):
+    """Three groups of rows of each finished run; ``gains(arm, group)`` is added to their AUC."""
+    rows = [
+        (run.dataset, run.model, run.cell, run.seed, grouping, group,
+         0.6 + 0.03 * group + gains(run.arm, group) + seed_noise(run.seed) + seed_noise(100 + run.seed + group, 1e-4))
+        for run in runs[runs["status"] == "done"].itertuples()
+        for grouping in ("rarest", "typical")
+        for group in range(3)
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=["dataset", "model", "cell", "seed", "grouping", "group", "auc"])
+
+
+def make_overhead(extra, datasets=("avazu",), dims=DIMS, inners=INNERS, device="NVIDIA H200", batch=128):
+    """Seven timed pairs a (d, k); a step of MLET takes ``extra(d, k)`` more."""
+    rows = [
+        (dataset, "dlrm", d, k, batch, device, pair, 2.0 + 0.1 * pair, (2.0 + 0.1 * pair) * (1 + extra(d, k)))
+        for dataset in datasets
+        for _, d, k in cells(("mlet",), dims, inners)
+        for pair in range(7)
+    ]
+    names = ["dataset", "model", "dim", "inner_dim", "batch_size", "device", "pair", "single_ms", "mlet_ms"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def cells(arms, dims, inners):
+    """(arm, d, k) as a configuration expands them."""
+    for arm in arms:
+        for d in dims:
+            for k in inners if ARMS[arm].uses_inner_dim else (None,):
+                if k is None or k >= d:
+                    yield arm, d, k
