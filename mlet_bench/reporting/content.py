@@ -11,6 +11,7 @@ from mlet_bench.analysis.statistics import DECISIVE_PAIRS, EQUIVALENT_AUC, MATER
 from mlet_bench.reporting.collect import Results
 from mlet_bench.reporting.document import NOTHING, Report, Section, Table, or_nothing, signed
 from mlet_bench.reporting.evidence_sections import longer_section, rare_section, reduction_section
+from mlet_bench.reporting.ledger import claims_section
 from mlet_bench.reporting.tables import PAPER_OVERHEAD, overhead_means, rank_means
 from mlet_bench.spec import ARMS
 
@@ -32,6 +33,7 @@ def make_report(results: Results, tables: dict[str, pd.DataFrame], figures: list
         else ""
     )
     sections = [
+        claims_section(tables["claims"]),
         _quality(results, tables, figures),
         reduction_section(tables["reduction"]),
         _curves(figures),

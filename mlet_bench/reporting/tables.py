@@ -10,6 +10,7 @@ from mlet_bench.analysis.statistics import mean_interval, paired_bootstrap, read
 from mlet_bench.files import atomic
 from mlet_bench.reporting.collect import BYTES, CELL_KEYS, TEST_METRICS, Results
 from mlet_bench.reporting.evidence import longer_table, rare_table, reduction_table
+from mlet_bench.reporting.ledger import claims_table
 from mlet_bench.spec import derive_seed
 
 KEYS = list(CELL_KEYS)
@@ -23,6 +24,7 @@ OVERHEAD_KEYS = ["dataset", "model", "device", "batch_size", "dim", "inner_dim"]
 def make_tables(results: Results) -> dict[str, pd.DataFrame]:
     """All tables by file name."""
     return {
+        "claims": claims_table(results),
         "runs": results.runs,
         "cells": cells_table(results.runs),
         "differences": differences_table(results.runs),

@@ -179,3 +179,10 @@ def test_every_arm_has_a_line_of_its_own():
     """An arm without a style would be left out of the figures in silence."""
     assert set(ARM_STYLE) == set(ARMS)
     assert len({str(style) for style in ARM_STYLE.values()}) == len(ARMS)
+
+
+def test_generated_rows_decide_no_claim(toy):
+    claims = pd.read_parquet(toy / "tables" / "claims.parquet")
+    assert claims["claim"].tolist() == ["C1", "C2", "C3", "C4", "C5", "C6", "C7"]
+    assert not claims["verdict"].isin(["reproduced", "not reproduced"]).any()
+    assert "## The claims" in read(toy, "summary.md")

@@ -20,7 +20,7 @@ rule report:
         metrics=every("metrics.json"),
         spectra=every("spectrum.parquet"),
         overhead=expand(f"{RESULTS}/overhead/{{dataset}}.parquet", dataset=config["datasets"]),
-        code=code("reporting/*.py", "analysis/statistics.py", "analysis/reduction.py"),
+        code=code("reporting/*.py", "analysis/*.py"),
     output:
         page=f"{RESULTS}/report.html",
         summary=f"{RESULTS}/summary.md",

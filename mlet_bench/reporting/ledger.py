@@ -1,0 +1,61 @@
+"""The claim ledger of a results folder: its table, and its section of the report."""
+
+import numpy as np
+import pandas as pd
+
+from mlet_bench.analysis.claims import claim_ledger
+from mlet_bench.data import avazu, criteo
+from mlet_bench.reporting.collect import Results
+from mlet_bench.reporting.document import NOTHING, Section, Table
+from mlet_bench.spec import derive_seed
+
+FULL_ROWS = {fmt.name: fmt.full_rows for fmt in (criteo.FORMAT, avazu.FORMAT)}
+COLUMNS = ["claim", "sentence", "source", "verdict", "number"]
+COLUMNS += ["rival_verdict", "rival_number", "rival", "cells", "note"]
+
+
+def claims_table(results: Results) -> pd.DataFrame:
+    """One row a claim, C1 to C7; the rules of the verdicts are in analysis/verdicts.py.
+
+    A planted data set, and a part of a genuine one, show numbers and decide no claim about quality.
+    """
+    names = results.config["datasets"]
+    planted = {name: results.planted(name) is not None for name in names}
+    parts = [
+        name
+        for name, schema in results.schemas.items()
+        if not planted[name] and schema.source["rows"] != FULL_ROWS[name]
+    ]
+    rows = claim_ledger(
+        results.runs,
+        results.spectrum,
+        results.overhead,
+        results.rare,
+        planted,
+        lambda name: np.random.default_rng(derive_seed(0, name)),
+        parts,
+    )
+    records = [{**vars(row), "cells": row.cells_text, "rival": row.rival_text} for row in rows]
+    return pd.DataFrame(records, columns=COLUMNS).astype("string")
+
+
+def claims_section(table: pd.DataFrame) -> Section:
+    """What the papers claim, and what these runs say of it."""
+    rows = [
+        [
+            f"{row['claim']}: {row['sentence']} ({row['source']})",
+            row["verdict"],
+            row["number"] or NOTHING,
+            row["rival_verdict"] or NOTHING,
+            row["rival_number"] or NOTHING,
+            row["note"] or NOTHING,
+        ]
+        for row in table.to_dict("records")
+    ]
+    text = [
+        "Each claim against single, as the papers compare, and against the strongest single-layer rival, which costs "
+        "nothing. Verdicts follow fixed rules (mlet_bench/analysis/verdicts.py); generated rows and parts of a data "
+        "set decide nothing about quality. The cells that each rests on are in tables/claims.csv."
+    ]
+    header = ["claim", "against single", "number", "against the strongest rival", "number", "note"]
+    return Section("The claims", text, [], [("", Table(header, rows))])
