@@ -153,7 +153,12 @@ def _row(claim: str, ours: Found, theirs: Found | None) -> ClaimRow:
         rival=tuple(f"{place.where}/{cell}" for place, found in theirs or () for cell in found.rival),
         rival_number=numbers(theirs or []),
         rival_verdict="" if theirs is None else verdict_of(theirs),
-        note=notes(limits(ours), remarks(ours), remarks(theirs or [], "against the strongest rival, ")),
+        note=notes(
+            "" if ours else f"no run of {MODEL_A}",
+            limits(ours),
+            remarks(ours),
+            remarks(theirs or [], "against the strongest rival, "),
+        ),
     )
 
 
@@ -161,15 +166,13 @@ def _overhead_row(places: Sequence[Place], overhead: pd.DataFrame, streams: Stre
     """C5 pools its data sets, genuine ones where there are any: the paper's number is one mean."""
     pooled = [place for place in places if not place.planted] or list(places)
     if not pooled:
-        return replace(_row("C5", [], None), note=f"no run of {MODEL_A}")
+        return _row("C5", [], None)
     timed = pd.concat([place.of(overhead) for place in pooled])
     found = find_overhead(pd.concat([place.runs for place in pooled]), timed, streams)
-    # A step's time does not depend on how many rows there are, but on the tables' sizes, and a part has smaller ones.
-    worth = replace(pooled[0], part=any(place.part for place in pooled))
-    row = _row("C5", [(worth, found)], None)
-    names = listed(place.dataset for place in pooled)
-    marked = f"{names} (generated rows)" if worth.planted else names
-    return replace(row, cells=found.cells, number=f"{marked}: {found.number}" if found.number else "")
+    # A step's time depends on the sizes of the tables, and those of a part of the rows are smaller.
+    verdict = verdicts.on_a_part(found.verdict) if any(place.part for place in pooled) else found.verdict
+    row = _row("C5", [(place, Finding(verdict, note=found.note)) for place in pooled], None)
+    return replace(row, cells=found.cells, number=found.number)
 
 
 def _models_row(ours: Found, theirs: Found) -> ClaimRow:

@@ -24,7 +24,7 @@ def find_reduction(runs: pd.DataFrame, base: Baseline, where: str, streams: Stre
     """
     dims = sorted(base.cells)
     if len(dims) < 2:
-        return Finding(verdicts.NOT_RUN, note=f"{base.name} at two widths or more is needed, found {len(dims)}")
+        return Finding(verdicts.NOT_RUN, note=f"two widths or more of {base.name} are needed, found {len(dims)}")
     widths, line = np.array(dims, float), [base.cells[dim] for dim in dims]
     factors, on_validation, lacking = {}, {}, []
     for (dim, inner), cell in arm_cells(runs, "mlet").items():

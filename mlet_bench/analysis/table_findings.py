@@ -99,7 +99,7 @@ def find_overhead(runs: pd.DataFrame, overhead: pd.DataFrame, streams: Streams) 
     device = listed(sorted(timed["device"].unique()))
     return Finding(
         verdict,
-        f"{percent(extra)} a step, mean over {len(ratio)} (d, k) on {device}, beside the paper's +25%",
+        f"{percent(extra)} a step, mean over {len(ratio)} (data set, d, k) on {device}, beside the paper's +25%",
         tuple(f"{dataset}/{model}/{cell_name('mlet', d, k)}" for dataset, model, d, k in ratio.index),
         notes(
             "" if gpu else "timed on a CPU, where a step's time is the MLPs': not comparable",

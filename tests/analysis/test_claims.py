@@ -233,6 +233,20 @@ def test_a_gpu_is_read_and_not_averaged_with_a_cpu():
     assert row.verdict == "reproduced" and "+20.0%" in row.number and "H200" in row.number
 
 
+def test_overhead_is_one_mean_over_the_genuine_data_sets():
+    names = ("avazu", "criteo-kaggle")
+    runs = make_runs(mlet(lambda d, k: 2.0), datasets=names)
+    times = pd.concat([make_overhead(lambda d, k: 0.2), make_overhead(lambda d, k: 0.4, datasets=("criteo-kaggle",))])
+    pooled = ledger(runs, overhead=times)["C5"]
+    assert pooled.number.startswith("+30.0%") and "over 14 (data set, d, k)" in pooled.number
+    assert pooled.verdict == "undecided"
+    alone = ledger(runs, overhead=times, planted={"avazu": False, "criteo-kaggle": True})["C5"]
+    assert alone.number.startswith("+20.0%") and alone.verdict == "reproduced"
+    assert "rows made by the generator decide nothing: avazu, criteo-kaggle" in ledger(runs, planted=True)["C5"].note
+    part = ledger(runs, overhead=times.assign(mlet_ms=times["single_ms"] * 1.2), parts=("avazu",))["C5"]
+    assert part.verdict == "undecided" and "a part of the rows decides nothing: avazu" in part.note
+
+
 def test_several_models_need_several_models():
     row = ledger(make_runs(mlet(lambda d, k: 5.0)))["C6"]
     assert row.verdict == "not run" and row.note == "needs two models or more, found dlrm"
@@ -247,6 +261,26 @@ def test_several_models(factor, verdict):
     row = ledger(runs)["C6"]
     assert row.verdict == verdict and row.number.startswith("mean of 2 between ")
     assert "avazu/dlrm: " in row.number and "avazu/dcn: " in row.number
+
+
+def test_a_missing_rival_takes_the_average_away_too():
+    runs = make_runs(
+        mlet(lambda d, k: 20.0), arms=("single", "mlet", "single-lr"), dims=(4, 8, 16, 32, 64), models=("dlrm", "dcn"),
+        open_runs={"single-lr-d8-k64": MISSING},
+    )  # fmt: skip
+    row = ledger(runs)["C6"]
+    assert (row.verdict, row.rival_verdict) == ("reproduced", "undecided")
+
+
+def test_other_models_say_nothing_about_the_first_paper():
+    other = make_runs(mlet(lambda d, k: 1.0), models=("dcn",))
+    both = pd.concat([make_runs(mlet(lambda d, k: 3 + k / 32)), other], ignore_index=True)
+    rows = ledger(both)
+    assert [rows[claim].verdict for claim in ("C1", "C2")] == ["reproduced", "reproduced"]
+    assert all(cell.startswith("avazu/dlrm/") for claim in ("C1", "C2", "C3", "C4") for cell in rows[claim].cells)
+    alone = ledger(other)
+    assert {alone[claim].verdict for claim in ("C1", "C2", "C3", "C4", "C5")} == {"not run"}
+    assert alone["C5"].note == alone["C1"].note == "no run of dlrm"
 
 
 def test_a_model_without_a_factor_leaves_the_average_undecided():
