@@ -1,4 +1,6 @@
-"""The one exception that is meant for the user's eyes."""
+"""The exceptions that are meant for the user's eyes."""
+
+from pathlib import Path
 
 
 class BenchError(ValueError):
@@ -6,3 +8,15 @@ class BenchError(ValueError):
 
     The command line prints it without a traceback and exits with status 2.
     """
+
+
+class RunsFailed(BenchError):
+    """Some runs of a cell failed; the others are finished and stored.
+
+    Attributes:
+        reasons: a sentence a failed run, by its folder.
+    """
+
+    def __init__(self, reasons: dict[Path, str]):
+        super().__init__("; ".join(reasons.values()))
+        self.reasons = reasons

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -11,13 +11,16 @@ import torch
 from mlet_bench.analysis.overhead import measure_overhead
 from mlet_bench.analysis.rank import spectrum_run
 from mlet_bench.data.dataset import Rows, load_split, training_counts
-from mlet_bench.errors import BenchError
+from mlet_bench.errors import BenchError, RunsFailed
 from mlet_bench.evaluation.collapse import collapse_run
 from mlet_bench.evaluation.evaluate import evaluate_run
 from mlet_bench.files import atomic, read_json, write_json
 from mlet_bench.spec import DatasetSchema, RunSpec
-from mlet_bench.training.loop import train
+from mlet_bench.training.loop import train_together
+from mlet_bench.training.pack import pack_size
 from mlet_bench.training.tuning import train_tuned
+
+FAILED = "failed.json"
 
 
 def train_runs(
@@ -27,6 +30,7 @@ def train_runs(
     device: torch.device,
     settings: dict,
     embedding_lr_factors: Sequence[float] = (),
+    pack: int | None = None,
 ) -> Iterator[tuple[Path, dict]]:
     """Train one run a seed; yield each folder with the last point of its curve (empty without validation).
 
@@ -35,6 +39,7 @@ def train_runs(
         out: the run folder; with several seeds it holds ``{seed}``.
         settings: the fields of RunSpec except dataset, fingerprint and seed.
         embedding_lr_factors: the candidates of an arm that tunes, see ``train_tuned``.
+        pack: how many seeds are trained together; None: as many as fit on a GPU, one on a CPU.
 
     Raises:
         BenchError: several seeds would share a folder; or whatever a run raises.
@@ -46,18 +51,29 @@ def train_runs(
     needed = ("train", "val", "test") if settings.get("authors_selection") else ("train", "val")
     splits = _load(data, schema, needed, device)
     runs = [(spec, Path(out.replace("{seed}", str(seed)))) for seed, spec in specs.items()]
-    if runs[0][0].settings.tunes_lr:
-        with ExitStack() as stack:
-            for _, folder in runs:
-                stack.enter_context(_failure_recorded(folder, "train"))
-            train_tuned(runs, embedding_lr_factors, lambda spec, folder: train(spec, schema, splits, folder))
-    for spec, folder in runs:
-        with _failure_recorded(folder, "train"):
-            if not spec.settings.tunes_lr:
-                train(spec, schema, splits, folder)
-            # Relative, so that a results folder can move as a whole.
-            write_json(folder / "data.json", {"data": os.path.relpath(data, folder)})
-            curve = pd.read_parquet(folder / "curve.parquet")
+    size = pack if pack is not None else pack_size(runs[0][0], schema, splits["train"], len(runs))
+
+    def train_all(group: Sequence[tuple[RunSpec, Path]]) -> None:
+        train_together(group, schema, splits, size)
+
+    try:
+        if runs[0][0].settings.tunes_lr:
+            train_tuned(runs, embedding_lr_factors, train_all)
+        else:
+            train_all(runs)
+    except RunsFailed as error:
+        for folder, reason in error.reasons.items():
+            _record_failure(folder, "train", reason)
+        raise
+    except (BenchError, RuntimeError, OSError) as error:
+        for _, folder in runs:
+            _record_failure(folder, "train", str(error))
+        raise
+    for _, folder in runs:
+        (folder / FAILED).unlink(missing_ok=True)
+        # Relative, so that a results folder can move as a whole.
+        write_json(folder / "data.json", {"data": os.path.relpath(data, folder)})
+        curve = pd.read_parquet(folder / "curve.parquet")
         yield folder, (curve.iloc[-1].to_dict() if len(curve) else {})
 
 
@@ -125,10 +141,13 @@ def _load(data: Path, schema: DatasetSchema, splits: Sequence[str], device: torc
 @contextmanager
 def _failure_recorded(folder: Path, stage: str) -> Iterator[None]:
     """Leave ``failed.json`` in a run folder whose stage raised, for the report; take it away once the stage passes."""
-    path = folder / "failed.json"
     try:
         yield
     except (BenchError, RuntimeError, OSError) as error:
-        write_json(path, {"stage": stage, "error": str(error)})
+        _record_failure(folder, stage, str(error))
         raise
-    path.unlink(missing_ok=True)
+    (folder / FAILED).unlink(missing_ok=True)
+
+
+def _record_failure(folder: Path, stage: str, reason: str) -> None:
+    write_json(folder / FAILED, {"stage": stage, "error": reason})

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mlet_bench.embeddings import FieldTables
+from mlet_bench.models.linear import Linear
 
 
 class DLRM(nn.Module):
@@ -63,7 +64,7 @@ def mlp(widths: Sequence[int], generator: torch.Generator, last_relu: bool) -> n
     """Linear layers with ReLU between them; W ~ N(0, 2/(in+out)), b ~ N(0, 1/out) (facebookresearch/dlrm)."""
     layers: list[nn.Module] = []
     for fan_in, fan_out in pairwise(widths):
-        layer = nn.utils.skip_init(nn.Linear, fan_in, fan_out)
+        layer = nn.utils.skip_init(Linear, fan_in, fan_out)
         with torch.no_grad():
             layer.weight.normal_(0.0, (2 / (fan_in + fan_out)) ** 0.5, generator=generator)
             layer.bias.normal_(0.0, (1 / fan_out) ** 0.5, generator=generator)

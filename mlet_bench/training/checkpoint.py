@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils._pytree import tree_map
 
 from mlet_bench.errors import BenchError
 from mlet_bench.files import atomic
@@ -14,7 +15,14 @@ NAME = "checkpoint.pt"
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     """Write ``folder/checkpoint.pt``, whole or not at all."""
     with atomic(folder / NAME) as partial:
-        torch.save(state, partial)
+        torch.save(tree_map(_own, state), partial)
+
+
+def _own(value: Any) -> Any:
+    """A tensor with storage of its own: torch stores the whole of the storage that a view looks into."""
+    if isinstance(value, torch.Tensor) and value.untyped_storage().nbytes() != value.nbytes:
+        return value.clone()
+    return value
 
 
 def load_checkpoint(folder: Path, run_id: str) -> dict[str, Any] | None:
@@ -28,7 +36,8 @@ def load_checkpoint(folder: Path, run_id: str) -> dict[str, Any] | None:
         return None
     try:
         # weights_only: a checkpoint holds tensors and plain values, nothing that runs code when it is read.
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        # mmap: tensors are read when they are copied to where they belong, and never stand in memory as a whole.
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:
         # torch's own message advises to switch the safe reading off: not passed on.
         reason = f"{path} is damaged or no checkpoint of ours ({type(error).__name__})"

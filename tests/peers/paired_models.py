@@ -13,6 +13,7 @@ from mlet_bench.data.dataset import Rows
 from mlet_bench.models import build_model
 from mlet_bench.models.dlrm import DLRM
 from mlet_bench.spec import DatasetSchema, RunSpec
+from mlet_bench.training.pack import Pack
 from mlet_bench.training.step import TrainStep
 
 # How the peer holds W2: nn.Linear layers that are trained, the same with requires_grad off, or constant matrices
@@ -24,7 +25,8 @@ def ours(schema: DatasetSchema, arm: str, dim: int, inner_dim: int | None, dtype
     """Our model with its initial values, and its training step. settings: further fields of RunSpec."""
     spec = RunSpec(schema.name, schema.fingerprint, "dlrm", arm, dim, inner_dim, seed=0, **settings)
     model = build_model(spec, schema).to(dtype)
-    return model, TrainStep(model, spec)
+    step = TrainStep(Pack([model], model.embedding.weight.detach()), spec)
+    return model, lambda *batch: step(*(part.unsqueeze(0) for part in batch))[0]
 
 
 def peer_net(script, model: DLRM, w2: str | None) -> nn.Module:

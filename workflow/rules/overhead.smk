@@ -6,8 +6,7 @@ rule overhead:
         data=f"{DATA}/train.parquet",
         code=code(
             "analysis/overhead.py",
-            "training/step.py",
-            "training/rows.py",
+            "training/*.py",
             "embeddings/*.py",
             "models/*.py",
         ),
