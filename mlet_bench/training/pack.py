@@ -12,7 +12,7 @@ from torch.func import functional_call
 
 from mlet_bench.data.dataset import Rows
 from mlet_bench.models import build_model
-from mlet_bench.models.linear import Linear
+from mlet_bench.models.mlp import MLP
 from mlet_bench.spec import DatasetSchema, RunSpec
 
 TABLES = "embedding.weight"
@@ -78,7 +78,7 @@ class Pack:
         tables = self.models[0].embedding.weight
         module = _Head(copy.deepcopy(self.models[0], {id(tables): tables}))  # the tables are not copied
         for layer in module.modules():
-            if isinstance(layer, Linear):
+            if isinstance(layer, MLP):
                 layer.plain = True
         return lambda parameters, dense, rows: functional_call(module, parameters, (dense, rows))
 

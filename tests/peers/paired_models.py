@@ -131,8 +131,10 @@ def our_backward(model: DLRM, dense: Tensor, ids: Tensor, label: Tensor) -> tupl
 
 
 def relu_signs(*mlps: nn.Sequential) -> list[Tensor]:
-    """A list to which each forward pass adds, for every ReLU, which units it lets through."""
+    """A list to which each forward pass adds, for every ReLU, which units it lets through; ours run plain for it."""
     signs: list[Tensor] = []
+    for mlp in mlps:
+        mlp.plain = True
     for layer in (layer for mlp in mlps for layer in mlp if isinstance(layer, nn.ReLU)):
         layer.register_forward_hook(lambda _module, _inputs, output: signs.append(output.detach() > 0))
     return signs
