@@ -8,6 +8,7 @@ from mlet_bench.errors import BenchError
 from mlet_bench.spec import ARMS, DATASETS, RECIPES, with_recipe
 from mlet_bench.version import __version__
 
+BENCHMARKS = ("step", "pack", "overhead", "epoch", "preparation", "preparation-memory", "evaluation", "readme")
 RECIPE_OPTIONS = ("recipe", "optimizer", "lr", "bottom", "top")
 
 
@@ -93,6 +94,7 @@ def build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="also report the AUC at the best test accuracy while training, as the authors do: selected on test",
     )
+    train.add_argument("--pack", type=int, help="seeds trained together; as many as fit on a GPU, one on a CPU")
     _device_options(train)
 
     collapse = _command(
@@ -128,6 +130,21 @@ def build_parser() -> argparse.ArgumentParser:
     overhead.add_argument("--out", type=Path, required=True, help="Parquet file to write")
     _training_options(overhead)
     _device_options(overhead)
+
+    bench = _command(
+        commands, "bench", _bench, "time our code against a peer or a limit and print the table with its ratio",
+        "mlet-bench bench step --dlrm ../dlrm --device cpu --out results/benchmarks/step-cpu.csv",
+    )  # fmt: skip
+    bench.add_argument("benchmark", choices=BENCHMARKS, help="readme puts the stored tables into README.md")
+    bench.add_argument("--dlrm", type=Path, help="step, preparation: a checkout of facebookresearch/dlrm")
+    bench.add_argument(
+        "--dlrm-python", type=Path, default=Path(sys.executable), help="a python with 'numpy<2', torch, tensorboard"
+    )
+    bench.add_argument("--batch-sizes", type=int, nargs="+", default=[128], help="overhead")
+    bench.add_argument("--whole-grid", action="store_true", help="overhead: d 4..64, k 16..128, not d=16, k=64 alone")
+    bench.add_argument("--rows", type=int, nargs="+", help="preparation-memory: rows of each file")
+    bench.add_argument("--out", type=Path, help="CSV file to write; of readme the folder with them")
+    _device_options(bench)
 
     report = _command(
         commands, "report", _report, "write tables, figures, summary.md and report.html",
@@ -210,7 +227,7 @@ def _train(arguments) -> None:
     settings.setdefault("inner_dim", None)
     device = resolve_device(arguments.device, arguments.threads)
     places = (arguments.data, arguments.out, arguments.seed)
-    for folder, last in train_runs(*places, device, settings, arguments.embedding_lr_factors):
+    for folder, last in train_runs(*places, device, settings, arguments.embedding_lr_factors, arguments.pack):
         print(f"{folder}: trained", *(f"{name} {last[name]:.5f}" for name in ("val_auc", "val_logloss") if last))
 
 
@@ -261,6 +278,35 @@ def _overhead(arguments) -> None:
     )
     ratio = (frame.mlet_ms / frame.single_ms).groupby([frame.dim, frame.inner_dim, frame.batch_size]).median()
     print((ratio - 1).map("{:+.1%}".format).to_frame("median overhead").to_string())
+
+
+def _bench(arguments) -> None:
+    from mlet_bench.bench import auc, epoch, preparation, readme, step
+    from mlet_bench.bench.dlrm_script import DlrmScript
+    from mlet_bench.bench.measure import as_markdown, frame, write_measures
+    from mlet_bench.device import resolve_device
+
+    if arguments.benchmark == "readme":
+        readme.update_readme(Path("README.md"), arguments.out or Path("results/benchmarks"))
+        return
+    if arguments.benchmark in ("step", "preparation") and arguments.dlrm is None:
+        raise BenchError("this benchmark needs a peer: give --dlrm, a checkout of github.com/facebookresearch/dlrm")
+    device = resolve_device(arguments.device, arguments.threads)
+    script = DlrmScript(arguments.dlrm, arguments.dlrm_python)
+    measures = {
+        "step": lambda: step.bench_step(device, script),
+        "pack": lambda: step.bench_pack(device),
+        "overhead": lambda: step.bench_overhead(
+            device, step.GRID if arguments.whole_grid else [(16, 64)], arguments.batch_sizes
+        ),
+        "epoch": lambda: epoch.bench_epoch(device),
+        "preparation": lambda: preparation.bench_preparation(script),
+        "preparation-memory": lambda: preparation.bench_preparation_memory(arguments.rows or [100_000, 1_000_000]),
+        "evaluation": lambda: auc.bench_auc(),
+    }[arguments.benchmark]()
+    print(as_markdown(frame(measures)))
+    if arguments.out:
+        write_measures(measures, arguments.out)
 
 
 def _report(arguments) -> None:

@@ -20,7 +20,7 @@ FLOORS = [
     {"evaluation"},
     {"training"},
     {"analysis"},
-    {"reporting", "stages", "tracking"},
+    {"reporting", "stages", "tracking", "bench"},
     {"cli"},
 ]
 COMMANDS = [
@@ -32,6 +32,7 @@ COMMANDS = [
     "evaluate",
     "spectrum",
     "overhead",
+    "bench",
     "report",
     "sync",
 ]

@@ -38,7 +38,9 @@ class DlrmScript:
         words = ["git", "-C", self.checkout, "rev-parse", "--short=7", "HEAD"]
         return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
 
-    def step_ms(self, spec: RunSpec, table_sizes: tuple[int, ...], dense: int, batches: int, threads: int, gpu: bool):
+    def step_ms(
+        self, spec: RunSpec, table_sizes: tuple[int, ...], dense: int, batches: int, threads: int, gpu: bool
+    ) -> float:
         """Milliseconds per iteration as the script prints them, the median over groups of ``PRINT_EVERY``; the first
         group warms up. The script's clock leaves its data loading out.
 

@@ -10,6 +10,7 @@ from mlet_bench.analysis.overhead import measure_overhead, time_steps
 from mlet_bench.bench.dlrm_script import DlrmScript
 from mlet_bench.bench.full_scale import full_scale_rows
 from mlet_bench.bench.measure import Measure
+from mlet_bench.data.dataset import Rows
 from mlet_bench.device import device_label, software_label
 from mlet_bench.spec import DatasetSchema, RunSpec, derive_seed
 from mlet_bench.training.captured import make_steps
@@ -30,8 +31,8 @@ def bench_step(device: torch.device, script: DlrmScript, rounds: int = 3, batche
     script's own clock leaves its data loading out.
     """
     schema, rows = full_scale_rows(DATASET, ROWS, device, uniform=True)
-    specs = {"single": _spec(schema, "single", None), "MLET, k=64": _spec(schema, "mlet", 64)}
-    ours = {name: _steps(schema, rows, [spec]) for name, spec in specs.items()}
+    specs = {"single": make_spec(schema, "single", None), "MLET, k=64": make_spec(schema, "mlet", 64)}
+    ours = {name: make_timed(schema, rows, [spec]) for name, spec in specs.items()}
     took: dict[str, list[float]] = {name: [] for name in (*ours, "script")}
     for turn in range(rounds):
         threads, gpu = torch.get_num_threads(), device.type == "cuda"
@@ -57,9 +58,9 @@ def bench_step(device: torch.device, script: DlrmScript, rounds: int = 3, batche
 def bench_pack(device: torch.device, runs: int = 5, rounds: int = 5, count: int = 400) -> list[Measure]:
     """The step of a pack of seeds against as many single steps, MLET at d=16, k=64, B=128."""
     schema, rows = full_scale_rows(DATASET, ROWS, device)
-    spec = _spec(schema, "mlet", 64)
-    alone = _steps(schema, rows, [spec])
-    together = _steps(schema, rows, [replace(spec, seed=seed) for seed in range(runs)])
+    spec = make_spec(schema, "mlet", 64)
+    alone = make_timed(schema, rows, [spec])
+    together = make_timed(schema, rows, [replace(spec, seed=seed) for seed in range(runs)])
     took: dict[str, list[float]] = {"alone": [], "together": []}
     for turn in range(-1, rounds):
         for name, steps in (("alone", alone), ("together", together)):
@@ -76,7 +77,9 @@ def bench_pack(device: torch.device, runs: int = 5, rounds: int = 5, count: int 
     ]  # fmt: skip
 
 
-def bench_overhead(device: torch.device, widths: list[tuple[int, int]], batch_sizes: list[int], pairs: int = 20):
+def bench_overhead(
+    device: torch.device, widths: list[tuple[int, int]], batch_sizes: list[int], pairs: int = 20
+) -> list[Measure]:
     """MLET's step over single's at the same d with Criteo-Kaggle's full table sizes, and beside it the ratio of the
     bytes that the two must move, the limit at large batches.
     """
@@ -125,11 +128,13 @@ def step_bytes(schema: DatasetSchema, dim: int, inner_dim: int | None, batch: in
     return floats * (rows + 4 * weights + 4 * activations + data)
 
 
-def _spec(schema: DatasetSchema, arm: str, inner_dim: int | None) -> RunSpec:
+def make_spec(schema: DatasetSchema, arm: str, inner_dim: int | None) -> RunSpec:
+    """The authors' recipe at d=16."""
     return RunSpec(schema.name, schema.fingerprint, "dlrm", arm, 16, inner_dim, seed=0)
 
 
-def _steps(schema: DatasetSchema, rows, specs: list[RunSpec]) -> Steps:
+def make_timed(schema: DatasetSchema, rows: Rows, specs: list[RunSpec]) -> Steps:
+    """Steps of a pack, at the start of an epoch."""
     pack = build_pack(specs, schema, rows.label.device)
     steps = make_steps(TrainStep(pack, specs[0]), rows, specs[0].batch_size)
     steps.start([epoch_order(derive_seed(spec.seed, "bench"), 0, len(rows)) for spec in specs], 0)

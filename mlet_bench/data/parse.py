@@ -7,7 +7,7 @@ from datetime import date
 import polars as pl
 
 from mlet_bench.data.format import Column, RawFormat, shown
-from mlet_bench.data.raw import Block
+from mlet_bench.data.raw import Block, count_byte
 from mlet_bench.errors import BenchError
 
 DAY_ZERO = date(2000, 1, 1)
@@ -91,10 +91,10 @@ KINDS: dict[str, tuple[bytes, str, Callable[[bytes], str | None] | None]] = {
 
 def _read(text: bytes, fmt: RawFormat) -> pl.DataFrame | None:
     """The fast reader: accepts what ``line_fault`` accepts in every line, else None."""
-    lines = text.count(b"\n")
+    lines = count_byte(text, b"\n")
     # polars fills short lines with nulls and refuses long ones. With the right total of separators no line is short
     # unless another is long, so the two together are exact.
-    if text.count(fmt.separator) != (len(fmt.columns) - 1) * lines:
+    if count_byte(text, fmt.separator) != (len(fmt.columns) - 1) * lines:
         return None
     # polars takes "+5" and " 5" for integers; no kind of column has a byte beyond these.
     if text.translate(None, b"0123456789abcdefABCDEF-\n" + fmt.separator):

@@ -37,6 +37,7 @@ rule prepare:
             "data/criteo.py",
             "data/avazu.py",
             "data/split.py",
+            "data/spool.py",
             "data/vocabulary.py",
             "data/assemble.py",
             "data/encode.py",
