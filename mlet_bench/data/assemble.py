@@ -7,9 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from tqdm import tqdm
 
+from mlet_bench.data.ahead import ahead
 from mlet_bench.data.format import RawFormat
+from mlet_bench.data.passes import one_pass
 from mlet_bench.data.spool import read_blocks
 from mlet_bench.spec import SPLITS
 
@@ -33,10 +34,10 @@ def assemble(fmt: RawFormat, codes: np.ndarray, spool: Path, folder: Path) -> tu
     start = 0
     with (
         ExitStack() as stack,
-        tqdm(desc="write", total=len(codes), unit=" rows", unit_scale=True, disable=None) as progress,
+        one_pass("write", "rows", len(codes)) as progress,
     ):
         writers = {part: stack.enter_context(_Writer(folder / f"{part}.parquet", schema)) for part in SPLITS}
-        for block in read_blocks(spool, ["label", *fmt.dense], fmt.fields):
+        for block in ahead(read_blocks(spool, ["label", *fmt.dense], fmt.fields)):
             batch = pa.RecordBatch.from_arrays(block.columns, schema=schema)
             of_batch = codes[start : start + batch.num_rows]
             start += batch.num_rows

@@ -9,15 +9,16 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from tqdm import tqdm
 
 from mlet_bench.data import avazu, criteo
+from mlet_bench.data.ahead import ahead
 from mlet_bench.data.assemble import assemble
 from mlet_bench.data.format import RawFormat
 from mlet_bench.data.parse import parse
-from mlet_bench.data.raw import RawFile, ahead
+from mlet_bench.data.passes import one_pass
+from mlet_bench.data.raw import RawFile
 from mlet_bench.data.split import assign
-from mlet_bench.data.spool import read_column, write_rows
+from mlet_bench.data.spool import FEATURES, read_column, write_rows
 from mlet_bench.data.vocabulary import encode_fields
 from mlet_bench.errors import BenchError
 from mlet_bench.files import read_json
@@ -133,17 +134,18 @@ def _read(source: RawFile, fmt: RawFormat, spool: Path) -> None:
     """Pass 1: the checked, typed rows, with tokens as numbers, into the spool."""
 
     def tables() -> Iterator[pa.Table]:
-        with tqdm(desc="read", unit=" rows", unit_scale=True, disable=None) as progress:
+        with one_pass("read", "rows") as progress:
             for block in ahead(source):
                 table = parse(block, fmt).to_arrow()
                 yield table
                 progress.update(table.num_rows)
+                progress.expect(round(progress.n / source.share) if source.share else progress.n)
 
-    write_rows(spool, tables())
+    write_rows(spool, tables(), fmt.fields)
 
 
 def _days(spool: Path) -> np.ndarray:
-    return read_column(spool, "day").to_numpy()
+    return read_column(spool, "day", FEATURES).to_numpy()
 
 
 def _planted(raw: Path, fmt: RawFormat, source: RawFile) -> dict[str, Any] | None:

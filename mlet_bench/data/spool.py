@@ -1,42 +1,45 @@
 """What the two passes of the preparation hand on: typed rows and ids, uncompressed, in a folder that goes at the end.
 
-Read by column or in blocks, and never mapped into memory: what is resident is what is in use.
+Tokens lie in a file of their own, because they are read a field at a time and everything else a block at a time.
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-ROWS = "rows.arrow"
+TOKENS, FEATURES = "tokens.arrow", "features.arrow"
 
 
-def write_rows(spool: Path, tables: Iterable[pa.Table]) -> None:
-    """Store the tables, one below the other, as they come."""
-    with pa.OSFile(str(spool / ROWS), "wb") as file:
-        writer = None
+def write_rows(spool: Path, tables: Iterable[pa.Table], fields: Iterable[str]) -> None:
+    """Store the tables, one below the other: the tokens of ``fields``, and the other columns."""
+    fields = list(fields)
+    with ExitStack() as stack:
+        writers = None
         for table in tables:
-            writer = writer or pa.ipc.new_file(file, table.schema)
-            writer.write_table(table)
-        if writer is not None:
-            writer.close()
+            parts = {TOKENS: table.select(fields), FEATURES: table.drop_columns(fields)}
+            if writers is None:
+                files = {name: stack.enter_context(pa.OSFile(str(spool / name), "wb")) for name in parts}
+                writers = {
+                    name: stack.enter_context(pa.ipc.new_file(files[name], parts[name].schema)) for name in parts
+                }
+            for name, part in parts.items():
+                writers[name].write_table(part)
 
 
-def read_column(spool: Path, name: str) -> pa.ChunkedArray:
-    """One column of all rows."""
-    with pa.OSFile(str(spool / ROWS)) as file:
-        position = pa.ipc.open_file(file).schema.get_field_index(name)
-        options = pa.ipc.IpcReadOptions(included_fields=[position])
-        return pa.ipc.open_file(file, options=options).read_all().column(0)
+def read_column(spool: Path, name: str, file: str = TOKENS) -> pa.ChunkedArray:
+    """One column of all rows, mapped: of the file only its pages are read, and they go with the column."""
+    with pa.memory_map(str(spool / file)) as mapped:
+        return pa.ipc.open_file(mapped).read_all().column(name)
 
 
 def read_blocks(spool: Path, columns: list[str], fields: Iterable[str]) -> Iterator[pa.RecordBatch]:
-    """Columns of the stored rows followed by the ids of fields, a block of rows at a time."""
-    with pa.OSFile(str(spool / ROWS)) as file:
-        schema = pa.ipc.open_file(file).schema
-        positions = [schema.get_field_index(name) for name in columns]
-        reader = pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=sorted(positions)))
+    """Feature columns of the stored rows followed by the ids of fields, a block of rows at a time."""
+    # Not mapped: pages of a map stay resident until its end.
+    with pa.OSFile(str(spool / FEATURES)) as file:
+        reader = pa.ipc.open_file(file)
         start = 0
         for number in range(reader.num_record_batches):
             batch = reader.get_batch(number)

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from tqdm import tqdm
 
+from mlet_bench.data.passes import one_pass
 from mlet_bench.data.split import TRAIN
 from mlet_bench.data.spool import read_column, write_ids
 
@@ -42,10 +42,10 @@ def encode_fields(fields: tuple[str, ...], codes: np.ndarray, spool: Path, vocab
         return len(tokens)
 
     with (
-        tqdm(desc="encode", total=len(codes) * len(fields), unit=" values", unit_scale=True, disable=None) as progress,
-        ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool,
+        one_pass("encode", "values", len(codes) * len(fields)) as progress,
+        ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as threads,
     ):
-        return list(pool.map(encode, fields))
+        return list(threads.map(encode, fields))
 
 
 def _write_vocabulary(tokens: pa.Array, counts: np.ndarray, path: Path) -> None:

@@ -349,7 +349,7 @@ def test_ids_count_by_first_appearance_over_all_chunks(tmp_path):
     tokens[draw.random(400_000) < 0.05] = pd.NA
     codes = draw.integers(0, 3, 400_000, dtype=np.int8)
     table = pa.table({"I1": np.zeros(400_000, np.float32), "C1": pa.array(tokens)})
-    spool.write_rows(tmp_path, (table.slice(start, 30_000) for start in range(0, 400_000, 30_000)))
+    spool.write_rows(tmp_path, (table.slice(start, 30_000) for start in range(0, 400_000, 30_000)), ["C1"])
     sizes = vocabulary.encode_fields(("C1",), codes, tmp_path, tmp_path / "vocabulary")
     ids, unique = pd.factorize(tokens, use_na_sentinel=False)
     assert sizes == [len(unique)]

@@ -31,6 +31,8 @@ rule prepare:
     input:
         raw=raw_file,
         code=code(
+            "data/ahead.py",
+            "data/passes.py",
             "data/raw.py",
             "data/format.py",
             "data/parse.py",
