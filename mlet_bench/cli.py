@@ -116,6 +116,13 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     _run_options(spectrum)
 
+    verify = _command(
+        commands, "verify", _verify, "recompute a run's metrics from its collapsed model and say whether they hold",
+        "mlet-bench verify RUN",
+    )  # fmt: skip
+    _run_options(verify)
+    _device_options(verify)
+
     overhead = _command(
         commands, "overhead", _overhead, "time MLET's training steps against the baseline's, paired",
         "mlet-bench overhead --data DATA --dims 4 16 --inner-dims 16 64 --out overhead.parquet",
@@ -255,6 +262,19 @@ def _spectrum(arguments) -> None:
     for folder, frame in spectrum_runs(arguments.runs, arguments.data):
         means = frame[frame.weighting == "uniform"].groupby("stage").effective_rank.mean()
         print(f"{folder}: mean effective rank {means['initial']:.2f} at the start, {means['trained']:.2f} trained")
+
+
+def _verify(arguments) -> None:
+    from mlet_bench.device import resolve_device
+    from mlet_bench.stages import verify_runs
+
+    device, wrong = resolve_device(arguments.device, arguments.threads), []
+    for folder, checks in verify_runs(arguments.runs, arguments.data, device):
+        for check in checks:
+            print(f"{folder}: {check}")
+        wrong += [f"{folder}: {check.name}" for check in checks if not check.holds]
+    if wrong:
+        raise BenchError(f"{len(wrong)} checks failed: {', '.join(wrong)}")
 
 
 def _overhead(arguments) -> None:

@@ -14,10 +14,11 @@ from mlet_bench.data.dataset import Rows, load_split, training_counts
 from mlet_bench.errors import BenchError, RunsFailed
 from mlet_bench.evaluation.collapse import collapse_run
 from mlet_bench.evaluation.evaluate import evaluate_run
+from mlet_bench.evaluation.verify import Check, verify_run
 from mlet_bench.files import atomic, read_json, write_json
 from mlet_bench.spec import DatasetSchema, RunSpec
 from mlet_bench.training.loop import train_together
-from mlet_bench.training.pack import pack_size
+from mlet_bench.training.memory import check_memory, pack_size
 from mlet_bench.training.tuning import train_tuned
 
 FAILED = "failed.json"
@@ -49,9 +50,10 @@ def train_runs(
     schema = DatasetSchema.read(data)
     specs = {seed: RunSpec(schema.name, schema.fingerprint, seed=seed, **settings) for seed in seeds}
     needed = ("train", "val", "test") if settings.get("authors_selection") else ("train", "val")
-    splits = _load(data, schema, needed, device)
     runs = [(spec, Path(out.replace("{seed}", str(seed)))) for seed, spec in specs.items()]
-    size = pack if pack is not None else pack_size(runs[0][0], schema, splits["train"], len(runs))
+    check_memory(runs[0][0], schema, device)
+    size = pack if pack is not None else pack_size(runs[0][0], schema, device, len(runs))
+    splits = _load(data, schema, needed, device)
 
     def train_all(group: Sequence[tuple[RunSpec, Path]]) -> None:
         train_together(group, schema, splits, size)
@@ -100,6 +102,12 @@ def spectrum_runs(folders: Sequence[Path], data: Path | None) -> Iterator[tuple[
         with _failure_recorded(folder, "spectrum"):
             frame = spectrum_run(folder, schema, source)
         yield folder, frame
+
+
+def verify_runs(folders: Sequence[Path], data: Path | None, device: torch.device) -> Iterator[tuple[Path, list[Check]]]:
+    """Recompute what runs report; yield the checks of each."""
+    for folder, _, schema, splits in _each_run(folders, data, ("val", "test"), device):
+        yield folder, verify_run(folder, schema, splits)
 
 
 def overhead(data: Path, out: Path, device: torch.device, **settings) -> pd.DataFrame:

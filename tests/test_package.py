@@ -31,6 +31,7 @@ COMMANDS = [
     "collapse",
     "evaluate",
     "spectrum",
+    "verify",
     "overhead",
     "bench",
     "report",

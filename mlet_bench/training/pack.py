@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from mlet_bench.data.dataset import Rows
 from mlet_bench.models import build_model
 from mlet_bench.models.mlp import MLP
 from mlet_bench.spec import DatasetSchema, RunSpec
@@ -122,14 +121,3 @@ def build_pack(specs: Sequence[RunSpec], schema: DatasetSchema, device: torch.de
         drawn.data = mine.copy_(drawn.detach())
         models.append(model.to(device))
     return Pack(models, weight)
-
-
-def pack_size(spec: RunSpec, schema: DatasetSchema, rows: Rows, wanted: int) -> int:
-    """How many of ``wanted`` runs fit together on the device of ``rows``; on a CPU, where a pack gains nothing, one."""
-    if not rows.label.is_cuda:
-        return 1
-    width = spec.dim if spec.inner_dim is None or spec.settings.method == "single" else spec.inner_dim
-    state = 2 if spec.optimizer == "adagrad" else 1
-    run = 4 * (state * sum(schema.table_sizes) * width + len(rows))  # tables, their state, and the epoch's order
-    free, _ = torch.cuda.mem_get_info(rows.label.device)
-    return max(1, min(wanted, int(0.9 * free) // run))
