@@ -12,12 +12,13 @@ from mlet_bench.data.synthetic import synthesize
 from mlet_bench.errors import BenchError
 
 OURS = """
-import resource, sys, time
+import sys, time
 from pathlib import Path
 from mlet_bench.data.encode import prepare
+from mlet_bench.provenance import peak_resident_bytes
 clock = time.perf_counter()
 prepare("criteo-kaggle", Path(sys.argv[1]), Path(sys.argv[2]))
-print(time.perf_counter() - clock, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+print(time.perf_counter() - clock, peak_resident_bytes())
 """
 THEIRS = """
 import sys, time

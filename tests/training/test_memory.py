@@ -39,10 +39,11 @@ def test_tables_and_data_are_counted_to_the_byte(arm, optimizer, schema, splits)
 def test_a_process_stays_within_the_need(tmp_path):
     """A training of 100 MB of tables and 30 MB of rows, in a process of its own."""
     code = """
-import resource, sys, torch
+import sys, torch
 sys.path.insert(0, "tests")
 from pathlib import Path
 from toys import make_rows, make_spec
+from mlet_bench.provenance import peak_resident_bytes
 from mlet_bench.spec import DatasetSchema, Field
 from mlet_bench.training.loop import train
 from mlet_bench.training.memory import training_need
@@ -54,7 +55,7 @@ schema = DatasetSchema("criteo-kaggle", fields, ("I1", "I2"), rows, rows, {}, {}
 data = {split: make_rows(rows[split], sizes=sizes) for split in ("train", "val")}
 spec = make_spec(schema, "mlet", dim=16, inner_dim=64, batch_size=4096, validations=1)
 train(spec, schema, data, Path(sys.argv[1]))
-print(training_need(spec, schema).bytes, 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(training_need(spec, schema).bytes, peak_resident_bytes())
 """
     done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
