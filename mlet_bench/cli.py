@@ -130,7 +130,7 @@ def build_parser() -> argparse.ArgumentParser:
     _device_options(overhead)
 
     report = _command(
-        commands, "report", _report, "write tables, figures, summary.md and report.html",
+        commands, "report", _report, "write tables, figures, summary.md, claims.md and report.html",
         "mlet-bench report results/smoke",
     )  # fmt: skip
     report.add_argument("results", type=Path, help="results/<profile>")
@@ -267,7 +267,7 @@ def _report(arguments) -> None:
     from mlet_bench.reporting.page import write_report
 
     write_report(arguments.results)
-    print(f"{arguments.results}/report.html\n{arguments.results}/summary.md")
+    print(*(f"{arguments.results}/{name}" for name in ("report.html", "summary.md", "claims.md")), sep="\n")
 
 
 def _sync(arguments) -> None:

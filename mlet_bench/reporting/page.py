@@ -1,10 +1,11 @@
-"""``write_report``: tables, figures, ``summary.md`` and the self-contained ``report.html`` of one profile."""
+"""``write_report``: tables, figures, ``summary.md``, ``claims.md`` and the self-contained ``report.html``."""
 
 from base64 import b64encode
 from html import escape
 from pathlib import Path
 
 from mlet_bench.files import atomic
+from mlet_bench.reporting.claims_page import claims_report
 from mlet_bench.reporting.collect import collect
 from mlet_bench.reporting.content import make_report
 from mlet_bench.reporting.document import Report, Section, Table
@@ -37,8 +38,8 @@ WIDE = 48
 def write_report(results: Path | str) -> None:
     """Write the report of ``results/<profile>`` into that folder; equal run folders give equal files.
 
-    Written are ``tables/*.{csv,parquet}``, ``figures/*.{svg,png}``, ``summary.md`` and ``report.html``. Runs that
-    failed or are missing are listed as such; with no run at all the report says that.
+    Written are ``tables/*.{csv,parquet}``, ``figures/*.{svg,png}``, ``summary.md``, ``claims.md`` and ``report.html``.
+    Runs that failed or are missing are listed as such; with no run at all the report says that.
 
     Raises:
         BenchError: ``config.json`` is absent, or a file of a run is unreadable.
@@ -51,10 +52,15 @@ def write_report(results: Path | str) -> None:
     write_tables(tables, results / "tables")
     figures = write_figures(collected, results / "figures")
     report = make_report(collected, tables, list(figures))
-    with atomic(results / "summary.md") as partial:
-        partial.write_text(render_markdown(report), encoding="utf-8")
-    with atomic(results / "report.html") as partial:
-        partial.write_text(render_page(report, figures), encoding="utf-8")
+    claims = claims_report(tables["claims"], report.title, report.warning)
+    pages = {
+        "summary.md": render_markdown(report),
+        "claims.md": render_markdown(claims),
+        "report.html": render_page(report, figures),
+    }
+    for name, text in pages.items():
+        with atomic(results / name) as partial:
+            partial.write_text(text, encoding="utf-8")
 
 
 def render_page(report: Report, figures: dict[str, Path]) -> str:

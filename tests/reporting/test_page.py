@@ -186,3 +186,12 @@ def test_generated_rows_decide_no_claim(toy):
     assert claims["claim"].tolist() == ["C1", "C2", "C3", "C4", "C5", "C6", "C7"]
     assert not claims["verdict"].isin(["reproduced", "not reproduced"]).any()
     assert "## The claims" in read(toy, "summary.md")
+
+
+def test_every_claim_is_told_with_its_verdict_and_its_rule(toy):
+    claims = read(toy, "claims.md")
+    assert claims.startswith("# The claims. Multi-Layer Embedding Training: toy (synthetic data)\n\n**The rows of avazu")
+    for number in range(1, 8):
+        section = claims.split(f"\n## C{number}\n")[1].split("\n## ")[0]
+        assert "Rule: " in section and "| verdict | not run |" in section and "arXiv" in section
+    assert "cells | avazu/dlrm: mlet d=4 k=16, single d=4" in claims

@@ -24,6 +24,7 @@ rule report:
     output:
         page=f"{RESULTS}/report.html",
         summary=f"{RESULTS}/summary.md",
+        claims=f"{RESULTS}/claims.md",
         tables=directory(f"{RESULTS}/tables"),
         figures=directory(f"{RESULTS}/figures"),
     log:
