@@ -190,7 +190,7 @@ def test_generated_rows_decide_no_claim(toy):
 
 def test_every_claim_is_told_with_its_verdict_and_its_rule(toy):
     claims = read(toy, "claims.md")
-    assert claims.startswith("# The claims. Multi-Layer Embedding Training: toy (synthetic data)\n\n**The rows of avazu")
+    assert claims.startswith("# The claims. Multi-Layer Embedding Training: toy (synthetic data)\n\n**The rows")
     for number in range(1, 8):
         section = claims.split(f"\n## C{number}\n")[1].split("\n## ")[0]
         assert "Rule: " in section and "| verdict | not run |" in section and "arXiv" in section
