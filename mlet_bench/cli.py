@@ -114,6 +114,13 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     _run_options(spectrum)
 
+    compare = _command(
+        commands, "compare", _compare, "DeLong intervals of an AUC difference: what other test rows would change",
+        "mlet-bench compare MLET/seed0 MLET/seed1 --baseline SINGLE/seed0 SINGLE/seed1",
+    )  # fmt: skip
+    compare.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="evaluated run folder")
+    compare.add_argument("--baseline", type=Path, nargs="+", required=True, metavar="RUN", help="a run of each seed")
+
     overhead = _command(
         commands, "overhead", _overhead, "time MLET's training steps against the baseline's, paired",
         "mlet-bench overhead --data DATA --dims 4 16 --inner-dims 16 64 --out overhead.parquet",
@@ -238,6 +245,13 @@ def _spectrum(arguments) -> None:
     for folder, frame in spectrum_runs(arguments.runs, arguments.data):
         means = frame[frame.weighting == "uniform"].groupby("stage").effective_rank.mean()
         print(f"{folder}: mean effective rank {means['initial']:.2f} at the start, {means['trained']:.2f} trained")
+
+
+def _compare(arguments) -> None:
+    from mlet_bench.stages import compare_runs
+
+    for folder, found in compare_runs(arguments.runs, arguments.baseline).items():
+        print(f"{folder}: test auc {found['difference']:+.5f} [{found['low']:+.5f}, {found['high']:+.5f}] over rows")
 
 
 def _overhead(arguments) -> None:

@@ -19,6 +19,8 @@ rule report:
         schemas=expand(f"{DATA}/schema.json", dataset=config["datasets"]),
         metrics=every("metrics.json"),
         spectra=every("spectrum.parquet"),
+        factors=every("factors.parquet"),
+        sampling=compared("sampling.json"),
         overhead=expand(f"{RESULTS}/overhead/{{dataset}}.parquet", dataset=config["datasets"]),
         code=code("reporting/*.py", "analysis/*.py"),
     output:
