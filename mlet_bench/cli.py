@@ -123,6 +123,13 @@ def build_parser() -> argparse.ArgumentParser:
     _run_options(verify)
     _device_options(verify)
 
+    compare = _command(
+        commands, "compare", _compare, "DeLong intervals of an AUC difference: what other test rows would change",
+        "mlet-bench compare MLET/seed0 MLET/seed1 --baseline SINGLE/seed0 SINGLE/seed1",
+    )  # fmt: skip
+    compare.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="evaluated run folder")
+    compare.add_argument("--baseline", type=Path, nargs="+", required=True, metavar="RUN", help="a run of each seed")
+
     overhead = _command(
         commands, "overhead", _overhead, "time MLET's training steps against the baseline's, paired",
         "mlet-bench overhead --data DATA --dims 4 16 --inner-dims 16 64 --out overhead.parquet",
@@ -154,7 +161,7 @@ def build_parser() -> argparse.ArgumentParser:
     _device_options(bench)
 
     report = _command(
-        commands, "report", _report, "write tables, figures, summary.md and report.html",
+        commands, "report", _report, "write tables, figures, summary.md, claims.md and report.html",
         "mlet-bench report results/smoke",
     )  # fmt: skip
     report.add_argument("results", type=Path, help="results/<profile>")
@@ -277,6 +284,13 @@ def _verify(arguments) -> None:
         raise BenchError(f"{len(wrong)} checks failed: {', '.join(wrong)}")
 
 
+def _compare(arguments) -> None:
+    from mlet_bench.stages import compare_runs
+
+    for folder, found in compare_runs(arguments.runs, arguments.baseline).items():
+        print(f"{folder}: test auc {found['difference']:+.5f} [{found['low']:+.5f}, {found['high']:+.5f}] over rows")
+
+
 def _overhead(arguments) -> None:
     from mlet_bench.device import resolve_device
     from mlet_bench.stages import overhead
@@ -333,7 +347,7 @@ def _report(arguments) -> None:
     from mlet_bench.reporting.page import write_report
 
     write_report(arguments.results)
-    print(f"{arguments.results}/report.html\n{arguments.results}/summary.md")
+    print(*(f"{arguments.results}/{name}" for name in ("report.html", "summary.md", "claims.md")), sep="\n")
 
 
 def _sync(arguments) -> None:

@@ -10,6 +10,7 @@ import torch
 
 from mlet_bench.analysis.overhead import measure_overhead
 from mlet_bench.analysis.rank import spectrum_run
+from mlet_bench.analysis.sampling import compare_cell
 from mlet_bench.data.dataset import Rows, load_split, training_counts
 from mlet_bench.errors import BenchError, RunsFailed
 from mlet_bench.evaluation.collapse import collapse_run
@@ -108,6 +109,11 @@ def verify_runs(folders: Sequence[Path], data: Path | None, device: torch.device
     """Recompute what runs report; yield the checks of each."""
     for folder, _, schema, splits in _each_run(folders, data, ("val", "test"), device):
         yield folder, verify_run(folder, schema, splits)
+
+
+def compare_runs(folders: Sequence[Path], baselines: Sequence[Path]) -> dict[Path, dict]:
+    """DeLong intervals of evaluated runs against those of equal seed; the content of each ``sampling.json``."""
+    return compare_cell(folders, baselines)
 
 
 def overhead(data: Path, out: Path, device: torch.device, **settings) -> pd.DataFrame:

@@ -30,6 +30,7 @@ COMMANDS = [
     "train",
     "collapse",
     "evaluate",
+    "compare",
     "spectrum",
     "verify",
     "overhead",

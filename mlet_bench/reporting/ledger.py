@@ -45,8 +45,8 @@ def claims_section(table: pd.DataFrame) -> Section:
         [
             f"{row['claim']}: {row['sentence']} ({row['source']})",
             row["verdict"],
-            row["number"] or NOTHING,
             row["rival_verdict"] or NOTHING,
+            row["number"] or NOTHING,
             row["rival_number"] or NOTHING,
             row["note"] or NOTHING,
         ]
@@ -54,8 +54,8 @@ def claims_section(table: pd.DataFrame) -> Section:
     ]
     text = [
         "Each claim against single, as the papers compare, and against the strongest single-layer rival, which costs "
-        "nothing. Verdicts follow fixed rules (mlet_bench/analysis/verdicts.py); generated rows and parts of a data "
-        "set decide nothing about quality. The cells that each rests on are in tables/claims.csv."
+        "nothing. Generated rows and parts of a data set decide nothing about quality. The rule of each verdict, and "
+        "the cells that it rests on, are in claims.md."
     ]
-    header = ["claim", "against single", "number", "against the strongest rival", "number", "note"]
+    header = ["claim", "against single", "against rival", "number, single", "number, strongest rival", "note"]
     return Section("The claims", text, [], [("", Table(header, rows))])
