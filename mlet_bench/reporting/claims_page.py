@@ -18,7 +18,7 @@ def claims_report(table: pd.DataFrame, title: str, warning: str) -> Report:
     return Report(
         title=f"The claims. {title}",
         warning=warning,
-        lead=["A verdict is reproduced, not reproduced, undecided or not run, by rules that no result has changed."],
+        lead=["The rules of the verdicts were written before any full-scale result was there."],
         sections=[
             Section("All of them", tables=[("", summary)]),
             *(_claim(row) for row in rows),

@@ -23,7 +23,7 @@ from mlet_bench.reporting.document import (
     signed,
 )
 from mlet_bench.reporting.evidence_sections import longer_section, rare_section, reduction_section, sampling_section
-from mlet_bench.reporting.ledger import claims_section
+from mlet_bench.reporting.ledger import claims_section, partial_datasets
 from mlet_bench.reporting.why_sections import rank_section, reweighting_section
 from mlet_bench.spec import ARMS
 
@@ -38,12 +38,16 @@ def make_report(results: Results, tables: dict[str, pd.DataFrame], figures: list
     synthetic = [name for name in results.config["datasets"] if results.planted(name) is not None]
     every = len(synthetic) == len(results.config["datasets"])
     mark = "" if not synthetic else " (synthetic data)" if every else " (in part synthetic data)"
-    warning = (
+    parts = partial_datasets(results)
+    warnings = [
         f"The rows of {listed(synthetic)} were made by the generator, not measured: "
         "no claim of the paper is decided by them."
         if synthetic
-        else ""
-    )
+        else "",
+        f"Only a part of the rows of {listed(parts)} was used: no claim about quality is decided by it."
+        if parts
+        else "",
+    ]
     sections = [
         main_section(results.runs, results.config, _arms(results.config), figures),
         claims_section(tables["claims"]),
@@ -62,7 +66,7 @@ def make_report(results: Results, tables: dict[str, pd.DataFrame], figures: list
     ]
     return Report(
         title=f"Multi-Layer Embedding Training: {results.profile}{mark}",
-        warning=warning,
+        warning=" ".join(filter(None, warnings)),
         lead=answer(tables["claims"], tables["cells"]),
         sections=[section for section in sections if section is not None],
     )
@@ -73,7 +77,7 @@ def _quality(results: Results, tables: dict[str, pd.DataFrame], figures: list[st
         "Means over seeds with 95% intervals (Student's t); Δ is the mean of the paired differences from single at the "
         "same d, with a 95% bootstrap interval. A gain is a Δ AUC above 0 and a Δ LogLoss below 0. "
         f"Of AUC, {MATERIAL_AUC:g} counts as material and ±{EQUIVALENT_AUC:g} as equal; with fewer than "
-        f"{DECISIVE_PAIRS} pairs a difference is undecided."
+        f"{DECISIVE_PAIRS} pairs a difference is undecided. MB is that of the deployed tables."
     ]
     largest = results.runs["max_logit_difference"].max()
     if pd.notna(largest):
@@ -89,21 +93,21 @@ def _quality(results: Results, tables: dict[str, pd.DataFrame], figures: list[st
 
 
 def _cells(cells: pd.DataFrame, differences: pd.DataFrame) -> Table:
-    header = ["arm", "d", "k", "seeds", "AUC", "LogLoss", "Δ AUC", "reading", "Δ LogLoss", "MB train", "MB infer"]
+    header = ["arm", "d", "k", "seeds", "AUC", "LogLoss", "Δ AUC", "reading", "Δ LogLoss", "MB"]
     found = {(row["dataset"], row["model"], row["cell"], row["metric"]): row for row in differences.to_dict("records")}
     rows = []
     for cell in cells.to_dict("records"):
         row = [cell["arm"], str(cell["dim"]), or_nothing(cell["inner_dim"]), _seeds(cell)]
         if not cell["done"]:
-            rows.append([*row, *["failed" if cell["failed"] else "missing"] * 2, *[NOTHING] * 5])
+            rows.append([*row, *["failed" if cell["failed"] else "missing"] * 2, *[NOTHING] * 4])
             continue
         key = cell["dataset"], cell["model"], cell["cell"]
         auc, logloss = found.get((*key, "auc")), found.get((*key, "logloss"))
         row += [_plus_minus(cell, "auc"), _plus_minus(cell, "logloss")]
         row += [_difference(auc), auc["reading"] if auc and auc["pairs"] else "", _difference(logloss)]
-        row += [megabytes(cell["training_tables_bytes"]), megabytes(cell["inference_tables_bytes"])]
+        row.append(megabytes(cell["inference_tables_bytes"]))
         rows.append(row)
-    return Table(header, rows, frozenset({1, 2, 3, 4, 5, 6, 8, 9, 10}))
+    return Table(header, rows, frozenset({1, 2, 3, 4, 5, 6, 8, 9}))
 
 
 def _curves(figures: list[str]) -> Section | None:

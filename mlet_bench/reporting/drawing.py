@@ -78,8 +78,11 @@ def lines_over_d(ax: Axes, part: pd.DataFrame, value: str, inner_dims: list[int]
 
 def lines_over_size(ax: Axes, part: pd.DataFrame, value: str, inner_dims: list[int]) -> None:
     """A line an arm and k over megabytes of inference tables, log axis, with a band from lowest to highest seed."""
-    for (arm, inner_dim), line in by_line(part):
+    lines = list(by_line(part))
+    for place, ((arm, inner_dim), line) in enumerate(lines):
         size, middle = line["inference_tables_bytes"].astype(float) / 1e6, line[value].astype(float)
+        if len(line) == 1:  # points at one width, controls mostly, would hide each other
+            size = size * 2 ** ((place - len(lines) / 2) * 0.03)
         low, high = line[f"{value}_min"].astype(float), line[f"{value}_max"].astype(float)
         color = ARM_STYLE[arm][0]
         ax.fill_between(size, low, high, color=color, alpha=0.13, linewidth=0)

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from mlet_bench.analysis.statistics import DECISIVE_PAIRS
 from mlet_bench.reporting.document import NOTHING, Section, Table, or_nothing, signed
 
 
@@ -86,7 +87,8 @@ def sampling_section(table: pd.DataFrame) -> Section | None:
     text = [
         "The mean difference in AUC from single at the same d and seed, with two 95% intervals. Over seeds: what "
         "training again would change (paired bootstrap). Over test rows: what other test rows would change, the "
-        "trained models held fixed (DeLong). Neither contains the other; a gain is safe where both exclude 0."
+        "trained models held fixed (DeLong). Neither contains the other; a gain is firm where both "
+        f"exclude 0 and the seeds are {DECISIVE_PAIRS} or more."
     ]
     header = ["data", "arm", "d", "k", "seeds", "Δ AUC", "over seeds", "over test rows", "test rows"]
     return Section("How sure: seeds and test rows", text, [], [("", Table(header, rows, frozenset(range(2, 9))))])

@@ -23,7 +23,7 @@ p { max-width: 58rem; margin: .5rem 0; }
 figure { margin: 1rem 0; }
 figure svg { max-width: 100%; height: auto; display: block; }
 .tip { cursor: help; }
-.tip:hover use { opacity: 1 !important; stroke-opacity: .8 !important; }
+.tip:hover use { fill-opacity: .25 !important; }
 summary { cursor: pointer; margin: .4rem 0; }
 figcaption { color: #555; font-size: .9rem; }
 .scroll { overflow-x: auto; border: 1px solid #e4e4e4; }

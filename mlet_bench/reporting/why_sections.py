@@ -63,7 +63,7 @@ def _beside_the_authors(means: pd.DataFrame) -> Table:
         single, mlet = found.get(("single", theirs.dim, None)), found.get(("mlet", theirs.dim, theirs.inner_dim))
         rows.append(
             [
-                *(str(theirs.dim), str(theirs.inner_dim), f"{theirs.single:.2f}", f"{theirs.mlet:.2f}"),
+                *(str(theirs.dim), str(theirs.inner_dim), f"{theirs.single:g}", f"{theirs.mlet:g}"),
                 NOTHING if theirs.lower is None else f"{theirs.lower} of {published.TABLES}",
                 f"{single['effective_rank']:.2f}" if single else NOTHING,
                 f"{mlet['effective_rank']:.2f}" if mlet else NOTHING,

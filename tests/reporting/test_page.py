@@ -83,6 +83,15 @@ def test_synthetic_rows_are_named_in_the_title_and_in_bold(toy):
     assert "<title>Multi-Layer Embedding Training: toy (synthetic data)</title>" in read(toy, "report.html")
 
 
+def test_a_part_of_the_rows_is_said_in_bold_and_all_of_them_need_no_word(tmp_path):
+    config = small_config(**GENUINE)
+    part, whole = (make_results(tmp_path / str(full), config, planted=None, full=full) for full in (False, True))
+    for results in (part, whole):
+        write_report(results)
+    bold = "\n**Only a part of the rows of criteo-kaggle was used: no claim about quality is decided by it.**\n"
+    assert bold in read(part, "summary.md") and "Only a part" not in read(whole, "summary.md")
+
+
 def test_genuine_rows_carry_no_such_mark(tmp_path):
     results = make_results(tmp_path, small_config(**GENUINE), planted=None)
     write_report(results)
