@@ -20,7 +20,6 @@ rule report:
         metrics=every("metrics.json"),
         spectra=every("spectrum.parquet"),
         overhead=expand(f"{RESULTS}/overhead/{{dataset}}.parquet", dataset=config["datasets"]),
-        code=code("reporting/*.py", "analysis/*.py"),
     output:
         page=f"{RESULTS}/report.html",
         summary=f"{RESULTS}/summary.md",
@@ -31,6 +30,7 @@ rule report:
     conda:
         "../../environment.yml"
     params:
+        code=code("report"),
         results=subpath(input.config, parent=True),
     shell:
         "mlet-bench report {params.results} > {log} 2>&1"
@@ -41,7 +41,6 @@ rule sync:
     input:
         config=f"{RESULTS}/config.json",
         metrics=every("metrics.json"),
-        code=code("tracking.py", "reporting/collect.py"),
     output:
         f"{RESULTS}/mlflow.synced.txt",
     log:
@@ -49,6 +48,7 @@ rule sync:
     conda:
         "../../environment.yml"
     params:
+        code=code("sync"),
         results=subpath(input.config, parent=True),
     shell:
         "mlet-bench sync {params.results} > {output} 2> {log}"
