@@ -67,4 +67,4 @@ def _write_vocabulary(vocabulary: pl.DataFrame, path: Path) -> None:
     else:
         tokens = table["token"].cast(pa.string())
     columns = {"token": tokens, "id": table["id"], "count": table["count"]}
-    pq.write_table(pa.table(columns), path, compression="zstd")
+    pq.write_table(pa.table(columns), path, compression="zstd", write_page_checksum=True)

@@ -12,9 +12,9 @@ from safetensors.torch import save_file
 from tqdm import tqdm
 
 from mlet_bench.data.dataset import Rows
-from mlet_bench.errors import BenchError
+from mlet_bench.errors import BenchError, Stopped
 from mlet_bench.evaluation.score import score
-from mlet_bench.files import atomic, write_json
+from mlet_bench.files import atomic, file_digest, write_json
 from mlet_bench.models import build_model
 from mlet_bench.provenance import provenance, utc_now
 from mlet_bench.spec import DatasetSchema, RunSpec, derive_seed
@@ -51,6 +51,7 @@ def train(
     folder: Path,
     checkpoint_seconds: float = 600.0,
     after_step: Callable[[int], None] | None = None,
+    asked: Callable[[], int | None] = lambda: None,
 ) -> Path:
     """Train one run and leave its folder: spec, curve, factorised model, provenance.
 
@@ -61,9 +62,11 @@ def train(
         data: the splits ``train`` and ``val`` (and ``test`` for the authors' selection), all on the device to train on.
         checkpoint_seconds: least time between two checkpoints; they are written at validation points and loss checks.
         after_step: called with the number of steps done, for tests and tools.
+        asked: which signal asks to stop, None so far (``mlet_bench.stopping``); obeyed after the next checkpoint.
 
     Raises:
         BenchError: the loss is not finite.
+        Stopped: a signal asked for it; a checkpoint was written.
     """
     started, device = utc_now(), data["train"].label.device
     folder.mkdir(parents=True, exist_ok=True)
@@ -76,21 +79,23 @@ def train(
         step.load_state_dict(stored["step"])
         progress = Progress(**stored["progress"])
 
-    _run(spec, data, folder, model, step, progress, checkpoint_seconds, after_step)
+    _run(spec, data, folder, model, step, progress, checkpoint_seconds, after_step, asked)
 
     rows_seen = spec.epochs * len(data["train"])
     spec.write(folder)
     with atomic(folder / "curve.parquet") as partial:
         columns = CURVE + (AUTHORS_CURVE if spec.authors_selection else ())
         pd.DataFrame(progress.curve, columns=columns).to_parquet(partial, index=False)
-    with atomic(folder / "model.safetensors") as partial:
-        save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, partial)
-    write_json(folder / "provenance.json", provenance(device, started, progress.seconds, rows_seen))
+    path, state = folder / "model.safetensors", model.state_dict()
+    with atomic(path, sum(tensor.nbytes for tensor in state.values())) as partial:
+        save_file({name: tensor.contiguous() for name, tensor in state.items()}, partial)
+    origin = provenance(device, started, progress.seconds, rows_seen)
+    write_json(folder / "provenance.json", origin | {"model_sha256": file_digest(path)})
     drop_checkpoint(folder)
     return folder
 
 
-def _run(spec, data, folder, model, step, progress, checkpoint_seconds, after_step) -> None:
+def _run(spec, data, folder, model, step, progress, checkpoint_seconds, after_step, asked) -> None:
     train_rows = data["train"]
     device = train_rows.label.device
     steps_per_epoch = math.ceil(len(train_rows) / spec.batch_size)  # the last batch of an epoch may be short
@@ -136,10 +141,13 @@ def _run(spec, data, folder, model, step, progress, checkpoint_seconds, after_st
                     test = score(model, data["test"])
                     point |= {"test_auc": test["auc"], "test_accuracy": test["accuracy"]}
                 progress.curve.append(point)
-            if time.monotonic() - saved >= checkpoint_seconds and stop < total:
+            due = time.monotonic() - saved >= checkpoint_seconds or asked() is not None
+            if due and stop < total:
                 state = {"model": model.state_dict(), "step": step.state_dict(), "progress": vars(progress)}
                 save_checkpoint(folder, {"run_id": spec.id, **state})
                 saved = time.monotonic()
+                if asked() is not None:
+                    raise Stopped(asked(), f"stopped at step {stop} of {total} and stored; the same command goes on")
 
 
 def _curve_point(progress: Progress, spec: RunSpec, train_rows: int, val: dict[str, float]) -> dict:
