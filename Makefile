@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= 2
 
-.PHONY: smoke test lint format lock example clean
+.PHONY: smoke test stress lint format lock example clean
 
 smoke: .venv/.ready
 	$(BIN)/snakemake --cores $(CORES) --configfile workflow/config/smoke.yaml
@@ -11,6 +11,10 @@ smoke: .venv/.ready
 
 test: .venv/.ready
 	$(BIN)/pytest
+
+# Kills at random moments, many times, through the DAG and stage by stage; -s prints the counts.
+stress: .venv/.ready
+	$(BIN)/pytest -m stress -s
 
 lint: .venv/.ready
 	$(BIN)/ruff check .

@@ -4,8 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from mlet_bench.errors import BenchError
+from mlet_bench.errors import BenchError, Stopped, out_of_memory
 from mlet_bench.spec import ARMS, DATASETS, RECIPES, with_recipe
+from mlet_bench.stopping import stop_at_once
 from mlet_bench.version import __version__
 
 BENCHMARKS = ("step", "pack", "overhead", "epoch", "preparation", "preparation-memory", "evaluation", "readme")
@@ -13,17 +14,31 @@ RECIPE_OPTIONS = ("recipe", "optimizer", "lr", "bottom", "top")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command. Returns 0, or 2 after an error that a sentence explains."""
+    """Run one command. Returns 0, 2 after an error that a sentence explains, or 128 + n after signal n."""
     arguments = build_parser().parse_args(argv)
     try:
-        arguments.run(arguments)
-    except BenchError as error:
-        print(f"mlet-bench {arguments.command}: error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"mlet-bench {arguments.command}: error: {error.strerror or error}: {error.filename}", file=sys.stderr)
+        with stop_at_once():
+            arguments.run(arguments)
+    except Stopped as stop:
+        print(f"mlet-bench {arguments.command}: {stop.sentence}", file=sys.stderr)
+        return stop.code
+    except (BenchError, OSError, MemoryError, RuntimeError) as error:
+        sentence = _sentence(error)
+        if sentence is None:
+            raise
+        print(f"mlet-bench {arguments.command}: error: {sentence}", file=sys.stderr)
         return 2
     return 0
+
+
+def _sentence(error: Exception) -> str | None:
+    """The error in words; None for one that nobody foresaw, whose traceback is wanted."""
+    if isinstance(error, BenchError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{error.strerror or error}: {error.filename}; check the path and its permissions"
+    short = out_of_memory(error)
+    return None if short is None else str(short)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -95,6 +110,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="also report the AUC at the best test accuracy while training, as the authors do: selected on test",
     )
     train.add_argument("--pack", type=int, help="seeds trained together; as many as fit on a GPU, one on a CPU")
+    train.add_argument("--checkpoint-seconds", type=float, default=600, help="least time between two checkpoints")
     _device_options(train)
 
     collapse = _command(
@@ -241,7 +257,8 @@ def _train(arguments) -> None:
     settings.setdefault("inner_dim", None)
     device = resolve_device(arguments.device, arguments.threads)
     places = (arguments.data, arguments.out, arguments.seed)
-    for folder, last in train_runs(*places, device, settings, arguments.embedding_lr_factors, arguments.pack):
+    tuning, checkpoints = arguments.embedding_lr_factors, arguments.checkpoint_seconds
+    for folder, last in train_runs(*places, device, settings, tuning, arguments.pack, checkpoints):
         print(f"{folder}: trained", *(f"{name} {last[name]:.5f}" for name in ("val_auc", "val_logloss") if last))
 
 

@@ -1,8 +1,11 @@
 """Files that are either whole or absent, and the canonical JSON that run ids and fingerprints hash."""
 
+import glob
 import hashlib
 import json
 import os
+import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +15,16 @@ from mlet_bench.errors import BenchError
 
 
 @contextmanager
-def atomic(path: Path | str) -> Iterator[Path]:
+def atomic(path: Path | str, needed: int = 0) -> Iterator[Path]:
     """Yield a temporary sibling of ``path`` to write to; rename it on success, remove it on any error.
+
+    What a killed process left of an earlier attempt is removed first.
+
+    Args:
+        needed: bytes that will be written, where that is known: refused at once if the disk has no room for them.
+
+    Raises:
+        BenchError: the folder cannot be written, or is full.
 
     Example::
 
@@ -21,14 +32,85 @@ def atomic(path: Path | str) -> Iterator[Path]:
             frame.to_parquet(partial)
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix stays last: libraries choose a format by it.
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path)
+        check_room(path, needed)
+        try:
+            yield partial
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove the temporary siblings of ``path`` whose writers are gone: ``kill -9`` leaves them."""
+    for left in path.parent.glob(f".{glob.escape(path.stem)}.*.partial{glob.escape(path.suffix)}"):
+        writer = left.name.removeprefix(f".{path.stem}.").partition(".")[0]
+        if writer.isdigit() and not _is_alive(int(writer)):
+            left.unlink(missing_ok=True)
+
+
+def _is_alive(pid: int) -> bool:
     try:
-        yield partial
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
+
+
+# How libraries that raise no OSError word a failed write; torch says no more than that a position is unexpected.
+_UNWRITTEN = re.compile(r"os error \d+|inline_container")
+_FULL = re.compile(r"no space left|file too large|quota|unexpected pos", re.IGNORECASE)
+MAKE_ROOM = "make room, keep less of each run (keep: metrics), or give another folder, and run it again"
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn a failure to write ``path``, a file or a folder, into a sentence, whichever library it comes from.
+
+    Raises:
+        BenchError: names the path, what the system says, and what to do.
+    """
+    try:
+        yield
+    except BenchError:
+        raise
+    except Exception as error:
+        if not _is_about(error, path):
+            raise
+        reason = getattr(error, "strerror", None) or str(error)
+        if _FULL.search(str(error)):
+            raise BenchError(f"{path} cannot be written ({reason}; {_room(path)}): {MAKE_ROOM}") from error
+        raise BenchError(f"{path} cannot be written ({reason}): check the folder, or give another one") from error
+
+
+def _is_about(error: Exception, path: Path) -> bool:
+    if not isinstance(error, OSError):
+        return _UNWRITTEN.search(str(error)) is not None
+    if isinstance(error, FileNotFoundError | ConnectionError | TimeoutError):
+        return False  # something to read
+    place, named = str(path.parent), str(error.filename or path)
+    return named.startswith(place) or place.startswith(named)
+
+
+def check_room(path: Path, needed: int) -> None:
+    """Refuse to begin a file that the disk has no room for.
+
+    Raises:
+        BenchError: says how many bytes are needed and how many are free.
+    """
+    if needed > shutil.disk_usage(path.parent).free:
+        raise BenchError(f"{path} needs {needed:,} bytes ({_room(path)}): {MAKE_ROOM}")
+
+
+def _room(path: Path) -> str:
+    folder = next(parent for parent in path.absolute().parents if parent.is_dir())
+    return f"{folder} has {shutil.disk_usage(folder).free:,} bytes free"
 
 
 def canonical_json(value: Any) -> str:

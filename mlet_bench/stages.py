@@ -1,8 +1,9 @@
 """The stages of a run, each a function of folders: what the command line and the DAG call."""
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pandas as pd
@@ -12,15 +13,17 @@ from mlet_bench.analysis.overhead import measure_overhead
 from mlet_bench.analysis.rank import spectrum_run
 from mlet_bench.analysis.sampling import compare_cell
 from mlet_bench.data.dataset import Rows, load_split, training_counts
-from mlet_bench.errors import BenchError, RunsFailed
+from mlet_bench.errors import BenchError, RunsFailed, out_of_memory
 from mlet_bench.evaluation.collapse import collapse_run
 from mlet_bench.evaluation.evaluate import evaluate_run
 from mlet_bench.evaluation.verify import Check, verify_run
 from mlet_bench.files import atomic, read_json, write_json
 from mlet_bench.spec import DatasetSchema, RunSpec
+from mlet_bench.stopping import stop_requests
 from mlet_bench.training.loop import train_together
 from mlet_bench.training.memory import check_memory, pack_size
 from mlet_bench.training.tuning import train_tuned
+from mlet_bench.training.unfinished import drop_if_empty, is_trained, owned, publish, unfinished
 
 FAILED = "failed.json"
 
@@ -33,6 +36,7 @@ def train_runs(
     settings: dict,
     embedding_lr_factors: Sequence[float] = (),
     pack: int | None = None,
+    checkpoint_seconds: float = 600.0,
 ) -> Iterator[tuple[Path, dict]]:
     """Train one run a seed; yield each folder with the last point of its curve (empty without validation).
 
@@ -42,56 +46,66 @@ def train_runs(
         settings: the fields of RunSpec except dataset, fingerprint and seed.
         embedding_lr_factors: the candidates of an arm that tunes, see ``train_tuned``.
         pack: how many seeds are trained together; None: as many as fit on a GPU, one on a CPU.
+        checkpoint_seconds: least time between two checkpoints of a run.
+
+    A call that was cut off is gone on with by the next one: runs that were done stay (see ``training/unfinished.py``).
 
     Raises:
-        BenchError: several seeds would share a folder; or whatever a run raises.
+        BenchError: several seeds would share a folder, another process trains there; or whatever a run raises.
+        Stopped: a signal asked for it, and everything is stored.
     """
     if len(seeds) > 1 and "{seed}" not in out:
         raise BenchError(f"{len(seeds)} seeds but one folder {out!r}: write '{{seed}}' where the seed's number goes")
     schema = DatasetSchema.read(data)
     specs = {seed: RunSpec(schema.name, schema.fingerprint, seed=seed, **settings) for seed in seeds}
     needed = ("train", "val", "test") if settings.get("authors_selection") else ("train", "val")
-    runs = [(spec, Path(out.replace("{seed}", str(seed)))) for seed, spec in specs.items()]
-    check_memory(runs[0][0], schema, device)
-    size = pack if pack is not None else pack_size(runs[0][0], schema, device, len(runs))
-    splits = _load(data, schema, needed, device)
+    folders = {seed: Path(out.replace("{seed}", str(seed))) for seed in seeds}
+    with ExitStack() as stack:
+        for folder in folders.values():
+            stack.enter_context(owned(folder))
+        asked = stack.enter_context(stop_requests())
+        with _failure_recorded(folders.values(), "train"):
+            shape = next(iter(specs.values()))
+            check_memory(shape, schema, device)
+            size = pack if pack is not None else pack_size(shape, schema, device, len(seeds))
+            splits = _load(data, schema, needed, device)
+        runs = [(specs[seed], unfinished(folder)) for seed, folder in folders.items()]
+        for _, place in runs:
+            stack.callback(drop_if_empty, place)
 
-    def train_all(group: Sequence[tuple[RunSpec, Path]]) -> None:
-        train_together(group, schema, splits, size)
+        def train_all(group: Sequence[tuple[RunSpec, Path]]) -> None:
+            train_together(group, schema, splits, size, checkpoint_seconds, asked=asked)
 
-    try:
-        if runs[0][0].settings.tunes_lr:
-            train_tuned(runs, embedding_lr_factors, train_all)
-        else:
-            train_all(runs)
-    except RunsFailed as error:
-        for folder, reason in error.reasons.items():
-            _record_failure(folder, "train", reason)
-        raise
-    except (BenchError, RuntimeError, OSError) as error:
-        for _, folder in runs:
-            _record_failure(folder, "train", str(error))
-        raise
-    for _, folder in runs:
-        (folder / FAILED).unlink(missing_ok=True)
-        # Relative, so that a results folder can move as a whole.
-        write_json(folder / "data.json", {"data": os.path.relpath(data, folder)})
-        curve = pd.read_parquet(folder / "curve.parquet")
-        yield folder, (curve.iloc[-1].to_dict() if len(curve) else {})
+        with _failure_recorded(folders.values(), "train"):
+            try:
+                if shape.settings.tunes_lr:
+                    train_tuned(runs, embedding_lr_factors, train_all)
+                else:
+                    train_all([(spec, place) for spec, place in runs if not is_trained(place, spec)])
+            except RunsFailed as error:
+                raise RunsFailed({place.parent: reason for place, reason in error.reasons.items()}) from None
+        for (_, place), folder in zip(runs, folders.values(), strict=True):
+            publish(place, folder)
+            # Relative, so that a results folder can move as a whole.
+            write_json(folder / "data.json", {"data": os.path.relpath(data, folder)})
+            curve = pd.read_parquet(folder / "curve.parquet")
+            yield folder, (curve.iloc[-1].to_dict() if len(curve) else {})
+        for _, place in runs:
+            shutil.rmtree(place)
 
 
 def collapse_runs(folders: Sequence[Path], data: Path | None) -> Iterator[tuple[Path, dict]]:
     """Collapse runs and check each on validation rows; yield its ``collapsed.json``."""
-    for folder, _, schema, splits in _each_run(folders, data, ("val",), torch.device("cpu")):
-        with _failure_recorded(folder, "collapse"):
+    for folder, _, schema, splits in _each_run("collapse", folders, data, ("val",), torch.device("cpu")):
+        with _failure_recorded([folder], "collapse"):
             description = collapse_run(folder, schema, splits)
         yield folder, description
 
 
 def evaluate_runs(folders: Sequence[Path], data: Path | None, device: torch.device) -> Iterator[tuple[Path, dict]]:
     """Score collapsed runs; yield the content of each ``metrics.json``."""
-    for folder, source, schema, splits in _each_run(folders, data, ("val", "test"), device):
-        with _failure_recorded(folder, "evaluate"):
+    for folder, source, schema, splits in _each_run("evaluate", folders, data, ("val", "test"), device):
+        with _failure_recorded([folder], "evaluate"):
             counts = [training_counts(source, field.name) for field in schema.fields]
             metrics = evaluate_run(folder, schema, splits, counts)
         yield folder, metrics
@@ -99,8 +113,8 @@ def evaluate_runs(folders: Sequence[Path], data: Path | None, device: torch.devi
 
 def spectrum_runs(folders: Sequence[Path], data: Path | None) -> Iterator[tuple[Path, pd.DataFrame]]:
     """Compute the ranks of collapsed runs; yield the content of each ``spectrum.parquet``."""
-    for folder, source, schema, _ in _each_run(folders, data, (), torch.device("cpu")):
-        with _failure_recorded(folder, "spectrum"):
+    for folder, source, schema, _ in _each_run("spectrum", folders, data, (), torch.device("cpu")):
+        with _failure_recorded([folder], "spectrum"):
             frame = spectrum_run(folder, schema, source)
         yield folder, frame
 
@@ -131,15 +145,16 @@ def overhead(data: Path, out: Path, device: torch.device, **settings) -> pd.Data
 
 
 def _each_run(
-    folders: Sequence[Path], data: Path | None, splits: Sequence[str], device: torch.device
+    stage: str, folders: Sequence[Path], data: Path | None, splits: Sequence[str], device: torch.device
 ) -> Iterator[tuple[Path, Path, DatasetSchema, dict[str, Rows]]]:
     """Each run folder with its data set, schema and splits; a data set that several runs share is read once."""
     loaded: dict[Path, tuple[DatasetSchema, dict[str, Rows]]] = {}
     for folder in folders:
-        source = (data or _data_of(folder)).resolve()
-        if source not in loaded:
-            schema = DatasetSchema.read(source)
-            loaded = {source: (schema, _load(source, schema, splits, device))}
+        with _failure_recorded([folder], stage):
+            source = (data or _data_of(folder)).resolve()
+            if source not in loaded:
+                schema = DatasetSchema.read(source)
+                loaded = {source: (schema, _load(source, schema, splits, device))}
         yield folder, source, *loaded[source]
 
 
@@ -152,16 +167,31 @@ def _load(data: Path, schema: DatasetSchema, splits: Sequence[str], device: torc
     return {split: load_split(data, schema, split, device) for split in splits}
 
 
+# A stage that passes takes away the failures of those that run after it on its result, and no other's.
+FOLLOWING = {
+    "train": ("train", "collapse", "evaluate", "spectrum"),
+    "collapse": ("collapse", "evaluate", "spectrum"),
+    "evaluate": ("evaluate",),
+    "spectrum": ("spectrum",),
+}
+
+
 @contextmanager
-def _failure_recorded(folder: Path, stage: str) -> Iterator[None]:
-    """Leave ``failed.json`` in a run folder whose stage raised, for the report; take it away once the stage passes."""
+def _failure_recorded(folders: Iterable[Path], stage: str) -> Iterator[None]:
+    """Leave ``failed.json`` in run folders whose stage raised, for the report; take it away once the stage passes."""
+    folders = list(folders)
+    reasons: dict[Path, str] = {}
     try:
         yield
-    except (BenchError, RuntimeError, OSError) as error:
-        _record_failure(folder, stage, str(error))
+    except Exception as error:
+        known = error if isinstance(error, BenchError) else out_of_memory(error)
+        reason = str(known) if known else f"{type(error).__name__}: {error}"
+        reasons = error.reasons if isinstance(error, RunsFailed) else dict.fromkeys(folders, reason)
+        with suppress(BenchError, OSError):  # where the disk is full, say, the error itself is what counts
+            for folder, sentence in reasons.items():
+                write_json(folder / FAILED, {"stage": stage, "error": sentence})
         raise
-    (folder / FAILED).unlink(missing_ok=True)
-
-
-def _record_failure(folder: Path, stage: str, reason: str) -> None:
-    write_json(folder / FAILED, {"stage": stage, "error": reason})
+    finally:
+        for path in (folder / FAILED for folder in folders if folder not in reasons):
+            if path.exists() and read_json(path, "delete it")["stage"] in FOLLOWING[stage]:
+                path.unlink()

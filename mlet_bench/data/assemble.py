@@ -57,7 +57,7 @@ class _Writer:
 
     def __init__(self, path: Path, schema: pa.Schema):
         self._schema = schema
-        self._file = pq.ParquetWriter(path, schema, compression="zstd")
+        self._file = pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True)
         self._waiting: list[pa.RecordBatch] = []
 
     def __enter__(self) -> "_Writer":

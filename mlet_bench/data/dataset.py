@@ -96,7 +96,7 @@ def _opened(path: Path, types: dict[str, pa.DataType], n_rows: int | None) -> It
     if not path.is_file():
         raise BenchError(f"{path} does not exist: {ADVICE}")
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             found = {column.name: column.type for column in file.schema_arrow}
             for column, kind in types.items():
                 if found.get(column) != kind:

@@ -21,7 +21,7 @@ from mlet_bench.data.split import assign
 from mlet_bench.data.spool import FEATURES, read_column, write_rows
 from mlet_bench.data.vocabulary import encode_fields
 from mlet_bench.errors import BenchError
-from mlet_bench.files import read_json
+from mlet_bench.files import read_json, writing
 from mlet_bench.spec import SPLITS, DatasetSchema, Field
 
 FORMATS: dict[str, RawFormat] = {fmt.name: fmt for fmt in (criteo.FORMAT, avazu.FORMAT)}
@@ -75,7 +75,8 @@ def prepare(
     if max_rows is not None and max_rows < 1:
         raise BenchError(f"max_rows is {max_rows}: it must be 1 or more, or left out")
     source = RawFile(raw, fmt.check_header if fmt.header else None, max_rows)
-    with _replacing(Path(out)) as folder:
+    out = Path(out).resolve()
+    with writing(out), _replacing(out) as folder:
         spool = folder / "spool"
         spool.mkdir()
         _read(source, fmt, spool)
@@ -102,7 +103,6 @@ def prepare(
 @contextmanager
 def _replacing(out: Path) -> Iterator[Path]:
     """Yield a sibling folder to fill; put it in the place of ``out`` on success, remove it on any error."""
-    out = out.resolve()
     old, work = out.with_name(f".{out.name}.replaced"), out.with_name(f".{out.name}.partial")
     if out.exists():
         if not out.is_dir():

@@ -1,7 +1,6 @@
 """One file over HTTP from one mirror: in pieces, resumed where it broke off."""
 
 import json
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from tqdm import tqdm
 
 from mlet_bench.data.remote import RemoteFile
 from mlet_bench.errors import BenchError
-from mlet_bench.files import write_json
+from mlet_bench.files import check_room, write_json
 
 BLOCK = 1 << 15  # bytes; a block that the connection breaks off in is lost
 
@@ -98,7 +97,7 @@ def _attempt(url: str, part: Path, remote: RemoteFile, patience: Patience) -> No
         total = have + int(length) if length else None
         if None not in (total, remote.size) and total != remote.size:
             raise MirrorError(f"its file has {total} bytes, expected {remote.size}")
-        _check_room(part.parent, (total or have) - have)
+        check_room(part, (total or have) - have)
         write_json(_note(part), {"url": url, "validator": _validator(response)})
         with (
             open(part, "ab" if have else "wb") as file,
@@ -141,12 +140,6 @@ def _noted_validator(part: Path, url: str) -> str | None:
     except (OSError, ValueError):
         return None
     return note.get("validator") if note.get("url") == url else None
-
-
-def _check_room(folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise BenchError(f"{folder} has {free} bytes free and {needed} are needed: make room or give another folder")
 
 
 def _size(path: Path) -> int:

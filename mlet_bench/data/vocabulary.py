@@ -60,4 +60,4 @@ def _write_vocabulary(tokens: pa.Array, counts: np.ndarray, path: Path) -> None:
         strings = tokens.cast(pa.string())
     ids = pa.array(np.arange(len(tokens), dtype=np.int32))
     columns = {"token": strings, "id": ids, "count": pa.array(counts.astype(np.int64))}
-    pq.write_table(pa.table(columns), path, compression="zstd")
+    pq.write_table(pa.table(columns), path, compression="zstd", write_page_checksum=True)

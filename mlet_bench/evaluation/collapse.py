@@ -32,8 +32,13 @@ def load_trained(spec: RunSpec, schema: DatasetSchema, folder: Path) -> nn.Modul
             f"{schema.fingerprint}: give the folder it was trained on, or train it anew"
         )
     path = folder / "model.safetensors"
+    hint = "train the run first, or anew if its model was tidied away"
+    state = _read(load_file, path, hint)
+    noted = read_json(folder / "provenance.json", hint).get("model_sha256")
+    if noted is not None and noted != (found := file_digest(path)):
+        raise BenchError(f"{path} has sha256 {found}, provenance.json says {noted}: it was altered; train the run anew")
     model = build_model(spec, schema)
-    model.load_state_dict(_read(load_file, path, "train the run first, or anew if its model was tidied away"))
+    model.load_state_dict(state)
     return model
 
 
@@ -61,7 +66,7 @@ def collapse_run(folder: Path, schema: DatasetSchema, splits: dict[str, Rows]) -
         )
     arrays = collapsed_arrays(collapsed, schema)
     path = folder / "collapsed.safetensors"
-    with atomic(path) as partial:
+    with atomic(path, sum(array.nbytes for array in arrays.values())) as partial:
         # One key alone: safetensors writes several in random order, and equal models would hash differently.
         save_arrays(arrays, partial, metadata={"run_id": spec.id})
     description = {

@@ -7,14 +7,18 @@ import torch
 from torch.utils._pytree import tree_map
 
 from mlet_bench.errors import BenchError
-from mlet_bench.files import atomic
+from mlet_bench.files import atomic, remove_leftovers
 
 NAME = "checkpoint.pt"
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
-    """Write ``folder/checkpoint.pt``, whole or not at all."""
-    with atomic(folder / NAME) as partial:
+    """Write ``folder/checkpoint.pt``, whole or not at all.
+
+    Raises:
+        BenchError: there is no room for it.
+    """
+    with atomic(folder / NAME, sum(tensor.nbytes for tensor in state["model"].values())) as partial:
         torch.save(tree_map(_own, state), partial)
 
 
@@ -42,9 +46,12 @@ def load_checkpoint(folder: Path, run_id: str) -> dict[str, Any] | None:
         # torch's own message advises to switch the safe reading off: not passed on.
         reason = f"{path} is damaged or no checkpoint of ours ({type(error).__name__})"
         raise BenchError(f"{reason}: delete it to train the run from the start") from error
+    if not isinstance(state, dict) or not {"run_id", "model", "step", "progress"} <= state.keys():
+        raise BenchError(f"{path} is no checkpoint of ours: delete it to train the run from the start")
     return state if state["run_id"] == run_id else None
 
 
 def drop_checkpoint(folder: Path) -> None:
-    """Delete the checkpoint of a finished run."""
+    """Delete the checkpoint of a finished run, and what killed writers left of one."""
     (folder / NAME).unlink(missing_ok=True)
+    remove_leftovers(folder / NAME)

@@ -12,9 +12,9 @@ from safetensors.torch import save_file
 from tqdm import tqdm
 
 from mlet_bench.data.dataset import Rows
-from mlet_bench.errors import RunsFailed
+from mlet_bench.errors import RunsFailed, Stopped
 from mlet_bench.evaluation.score import score
-from mlet_bench.files import atomic, write_json
+from mlet_bench.files import atomic, file_digest, write_json
 from mlet_bench.provenance import provenance, utc_now
 from mlet_bench.spec import DatasetSchema, RunSpec, derive_seed
 from mlet_bench.training.captured import make_steps
@@ -52,13 +52,15 @@ def train(
     folder: Path,
     checkpoint_seconds: float = 600.0,
     after_step: Callable[[int], None] | None = None,
+    asked: Callable[[], int | None] = lambda: None,
 ) -> Path:
     """Train one run and leave its folder: ``train_together`` of one.
 
     Raises:
         RunsFailed: the loss is not finite.
+        Stopped: a signal asked for it; a checkpoint was written.
     """
-    train_together([(spec, folder)], schema, data, 1, checkpoint_seconds, after_step)
+    train_together([(spec, folder)], schema, data, 1, checkpoint_seconds, after_step, asked)
     return folder
 
 
@@ -69,6 +71,7 @@ def train_together(
     size: int,
     checkpoint_seconds: float = 600.0,
     after_step: Callable[[int], None] | None = None,
+    asked: Callable[[], int | None] = lambda: None,
 ) -> None:
     """Train runs that differ in their seed alone and leave their folders: spec, curve, factorised model, provenance.
 
@@ -81,9 +84,11 @@ def train_together(
         data: the splits ``train`` and ``val`` (and ``test`` for the authors' selection), all on the device to train on.
         checkpoint_seconds: least time between two checkpoints; they are written at validation points and loss checks.
         after_step: called with the number of steps done, for tests and tools; steps are then taken one by one.
+        asked: which signal asks to stop, None so far (``mlet_bench.stopping``); obeyed after the next checkpoint.
 
     Raises:
         RunsFailed: the loss of some runs is not finite; the others are finished all the same.
+        Stopped: a signal asked for it; checkpoints were written.
     """
     # A kill may have left runs at different steps; those that stand at the same one can go on together.
     groups: dict[int, list] = {}
@@ -95,7 +100,9 @@ def train_together(
     for group in groups.values():
         while group:
             part, group = group[:size], group[size:]
-            failures |= _Training(part, schema, data, checkpoint_seconds, after_step).run()
+            failures |= _Training(part, schema, data, checkpoint_seconds, after_step, asked).run()
+            if asked() is not None:
+                raise Stopped(asked(), f"stopped, {part[-1][1]} is trained and stored; the same command goes on")
     if failures:
         raise RunsFailed(failures)
 
@@ -103,9 +110,9 @@ def train_together(
 class _Training:
     """Runs trained as one pack, from their stored state to their folders."""
 
-    def __init__(self, group, schema: DatasetSchema, data: dict[str, Rows], checkpoint_seconds: float, after_step):
+    def __init__(self, group, schema: DatasetSchema, data: dict[str, Rows], checkpoint_seconds, after_step, asked):
         self.started, self.data = utc_now(), data
-        self.checkpoint_seconds, self.after_step = checkpoint_seconds, after_step
+        self.checkpoint_seconds, self.after_step, self.asked = checkpoint_seconds, after_step, asked
         self.specs, self.folders, stored = zip(*group, strict=True)
         self.spec, self.device = self.specs[0], data["train"].label.device
         self.pack = build_pack(self.specs, schema, self.device)
@@ -140,9 +147,12 @@ class _Training:
                     return self.failures
                 if stop in validate_at:
                     self._validate(rows)
-                if time.monotonic() - saved >= self.checkpoint_seconds and stop < total:
+                signal = self.asked()
+                if stop < total and (signal is not None or time.monotonic() - saved >= self.checkpoint_seconds):
                     self._save()
                     saved = time.monotonic()
+                    if signal is not None:
+                        raise Stopped(signal, f"stopped at step {stop} of {total} and stored; the same command goes on")
         for number in self._alive():
             self._store(number, spec.epochs * rows)
         return self.failures
@@ -209,10 +219,11 @@ class _Training:
         with atomic(folder / "curve.parquet") as partial:
             columns = CURVE + (AUTHORS_CURVE if spec.authors_selection else ())
             pd.DataFrame(progress.curve, columns=columns).to_parquet(partial, index=False)
-        with atomic(folder / "model.safetensors") as partial:
-            state = self.pack.models[number].state_dict()
+        path, state = folder / "model.safetensors", self.pack.models[number].state_dict()
+        with atomic(path, sum(tensor.nbytes for tensor in state.values())) as partial:
             save_file({name: tensor.contiguous() for name, tensor in state.items()}, partial)
-        write_json(folder / "provenance.json", provenance(self.device, self.started, progress.seconds, rows_seen))
+        origin = provenance(self.device, self.started, progress.seconds, rows_seen)
+        write_json(folder / "provenance.json", origin | {"model_sha256": file_digest(path)})
         drop_checkpoint(folder)
 
     def _title(self) -> str:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 from mlet_bench.errors import BenchError, RunsFailed
-from mlet_bench.files import write_json
+from mlet_bench.files import read_json, write_json
 from mlet_bench.spec import RunSpec
+from mlet_bench.training.unfinished import is_trained
 
 MODEL = "model.safetensors"
 FILES = ("curve.parquet", MODEL, "provenance.json", "spec.json")  # of a run; the spec is read first, so it moves last
@@ -44,10 +45,12 @@ def train_tuned(
         raise BenchError("no embedding learning rates to choose from: give at least one factor")
     if runs[0][0].validations == 0:
         raise BenchError("an embedding learning rate is chosen on validation: validations must be 1 or more")
+    if (chosen := _chosen_before(runs, factors)) is not None:
+        return chosen
     records, best = [], None
     for factor in sorted(factors):
         candidates = [(replace(spec, embedding_lr_factor=factor), _place(folder, factor)) for spec, folder in runs]
-        left = [(spec, place) for spec, place in candidates if not _is_trained(place, spec)]
+        left = [(spec, place) for spec, place in candidates if not is_trained(place, spec)]
         try:
             if left:
                 train_all(left)
@@ -79,12 +82,21 @@ def train_tuned(
     return best["factor"]
 
 
+def _chosen_before(runs: Sequence[tuple[RunSpec, Path]], factors: Sequence[float]) -> float | None:
+    """The factor that a call cut off after its choice has chosen among the same ones; None if it did not get there."""
+    for spec, folder in runs:
+        if not (folder / "tuning.json").exists():
+            return None
+        tuning = read_json(folder / "tuning.json", "delete it")
+        chosen = replace(spec, embedding_lr_factor=tuning["chosen"])
+        among = [candidate["factor"] for candidate in tuning["candidates"]]
+        if among != sorted(factors) or not is_trained(folder, chosen):
+            return None
+    return tuning["chosen"]
+
+
 def _place(folder: Path, factor: float) -> Path:
     return folder / "candidates" / f"lr-x{factor:g}"
-
-
-def _is_trained(place: Path, spec: RunSpec) -> bool:
-    return (place / "provenance.json").exists() and RunSpec.read(place) == spec
 
 
 def _drop_models(runs: Sequence[tuple[RunSpec, Path]], factor: float) -> None:

@@ -1,56 +1,10 @@
 """The DAG on toy data: from generated raw files of both formats to the report, and the traps that make no noise."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
-
-ROOT = Path(__file__).parents[2]
-TOY = {
-    "profile": "toy",
-    "datasets": {
-        "criteo-kaggle": {"source": "synthesize", "rows": 1500},
-        "avazu": {"source": "synthesize", "rows": 1500},
-    },
-    "arms": ["single", "mlet"],
-    "dims": [4],
-    "inner_dims": [8],
-    "seeds": [0, 1],
-    "training": {"validations": 2},
-    "device": "cpu",
-    "overhead": {"pairs": 5, "steps": 1},
-}
-RUNS = [
-    f"runs/{dataset}/dlrm/{cell}/seed{seed}"
-    for dataset in TOY["datasets"] for cell in ("single-d4", "mlet-d4-k8") for seed in (0, 1)
-]  # fmt: skip
-
-
-def snakemake(
-    folder: Path, *options: str, config: dict | None = TOY, snakefile: Path = ROOT / "Snakefile"
-) -> subprocess.CompletedProcess:
-    """Call snakemake as a user who has not activated the environment would, with ``folder`` as working directory."""
-    command = [Path(sys.executable).parent / "snakemake", "--snakefile", snakefile, "--directory", folder]
-    if config is not None:
-        (folder / "config.yaml").write_text(yaml.safe_dump(config))
-        command += ["--configfile", folder / "config.yaml"]
-    environment = os.environ | {"PATH": "/usr/local/bin:/usr/bin:/bin"}
-    environment.pop("MLFLOW_TRACKING_URI", None)
-    return subprocess.run([*command, *options], cwd=ROOT, env=environment, capture_output=True, text=True)
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> Path:
-    """The working directory of a finished run."""
-    folder = tmp_path_factory.mktemp("dag")
-    done = snakemake(folder, "--cores", "2", "--show-failed-logs")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder
+from toy_dag import ROOT, RUNS, TOY, jobs, snakemake
 
 
 def test_every_run_and_the_report_are_there(finished):
@@ -77,25 +31,6 @@ def test_keep_decides_what_stays_of_a_run(finished):
     run = finished / "results" / "toy" / RUNS[-1]
     assert (run / "collapsed.safetensors").exists()  # the default keeps the n×d model,
     assert not (run / "model.safetensors").exists()  # not W1 and W2
-
-
-def jobs(done: subprocess.CompletedProcess) -> dict[str, int]:
-    """The job counts that a dry run prints."""
-    assert done.returncode == 0, done.stdout + done.stderr
-    lines = iter((done.stdout + done.stderr).splitlines())
-    for line in lines:
-        if line.startswith("job ") and "count" in line:
-            break
-    else:
-        return {}
-    next(lines)
-    counts = {}
-    for line in lines:
-        if not line.strip():
-            break
-        name, count = line.split()
-        counts[name] = int(count)
-    return counts
 
 
 def test_another_seed_trains_again_but_prepares_nothing(finished):

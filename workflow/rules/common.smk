@@ -1,5 +1,4 @@
 # What every stage shares: the checked configuration, where files lie, and the code that decides each stage's result.
-import os
 import shutil
 import sys
 from dataclasses import replace
@@ -10,6 +9,7 @@ from snakemake.exceptions import WorkflowError
 
 from mlet_bench.config import cell_training, cells, check_config
 from mlet_bench.errors import BenchError
+from mlet_bench.lineage import code_digests
 from mlet_bench.spec import ARMS
 
 try:
@@ -65,14 +65,9 @@ def unless_kept(level, files):
     return files if levels.index(config["keep"]) >= levels.index(level) else temp(files)
 
 
-def code(*patterns):
-    """Modules that decide a stage's result, as inputs: a change in their content, and only that, runs it again."""
-    package = Path(workflow.basedir, "mlet_bench")
-    found = {pattern: sorted(package.glob(pattern)) for pattern in patterns}
-    missing = [pattern for pattern in patterns if not found[pattern]]
-    if missing:
-        raise WorkflowError(f"no module matches {missing} in {package}")
-    return [os.path.relpath(file) for files in found.values() for file in files]
+def code(command):
+    """The code that decides a command's result, as a parameter: a change in it, and only that, runs the stage again."""
+    return code_digests(f"mlet_bench.cli:_{command}")
 
 
 def download_source(name, dataset):

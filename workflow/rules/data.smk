@@ -11,8 +11,6 @@ rule download:
 
 
 rule synthesize:
-    input:
-        code=code("data/synthetic.py", "data/planted.py", "data/laws.py", "data/criteo.py", "data/avazu.py"),
     output:
         raw=f"{RESULTS}/raw/{{dataset}}.txt",
         planted=f"{RESULTS}/raw/{{dataset}}.txt.planted.json",
@@ -21,6 +19,7 @@ rule synthesize:
     conda:
         "../../environment.yml"
     params:
+        code=code("synthesize"),
         rows=lambda wildcards: config["datasets"][wildcards.dataset]["rows"],
         seed=lambda wildcards: config["datasets"][wildcards.dataset].get("seed", 0),
     shell:
@@ -30,20 +29,6 @@ rule synthesize:
 rule prepare:
     input:
         raw=raw_file,
-        code=code(
-            "data/ahead.py",
-            "data/passes.py",
-            "data/raw.py",
-            "data/format.py",
-            "data/parse.py",
-            "data/criteo.py",
-            "data/avazu.py",
-            "data/split.py",
-            "data/spool.py",
-            "data/vocabulary.py",
-            "data/assemble.py",
-            "data/encode.py",
-        ),
     output:
         schema=f"{DATA}/schema.json",
         train=f"{DATA}/train.parquet",
@@ -56,6 +41,7 @@ rule prepare:
         "../../environment.yml"
     threads: workflow.cores
     params:
+        code=code("prepare"),
         raw=lambda wildcards, input: (f"$(cat {input.raw})" if str(input.raw).endswith(".path") else input.raw),
         out=subpath(output.schema, parent=True),
         options=preparation_options,

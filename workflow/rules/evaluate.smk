@@ -3,7 +3,6 @@ rule collapse:
     input:
         runs=[seeds("spec.json"), seeds("data.json"), seeds("model.safetensors")],
         data=[f"{DATA}/schema.json", f"{DATA}/val.parquet"],
-        code=code("evaluation/collapse.py"),
     output:
         description=seeds("collapsed.json"),
         model=unless_kept("collapsed", seeds("collapsed.safetensors")),
@@ -13,6 +12,7 @@ rule collapse:
         "../../environment.yml"
     threads: config["threads"]
     params:
+        code=code("collapse"),
         runs=run_folders,
     shell:
         "mlet-bench collapse {params.runs} > {log} 2>&1"
@@ -22,7 +22,6 @@ rule evaluate:
     input:
         runs=[seeds("collapsed.json"), seeds("collapsed.safetensors")],
         data=[f"{DATA}/schema.json", f"{DATA}/val.parquet", f"{DATA}/test.parquet", f"{DATA}/vocabulary"],
-        code=code("evaluation/evaluate.py", "evaluation/score*.py", "evaluation/metrics.py", "evaluation/rare.py"),
     output:
         metrics=seeds("metrics.json"),
         rare=seeds("rare.parquet"),
@@ -36,6 +35,7 @@ rule evaluate:
     resources:
         gpu=GPUS,
     params:
+        code=code("evaluate"),
         runs=run_folders,
         device=DEVICE,
     shell:
@@ -47,7 +47,6 @@ rule compare:
     input:
         runs=seeds("scores.parquet"),
         baseline=lambda wildcards: expand("{run}/scores.parquet", run=baseline_folders(wildcards)),
-        code=code("analysis/sampling.py", "analysis/delong.py"),
     output:
         seeds("sampling.json"),
     log:
@@ -55,6 +54,7 @@ rule compare:
     conda:
         "../../environment.yml"
     params:
+        code=code("compare"),
         runs=run_folders,
         baseline=baseline_folders,
     shell:
@@ -70,7 +70,6 @@ rule spectrum:
             seeds("model.safetensors"),
         ],
         data=[f"{DATA}/schema.json", f"{DATA}/vocabulary"],
-        code=code("analysis/rank.py"),
     output:
         spectrum=seeds("spectrum.parquet"),
         factors=seeds("factors.parquet"),
@@ -80,6 +79,7 @@ rule spectrum:
         "../../environment.yml"
     threads: config["threads"]
     params:
+        code=code("spectrum"),
         runs=run_folders,
     shell:
         "mlet-bench spectrum {params.runs} > {log} 2>&1"

@@ -4,12 +4,6 @@ rule overhead:
         quiet=[every("metrics.json"), every("spectrum.parquet")],
         schema=f"{DATA}/schema.json",
         data=f"{DATA}/train.parquet",
-        code=code(
-            "analysis/overhead.py",
-            "training/*.py",
-            "embeddings/*.py",
-            "models/*.py",
-        ),
     output:
         f"{RESULTS}/overhead/{{dataset}}.parquet",
     log:
@@ -20,6 +14,7 @@ rule overhead:
     resources:
         gpu=GPUS,
     params:
+        code=code("overhead"),
         data=subpath(input.schema, parent=True),
         options=overhead_options,
         device=DEVICE,

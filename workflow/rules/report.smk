@@ -22,7 +22,6 @@ rule report:
         factors=every("factors.parquet"),
         sampling=compared("sampling.json"),
         overhead=expand(f"{RESULTS}/overhead/{{dataset}}.parquet", dataset=config["datasets"]),
-        code=code("reporting/*.py", "analysis/*.py"),
     output:
         page=f"{RESULTS}/report.html",
         summary=f"{RESULTS}/summary.md",
@@ -34,6 +33,7 @@ rule report:
     conda:
         "../../environment.yml"
     params:
+        code=code("report"),
         results=subpath(input.config, parent=True),
     shell:
         "mlet-bench report {params.results} > {log} 2>&1"
@@ -44,7 +44,6 @@ rule sync:
     input:
         config=f"{RESULTS}/config.json",
         metrics=every("metrics.json"),
-        code=code("tracking.py", "reporting/collect.py"),
     output:
         f"{RESULTS}/mlflow.synced.txt",
     log:
@@ -52,6 +51,7 @@ rule sync:
     conda:
         "../../environment.yml"
     params:
+        code=code("sync"),
         results=subpath(input.config, parent=True),
     shell:
         "mlet-bench sync {params.results} > {output} 2> {log}"

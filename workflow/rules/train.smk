@@ -3,13 +3,6 @@ rule train:
     input:
         schema=f"{DATA}/schema.json",
         data=[f"{DATA}/{split}.parquet" for split in TRAINING_SPLITS],
-        code=code(
-            "spec.py",
-            "data/dataset.py",
-            "embeddings/*.py",
-            "models/*.py",
-            "training/*.py",
-        ),
     output:
         spec=seeds("spec.json"),
         data=seeds("data.json"),
@@ -24,6 +17,7 @@ rule train:
     resources:
         gpu=GPUS,
     params:
+        code=code("train"),
         data=subpath(input.schema, parent=True),
         out=lambda wildcards: f"{CELL}/seed{{seed}}".format(**wildcards, seed="{seed}"),
         seeds=config["seeds"],

@@ -1,0 +1,145 @@
+"""Which code decides a stage's result: everything that can be reached by name from the stage's function.
+
+A change in one of these definitions makes the stage's results stale; a change elsewhere in the package, in a comment,
+a docstring or the layout of the lines does not.
+"""
+
+import ast
+import hashlib
+from collections import defaultdict
+from functools import cache
+from pathlib import Path
+
+from mlet_bench.errors import BenchError
+
+PACKAGE = Path(__file__).parent
+# How files are written, errors worded and origins noted: no number of a result depends on it.
+SKIPPED = {f"mlet_bench.{name}" for name in ("errors", "files", "provenance", "version")}
+
+
+class Module:
+    """The top-level definitions of one module of the package.
+
+    Attributes:
+        definitions: name → its statements: a function, a class, or the assignments of a variable.
+        imports: name → (module, name in it; None for the module as a whole), of imports at the top level.
+        effects: statements that define no name, such as a call, run whenever the module is imported.
+    """
+
+    def __init__(self, name: str):
+        self.name = name
+        self.definitions: dict[str, list[ast.stmt]] = defaultdict(list)
+        self.imports: dict[str, tuple[str, str | None]] = {}
+        self.effects: list[ast.stmt] = []
+        tree = _without_docstrings(ast.parse(_path(name).read_text(encoding="utf-8")))
+        for statement in tree.body:
+            self._add(statement)
+
+    def _add(self, statement: ast.stmt) -> None:
+        if isinstance(statement, ast.Import | ast.ImportFrom):
+            self.imports |= dict(imported(statement))
+            return
+        if isinstance(statement, ast.If) and ast.unparse(statement.test) == "__name__ == '__main__'":
+            return
+        if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+            names = [statement.name]
+        else:
+            stored = (node for node in ast.walk(statement) if isinstance(node, ast.Name))
+            names = [node.id for node in stored if isinstance(node.ctx, ast.Store)]
+        for name in names:
+            self.definitions[name].append(statement)
+        if not names:
+            self.effects.append(statement)
+
+
+def reached(entry: str) -> dict[str, set[str]]:
+    """Module → names of its definitions that can be reached from ``entry``, a function written ``module:name``.
+
+    A name leads to what the module defines or imports under it, at the top or inside a function; a module used as a
+    whole leads to all its definitions. Names that are put together at run time are not seen.
+
+    Raises:
+        BenchError: there is no such module or definition.
+
+    Example::
+
+        reached("mlet_bench.cli:_train")["mlet_bench.training.loop"]  # {"train", "epoch_order", ...}
+    """
+    start, _, name = entry.partition(":")
+    if not _path(start).is_file() or name not in _module(start).definitions:
+        raise BenchError(f"{entry} is no function of the package: name the stage's entry as module:function")
+    found: dict[str, set[str]] = defaultdict(set)
+    due: list[tuple[str, str | None]] = [(start, name)]
+    while due:
+        place, name = due.pop()
+        if not _path(place).is_file() or place in SKIPPED:
+            continue
+        module = _module(place)
+        if place not in found:
+            found[place] = set()
+            due += [target for effect in module.effects for target in _targets(effect, module)]
+        if name is None:
+            due += [(place, each) for each in module.definitions]
+            continue
+        if name in module.imports:
+            due.append(module.imports[name])
+        elif _path(f"{place}.{name}").is_file():
+            due.append((f"{place}.{name}", None))
+        elif name in module.definitions and name not in found[place]:
+            found[place].add(name)
+            due += [target for part in module.definitions[name] for target in _targets(part, module)]
+    return dict(found)
+
+
+def code_digests(entry: str) -> list[str]:
+    """One line a module, ``mlet_bench.training.loop 3f2a9c01``: what ``entry`` reaches in it, hashed."""
+    lines = []
+    for name, names in sorted(reached(entry).items()):
+        module = _module(name)
+        parts = {id(part): part for each in names for part in module.definitions[each]} | {
+            id(part): part for part in module.effects
+        }
+        ordered = sorted(parts.values(), key=lambda part: part.lineno)
+        text = "\n".join(ast.unparse(part) for part in ordered)
+        if text:
+            lines.append(f"{name} {hashlib.sha256(text.encode()).hexdigest()[:8]}")
+    return lines
+
+
+def imported(statement: ast.Import | ast.ImportFrom) -> list[tuple[str, tuple[str, str | None]]]:
+    """What an import binds: (name, (module, name in it; None for the whole module))."""
+    if isinstance(statement, ast.ImportFrom):
+        return [(alias.asname or alias.name, (statement.module or "", alias.name)) for alias in statement.names]
+    return [(alias.asname or alias.name.partition(".")[0], (alias.name, None)) for alias in statement.names]
+
+
+def _targets(part: ast.AST, module: Module) -> list[tuple[str, str | None]]:
+    """Where the names in a piece of code lead: definitions of its own module, and what it imports itself."""
+    targets: list[tuple[str, str | None]] = []
+    for node in ast.walk(part):
+        if isinstance(node, ast.Name):
+            targets.append((module.name, node.id))
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            targets += [target for _, target in imported(node)]
+    return targets
+
+
+@cache
+def _module(name: str) -> Module:
+    return Module(name)
+
+
+def _path(module: str) -> Path:
+    """The file of a module of the package; a path that does not exist for any other name."""
+    head, *rest = module.split(".")
+    if head != PACKAGE.name:
+        return PACKAGE / "no such module"
+    folder = PACKAGE.joinpath(*rest)
+    return folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node, clean=False):
+            node.body[0] = ast.copy_location(ast.Pass(), node.body[0])
+    return tree

@@ -1,0 +1,56 @@
+"""SIGTERM and Ctrl-C: ends that leave nothing half-written, and that a training obeys where it can be stored."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from mlet_bench.errors import Stopped
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+@contextmanager
+def stop_at_once() -> Iterator[None]:
+    """Turn a signal into ``Stopped``, so that temporary files are cleaned up on the way out."""
+
+    def stop(number, frame):
+        raise Stopped(number, "stopped; the same command begins this step anew")
+
+    with _heard_by(stop):
+        yield
+
+
+@contextmanager
+def stop_requests() -> Iterator[Callable[[], int | None]]:
+    """Yield a function that tells which signal asked to stop, None so far; a second signal stops at once.
+
+    Example::
+
+        with stop_requests() as asked:
+            for _ in steps:
+                if asked() is not None:
+                    store_everything()
+                    raise Stopped(asked(), "stored; the same command goes on")
+    """
+    heard: list[int] = []
+
+    def note(number, frame):
+        heard.append(number)
+        if len(heard) > 1:
+            raise Stopped(number, "stopped at once; the same command goes on from the last checkpoint")
+
+    with _heard_by(note):
+        yield lambda: heard[0] if heard else None
+
+
+@contextmanager
+def _heard_by(handler: Callable) -> Iterator[None]:
+    """Signals can be heard in the main thread alone: in another nothing changes."""
+    in_main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.signal(number, handler) for number in SIGNALS} if in_main else {}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)

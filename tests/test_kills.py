@@ -1,0 +1,175 @@
+"""Kills: whichever stage is cut off, the same command ends in the same bits and leaves nothing else behind."""
+
+import json
+import random
+import shutil
+
+import pytest
+from fake_results import make_results
+from kill_at import killed, numbers
+
+from mlet_bench.cli import main
+
+STEPS = 60  # of each of the two seeds below
+SEEDED = random.Random(20260123)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Every stage, undisturbed: the raw file, the data set, and runs of two seeds."""
+    place = tmp_path_factory.mktemp("kills") / "whole"
+    for words in commands(place).values():
+        assert call(*words) == 0
+    return place
+
+
+def call(*words) -> int:
+    return main([str(word) for word in words])
+
+
+def commands(place) -> dict[str, tuple]:
+    """Stage → its command, with every file below ``place``."""
+    runs = [place / "runs" / f"seed{seed}" for seed in (0, 1)]
+    training = ("train", "--data", place / "data", "--dim", 4, "--seed", 0, 1, "--out", place / "runs" / "seed{seed}")
+    options = ("--batch-size", 8, "--device", "cpu", "--threads", 1, "--checkpoint-seconds", 0, "--validations", 6)
+    return {
+        "synthesize": ("synthesize", "avazu", "--rows", 600, "--out", place / "raw.txt"),
+        "prepare": ("prepare", "avazu", "--raw", place / "raw.txt", "--out", place / "data"),
+        "train": (*training, "--arm", "mlet", "--inner-dim", 8, *options),
+        "collapse": ("collapse", *runs),
+        "evaluate": ("evaluate", *runs),
+        "spectrum": ("spectrum", *runs),
+    }
+
+
+RENAME = "mlet_bench.files:os.replace"
+STEP = "mlet_bench.training.step:TrainStep.__call__"
+MORE = pytest.mark.stress  # each takes seconds; make stress
+
+
+@pytest.mark.parametrize(
+    ("stage", "place", "at", "how"),
+    [
+        pytest.param("synthesize", RENAME, 2, "SIGKILL", marks=MORE),
+        ("prepare", "mlet_bench.data.encode:parse", 1, "SIGKILL"),
+        ("prepare", "mlet_bench.data.vocabulary:_write_vocabulary", SEEDED.randint(2, 21), "SIGKILL"),
+        ("prepare", "mlet_bench.data.assemble:_Writer.write", 2, "SIGKILL"),
+        pytest.param("prepare", "mlet_bench.data.assemble:_Writer.write", 2, "SIGTERM", marks=MORE),
+        pytest.param("prepare", "shutil:rmtree", 3, "SIGKILL", marks=MORE),
+        ("train", STEP, SEEDED.randint(2, STEPS), "SIGKILL"),
+        ("train", STEP, STEPS + SEEDED.randint(2, STEPS), "SIGKILL"),
+        ("train", STEP, SEEDED.randint(2, STEPS), "SIGTERM"),
+        ("train", "mlet_bench.training.unfinished:os.link", SEEDED.randint(1, 8), "SIGKILL"),
+        pytest.param("train", "mlet_bench.stages:shutil.rmtree", 2, "SIGKILL", marks=MORE),
+        ("collapse", RENAME, SEEDED.randint(1, 4), "SIGKILL"),
+        pytest.param("evaluate", RENAME, SEEDED.randint(1, 4), "SIGTERM", marks=MORE),
+        pytest.param("spectrum", RENAME, SEEDED.randint(1, 4), "SIGKILL", marks=MORE),
+    ],
+)
+def test_a_stage_that_was_cut_off_ends_in_the_same_bits(whole, tmp_path, stage, place, at, how):
+    cut = tmp_path / "cut"
+    stages = commands(cut)
+    cut.mkdir()
+    for earlier in list(stages)[: list(stages).index(stage)]:
+        give(whole, cut, earlier)
+    done = killed(place, at, how, *stages[stage])
+    assert done.returncode == {"SIGKILL": -9, "SIGTERM": 143}[how], done.stderr
+    assert call(*stages[stage]) == 0
+    assert numbers(cut) == {name: found for name, found in numbers(whole).items() if name in made(stage)}
+
+
+def give(whole, cut, stage) -> None:
+    """Copy what a stage made."""
+    for name in FILES[stage]:
+        (cut / name).parent.mkdir(parents=True, exist_ok=True)
+        copy = shutil.copytree if (whole / name).is_dir() else shutil.copy2
+        copy(whole / name, cut / name)
+
+
+def of_runs(*names) -> list[str]:
+    return [f"runs/seed{seed}/{name}" for seed in (0, 1) for name in names]
+
+
+FILES = {
+    "synthesize": ["raw.txt", "raw.txt.planted.json"],
+    "prepare": ["data"],
+    "train": of_runs("spec.json", "curve.parquet", "model.safetensors", "data.json", "provenance.json"),
+    "collapse": of_runs("collapsed.json", "collapsed.safetensors"),
+    "evaluate": of_runs("metrics.json", "rare.parquet"),
+    "spectrum": of_runs("spectrum.parquet", "factors.parquet"),
+}
+
+
+class made:
+    """The files that the stages up to one make."""
+
+    def __init__(self, stage):
+        stages = list(FILES)
+        self.names = [name for each in stages[: stages.index(stage) + 1] for name in FILES[each]]
+
+    def __contains__(self, file):
+        return any(file == name or file.startswith(f"{name}/") for name in self.names)
+
+
+def test_a_stopped_training_says_where_and_goes_on_from_there(whole, tmp_path):
+    give(whole, tmp_path, "prepare")
+    words = [word for word in commands(tmp_path)["train"]]
+    words[words.index("--checkpoint-seconds") + 1] = 3600  # no checkpoint by itself
+    done = killed(STEP, 25, "SIGTERM", *words)
+    assert done.returncode == 143 and "Traceback" not in done.stderr
+    assert "mlet-bench train: stopped at step 30 of 60 and stored; the same command goes on" in done.stderr
+    run = tmp_path / "runs" / "seed0"
+    assert [file.name for file in (run / "unfinished").iterdir() if file.suffix == ".pt"] == ["checkpoint.pt"]
+    assert not (run / "failed.json").exists()  # a stop is no failure
+    again = killed(STEP, 31, "SIGKILL", *words)  # 30 steps are left of seed 0: the 31st is seed 1's first
+    assert again.returncode == -9
+    assert (run / "unfinished" / "model.safetensors").exists()  # kept until the whole cell is done
+
+
+def test_seeds_that_were_done_are_not_trained_again(whole, tmp_path):
+    """Snakemake deletes a failed job's files, those of finished seeds too."""
+    give(whole, tmp_path, "prepare")
+    words = commands(tmp_path)["train"]
+    assert killed(STEP, STEPS + 1, "SIGKILL", *words).returncode == -9
+    for file in (tmp_path / "runs" / "seed0").glob("*.*"):
+        file.unlink()
+    again = killed(STEP, STEPS + 1, "SIGKILL", *words)
+    assert again.returncode == 0, "seed 0 was trained again"
+    assert "seed0: trained" in again.stdout
+    expected = {name: found for name, found in numbers(whole).items() if name in made("train")}
+    assert numbers(tmp_path / "runs").items() <= {name.removeprefix("runs/"): f for name, f in expected.items()}.items()
+
+
+def test_what_other_code_trained_is_not_gone_on_with(whole, tmp_path):
+    give(whole, tmp_path, "prepare")
+    words = commands(tmp_path)["train"]
+    assert killed(STEP, STEPS + 20, "SIGKILL", *words).returncode == -9
+    for seed in (0, 1):
+        note = tmp_path / "runs" / f"seed{seed}" / "unfinished" / "code.json"
+        note.write_text(json.dumps({"code": "of last week"}))
+    assert killed(STEP, STEPS + 1, "SIGKILL", *words).returncode == -9  # both seeds begin anew
+
+
+def test_two_trainings_do_not_share_a_folder(whole, tmp_path, capsys):
+    from mlet_bench.training.unfinished import owned
+
+    give(whole, tmp_path, "prepare")
+    words = commands(tmp_path)["train"]
+    with owned(tmp_path / "runs" / "seed1"):
+        assert call(*words) == 2
+    assert "another process is training in" in capsys.readouterr().err
+    assert call(*words) == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "place", "at"),
+    [("sync", "mlflow:MlflowClient.log_batch", 3), ("report", RENAME, SEEDED.randint(1, 20))],
+)
+def test_report_and_sync_that_were_cut_off(tmp_path, command, place, at):
+    results = make_results(tmp_path)
+    assert killed(place, at, "SIGKILL", command, results).returncode == -9
+    assert call(command, results) == 0
+    assert not list(results.rglob("*.partial*"))
+    if command == "sync":
+        again = killed("mlet_bench.tracking:sync", 99, "SIGKILL", "sync", results)
+        assert "0 runs created, 0 updated, 4 unchanged" in again.stdout

@@ -1,0 +1,77 @@
+"""Staleness: a change of code or configuration runs again what depends on it, and nothing else."""
+
+import ast
+import shutil
+from pathlib import Path
+
+import pytest
+from toy_dag import ROOT, TOY, jobs, snakemake
+
+CELLS = 4  # of the toy: two data sets, two arms
+DOWNSTREAM = {"collapse": CELLS, "evaluate": CELLS, "spectrum": CELLS, "overhead": 2, "report": 1, "sync": 1, "all": 1}
+
+
+@pytest.fixture
+def checkout(tmp_path) -> Path:
+    """A copy of the code to change."""
+    for name in ("mlet_bench", "workflow", "profiles"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Snakefile", "environment.yml"):
+        shutil.copy(ROOT / name, tmp_path)
+    return tmp_path
+
+
+def planned(finished: Path, checkout: Path) -> dict[str, int]:
+    """The jobs that the changed code asks for on the finished results."""
+    counts = jobs(snakemake(finished, "-n", snakefile=checkout / "Snakefile"))
+    counts.pop("total", None)
+    return counts
+
+
+def replace(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert text.count(old) == 1, f"{file} has {old!r} {text.count(old)} times"
+    file.write_text(text.replace(old, new))
+
+
+def test_unchanged_code_makes_nothing_stale(finished, checkout):
+    assert planned(finished, checkout) == {}
+
+
+def test_comments_docstrings_and_layout_make_nothing_stale(finished, checkout):
+    for file in (checkout / "mlet_bench").rglob("*.py"):
+        file.write_text("# A comment.\n\n" + ast.unparse(ast.parse(file.read_text())))
+    assert planned(finished, checkout) == {}
+
+
+def test_a_change_of_the_training_step_trains_again_and_prepares_nothing(finished, checkout):
+    replace(checkout / "mlet_bench/training/step.py", "loss.backward()", "(1 * loss).backward()")
+    assert planned(finished, checkout) == DOWNSTREAM | {"train": CELLS}
+
+
+def test_a_change_of_the_preparation_runs_everything_after_it(finished, checkout):
+    replace(checkout / "mlet_bench/data/split.py", "BLOCKS = 7", "BLOCKS = 8")
+    assert planned(finished, checkout) == DOWNSTREAM | {"prepare": 2, "train": CELLS}
+
+
+def test_a_change_of_the_report_trains_nothing(finished, checkout):
+    replace(checkout / "mlet_bench/reporting/page.py", "WIDE = 48", "WIDE = 49")
+    assert planned(finished, checkout) == {"report": 1, "all": 1}
+
+
+def test_a_change_of_the_sync_syncs_alone(finished, checkout):
+    replace(checkout / "mlet_bench/tracking.py", "LAYOUT = 1", "LAYOUT = 2")
+    assert planned(finished, checkout) == {"sync": 1, "all": 1}
+
+
+def test_the_glue_of_one_stage_is_nothing_to_another(finished, checkout):
+    """cli.py and stages.py serve every stage; each depends on its own functions there."""
+    replace(checkout / "mlet_bench/cli.py", "def _report(arguments)", "def _report(arguments, more=0)")
+    assert planned(finished, checkout) == {"report": 1, "all": 1}
+
+
+def test_one_more_arm_trains_its_own_cells(finished):
+    config = TOY | {"controls": {"enabled": True, "arms": ["single-lr-tuned"]}}
+    added = jobs(snakemake(finished, "-n", config=config))
+    assert added["train"] == added["collapse"] == added["evaluate"] == 2
+    assert "prepare" not in added
