@@ -187,6 +187,13 @@ def build_parser() -> argparse.ArgumentParser:
         "mlet-bench sync results/smoke",
     )  # fmt: skip
     sync.add_argument("results", type=Path, help="results/<profile>")
+
+    restore = _command(
+        commands, "restore", _restore, "make the folder that a report reads from an MLflow store alone",
+        "mlet-bench restore paper --out results/paper-of-the-team",
+    )  # fmt: skip
+    restore.add_argument("profile", help="the profile that was synced")
+    restore.add_argument("--out", type=Path, required=True, help="folder to make; report it with 'mlet-bench report'")
     return parser
 
 
@@ -371,7 +378,14 @@ def _sync(arguments) -> None:
     from mlet_bench.tracking import sync
 
     done = sync(arguments.results)
-    print(f"{done.created} runs created, {done.updated} updated, {done.unchanged} unchanged")
+    failed = f", {done.failed} failed" if done.failed else ""
+    print(f"{done.created} runs created, {done.updated} updated, {done.unchanged} unchanged{failed}")
+
+
+def _restore(arguments) -> None:
+    from mlet_bench.tracking import restore
+
+    print(f"{arguments.out}: {restore(arguments.profile, arguments.out)} runs restored")
 
 
 if __name__ == "__main__":

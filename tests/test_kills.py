@@ -171,5 +171,5 @@ def test_report_and_sync_that_were_cut_off(tmp_path, command, place, at):
     assert call(command, results) == 0
     assert not list(results.rglob("*.partial*"))
     if command == "sync":
-        again = killed("mlet_bench.tracking:sync", 99, "SIGKILL", "sync", results)
+        again = killed("mlet_bench.tracking.sync:sync", 99, "SIGKILL", "sync", results)
         assert "0 runs created, 0 updated, 4 unchanged" in again.stdout

@@ -5,15 +5,17 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
+import pandas as pd
 import pytest
 from fake_results import make_results, small_config
 
-from mlet_bench import tracking
 from mlet_bench.errors import BenchError
 from mlet_bench.files import write_json
-from mlet_bench.tracking import SyncReport, sync
+from mlet_bench.reporting.collect import collect
+from mlet_bench.reporting.tables import make_tables
+from mlet_bench.tracking import SyncReport, restore, sync
+from mlet_bench.tracking.mapping import ARTIFACTS, CONTENT, RUN_ID
 
 pytest.importorskip("mlflow", reason="MLflow comes with the 'workflow' extra")
 
@@ -61,8 +63,10 @@ def store(raced):
     results = make_results(raced[0].parent, ONE_SEED)
     yield results
     client = client_of(results)
-    for run in runs_of(results, "one/avazu"):
-        client.delete_run(run.info.run_id)
+    for experiment in ("one/avazu", "one"):
+        if client.get_experiment_by_name(experiment):
+            for run in runs_of(results, experiment):
+                client.delete_run(run.info.run_id)
     shutil.rmtree(results)
 
 
@@ -71,7 +75,7 @@ def test_two_at_once_on_a_fresh_database(raced):
     assert outputs == [["0", "0", "4"], ["4", "0", "0"]]
     client = client_of(results)
     counts = {e.name: len(client.search_runs([e.experiment_id])) for e in client.search_experiments()}
-    assert counts["toy/avazu"] == 4 and counts["Default"] == 0
+    assert counts["toy/avazu"] == 4 and counts["toy"] == 1 and counts["Default"] == 0
 
 
 def test_a_run_holds_its_spec_curve_scores_and_origin(raced):
@@ -95,7 +99,9 @@ def test_a_run_holds_its_spec_curve_scores_and_origin(raced):
     (dataset,) = run.inputs.dataset_inputs
     assert (dataset.dataset.name, dataset.dataset.digest) == ("avazu", spec["fingerprint"])
     client = client_of(results)
-    assert {file.path for file in client.list_artifacts(run.info.run_id)} == set(tracking.ARTIFACTS)
+    assert {file.path for file in client.list_artifacts(run.info.run_id)} == {
+        name for name in ARTIFACTS if (folder / name).is_file()
+    }
     history = client.get_metric_history(run.info.run_id, "val_auc")
     assert [point.step for point in history] == [2, 4, 6, 8, 10]
     assert history[-1].value == metrics["val"]["auc"]
@@ -133,26 +139,32 @@ def test_a_half_written_run_is_replaced(store, monkeypatch):
         patch.setattr(MlflowClient, "log_artifact", crash)
         sync(store)
     (half,) = runs_of(store, "one/avazu")
-    assert tracking.CONTENT not in half.data.tags
+    assert CONTENT not in half.data.tags
     assert sync(store) == SyncReport(created=1, updated=1)
     runs = runs_of(store, "one/avazu")
-    assert len(runs) == 2 and all(tracking.CONTENT in run.data.tags for run in runs)
+    assert len(runs) == 2 and all(CONTENT in run.data.tags for run in runs)
 
 
 def test_a_doubled_run_is_made_one(store):
     sync(store)
     original = cell_of(store, "one/avazu", "single-d4")
-    client_of(store).create_run(
-        original.info.experiment_id, tags={tracking.RUN_ID: original.data.tags[tracking.RUN_ID]}
-    )
+    client_of(store).create_run(original.info.experiment_id, tags={RUN_ID: original.data.tags[RUN_ID]})
     assert sync(store) == SyncReport(unchanged=2)
     assert len(runs_of(store, "one/avazu")) == 2
 
 
-def test_unfinished_and_failed_runs_wait(store):
+def test_unfinished_runs_wait_and_failed_ones_are_there_until_they_pass(store):
     (store / "runs/avazu/dlrm/single-d4/seed0/metrics.json").unlink()
-    write_json(store / "runs/avazu/dlrm/mlet-d4-k16/seed0/failed.json", {"error": "no", "stage": "train"})
-    assert sync(store) == SyncReport()
+    failed = store / "runs/avazu/dlrm/mlet-d4-k16/seed0/failed.json"
+    write_json(failed, {"error": "no memory", "stage": "train"})
+    for _ in range(2):
+        assert sync(store) == SyncReport(failed=1)
+        (run,) = runs_of(store, "one/avazu")
+        assert (run.info.status, run.info.run_name) == ("FAILED", "mlet-d4-k16 seed0")
+        assert (run.data.tags["mlet_bench.stage"], run.data.tags["mlet_bench.reason"]) == ("train", "no memory")
+    failed.unlink()
+    assert sync(store) == SyncReport(created=1)
+    assert [run.info.status for run in runs_of(store, "one/avazu")] == ["FINISHED"]
 
 
 def test_an_experiment_deleted_in_mlflow_is_reported(store):
@@ -196,11 +208,46 @@ def test_import_is_cheap():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_only_this_file_imports_mlflow():
-    package = Path(tracking.__file__).parent
-    importers = {
-        path.name
-        for path in package.rglob("*.py")
-        if any(line.strip().startswith(("import mlflow", "from mlflow")) for line in path.read_text().splitlines())
-    }
-    assert importers == {"tracking.py"}
+def tables_of(folder):
+    return make_tables(collect(folder))
+
+
+def assert_equal_tables(one, other):
+    first, second = tables_of(one), tables_of(other)
+    assert first.keys() == second.keys() and len(first["runs"]) and len(first["overhead"])
+    for name, frame in first.items():
+        pd.testing.assert_frame_equal(second[name], frame, check_exact=True, obj=name)
+
+
+def test_every_table_is_the_same_from_the_store_alone(raced, tmp_path, monkeypatch):
+    results = raced[0]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{results.parent / 'mlflow.db'}")
+    assert restore("toy", tmp_path / "again") == 4
+    assert_equal_tables(results, tmp_path / "again")
+    assert not list((tmp_path / "again").rglob("*.safetensors"))
+
+
+def test_a_failed_run_and_a_change_are_restored(store, tmp_path):
+    sync(store)
+    write_json(store / "runs/avazu/dlrm/mlet-d4-k16/seed0/failed.json", {"error": "no memory", "stage": "collapse"})
+    sync(store)
+    restore("one", store.parent / "again")
+    assert_equal_tables(store, store.parent / "again")
+    runs = tables_of(store.parent / "again")["runs"]
+    assert runs.loc[runs["status"] == "failed", "reason"].tolist() == ["collapse: no memory"]
+    shutil.rmtree(store.parent / "again")
+
+
+def test_nothing_is_overwritten_and_nothing_half_restored(store, tmp_path):
+    sync(store)
+    with pytest.raises(BenchError, match="is there already"):
+        restore("one", store)
+    with pytest.raises(BenchError, match="has no experiment 'absent'"):
+        restore("absent", store.parent / "again")
+    run = cell_of(store, "one/avazu", "single-d4")
+    client_of(store).delete_run(run.info.run_id)
+    with pytest.raises(BenchError, match=r"has 0 whole runs with id .*: sync again"):
+        restore("one", store.parent / "again")
+    assert not [path for path in store.parent.iterdir() if "again" in path.name]
+    with pytest.raises(BenchError, match=r"mlflow\.db does not exist: set MLFLOW_TRACKING_URI"):
+        restore("one", tmp_path / "elsewhere" / "again")

@@ -1,0 +1,124 @@
+"""An MLflow client that knows which runs its experiments hold already."""
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from mlet_bench.errors import BenchError
+from mlet_bench.tracking.mapping import CONTENT, RUN_ID
+
+# MLflow takes no more metrics than this in one request.
+BATCH = 1000
+
+
+class Store:
+    """An MLflow client, its experiments, and which runs they hold already."""
+
+    def __init__(self, uri: str, artifacts: Path | None):
+        """``artifacts``: where artifacts go; None leaves it to the server."""
+        from mlflow import MlflowClient
+
+        self.client = MlflowClient(tracking_uri=uri)
+        self.artifacts = artifacts
+        self.known: dict[str, dict[str, list[tuple[str, str | None]]]] = {}
+        self.ids: dict[str, str] = {}
+
+    def experiment(self, name: str) -> str:
+        """The id of the experiment of that name, made if need be; its runs are listed once."""
+        if name in self.ids:
+            return self.ids[name]
+        experiment = self.client.get_experiment_by_name(name)
+        if experiment is None:
+            location = (self.artifacts / name).as_uri() if self.artifacts else None
+            self.ids[name] = self.client.create_experiment(name, artifact_location=location)
+        elif experiment.lifecycle_stage != "active":
+            raise BenchError(
+                f"the MLflow experiment {name!r} was deleted: bring it back with "
+                f"'mlflow experiments restore -x {experiment.experiment_id}', or purge it with 'mlflow gc'"
+            )
+        else:
+            self.ids[name] = experiment.experiment_id
+        self.known[self.ids[name]] = self.runs_of(self.ids[name])
+        return self.ids[name]
+
+    def runs_of(self, experiment: str) -> dict[str, list[tuple[str, str | None]]]:
+        """Run id → the (MLflow id, content) of each of its MLflow runs: one, unless something went wrong."""
+        runs: dict[str, list[tuple[str, str | None]]] = {}
+        token = None
+        while True:
+            page = self.client.search_runs([experiment], max_results=BATCH, page_token=token)
+            for run in page:
+                if run_id := run.data.tags.get(RUN_ID):
+                    runs.setdefault(run_id, []).append((run.info.run_id, run.data.tags.get(CONTENT)))
+            token = page.token
+            if not token:
+                return runs
+
+    def put(self, experiment: str, run_id: str, content: str, write: Callable[[], str]) -> str:
+        """Make the store hold exactly one run with this id and content; say what had to be done.
+
+        Args:
+            write: makes the run, without its content, and gives its MLflow id.
+        """
+        present = self.known[experiment].get(run_id, [])
+        kept = next((mlflow_id for mlflow_id, its_content in present if its_content == content), None)
+        # Old ones go first: a crash in between then leaves one run too few, which the next sync makes, never two.
+        for mlflow_id, _ in present:
+            if mlflow_id != kept:
+                self.client.delete_run(mlflow_id)
+        if kept:
+            return "unchanged"
+        self.client.set_tag(write(), CONTENT, content)
+        return "updated" if present else "created"
+
+    def drop(self, experiment: str, wanted: Callable[[str], bool]) -> None:
+        """Delete the runs whose id is not wanted."""
+        for run_id, present in self.known[experiment].items():
+            if not wanted(run_id):
+                for mlflow_id, _ in present:
+                    self.client.delete_run(mlflow_id)
+
+    def log_files(self, mlflow_id: str, files: list[Path], folder: str | None = None) -> None:
+        """Store files as artifacts of a run."""
+        for file in files:
+            self.client.log_artifact(mlflow_id, str(file), folder)
+
+
+def prepare_mlflow() -> None:
+    """What must be set before MLflow is imported: no telemetry, and no minutes of asking a server that is down."""
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+
+
+def store_uri(results: Path) -> str:
+    """``MLFLOW_TRACKING_URI`` where that is set, else ``mlflow.db`` beside the profile's folder."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{results.parent / 'mlflow.db'}"
+
+
+@contextmanager
+def store_errors(uri: str, doing: str, advice: str) -> Iterator[None]:
+    """Turn what MLflow and its database raise into a sentence without the store's password.
+
+    Args:
+        doing: "written" or "read".
+    """
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        shown = without_password(uri)
+        reason = str(error).replace(uri, shown).strip().splitlines()[0]
+        raise BenchError(f"the MLflow store {shown} cannot be {doing} ({reason}): {advice}") from None
+
+
+def without_password(uri: str) -> str:
+    """A store's address as messages may show it."""
+    parts = urlsplit(uri)
+    return uri.replace(parts.netloc, parts.netloc.rpartition("@")[2], 1) if "@" in parts.netloc else uri
