@@ -59,13 +59,13 @@ def train_runs(
         asked = stack.enter_context(stop_requests())
         with _failure_recorded(folders.values(), "train"):
             splits = _load(data, schema, needed, device)
+            runs = [(specs[seed], unfinished(folder)) for seed, folder in folders.items()]
 
         def train_one(spec: RunSpec, place: Path) -> None:
             train(spec, schema, splits, place, checkpoint_seconds, asked=asked)
             if asked() is not None:
                 raise Stopped(asked(), f"stopped, {place} is trained and stored; the same command goes on")
 
-        runs = [(specs[seed], unfinished(folder)) for seed, folder in folders.items()]
         for _, place in runs:
             stack.callback(drop_if_empty, place)
         if runs[0][0].settings.tunes_lr:
