@@ -7,7 +7,7 @@ CORES ?= 2
 
 smoke: .venv/.ready
 	$(BIN)/snakemake --cores $(CORES) --configfile workflow/config/smoke.yaml
-	@echo "Report: results/smoke/report.html   Summary: results/smoke/summary.md"
+	@echo "Report: results/smoke/report.html   Summary: results/smoke/summary.md   Claims: results/smoke/claims.md"
 
 test: .venv/.ready
 	$(BIN)/pytest
@@ -46,7 +46,7 @@ lock:
 # What the README shows is what the smoke run made.
 example: smoke
 	mkdir -p results/example/figures
-	cp results/smoke/summary.md results/example/
+	cp results/smoke/summary.md results/smoke/claims.md results/example/
 	cp results/smoke/figures/*.png results/example/figures/
 
 clean:

@@ -9,6 +9,7 @@ from mlet_bench.spec import ARMS, DATASETS, RECIPES, with_recipe
 from mlet_bench.stopping import stop_at_once
 from mlet_bench.version import __version__
 
+BENCHMARKS = ("step", "pack", "overhead", "epoch", "preparation", "preparation-memory", "evaluation", "readme")
 RECIPE_OPTIONS = ("recipe", "optimizer", "lr", "bottom", "top")
 
 
@@ -108,6 +109,7 @@ def build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="also report the AUC at the best test accuracy while training, as the authors do: selected on test",
     )
+    train.add_argument("--pack", type=int, help="seeds trained together; as many as fit on a GPU, one on a CPU")
     train.add_argument("--checkpoint-seconds", type=float, default=600, help="least time between two checkpoints")
     _device_options(train)
 
@@ -130,6 +132,20 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     _run_options(spectrum)
 
+    verify = _command(
+        commands, "verify", _verify, "recompute a run's metrics from its collapsed model and say whether they hold",
+        "mlet-bench verify RUN",
+    )  # fmt: skip
+    _run_options(verify)
+    _device_options(verify)
+
+    compare = _command(
+        commands, "compare", _compare, "DeLong intervals of an AUC difference: what other test rows would change",
+        "mlet-bench compare MLET/seed0 MLET/seed1 --baseline SINGLE/seed0 SINGLE/seed1",
+    )  # fmt: skip
+    compare.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="evaluated run folder")
+    compare.add_argument("--baseline", type=Path, nargs="+", required=True, metavar="RUN", help="a run of each seed")
+
     overhead = _command(
         commands, "overhead", _overhead, "time MLET's training steps against the baseline's, paired",
         "mlet-bench overhead --data DATA --dims 4 16 --inner-dims 16 64 --out overhead.parquet",
@@ -145,8 +161,23 @@ def build_parser() -> argparse.ArgumentParser:
     _training_options(overhead)
     _device_options(overhead)
 
+    bench = _command(
+        commands, "bench", _bench, "time our code against a peer or a limit and print the table with its ratio",
+        "mlet-bench bench step --dlrm ../dlrm --device cpu --out results/benchmarks/step-cpu.csv",
+    )  # fmt: skip
+    bench.add_argument("benchmark", choices=BENCHMARKS, help="readme puts the stored tables into README.md")
+    bench.add_argument("--dlrm", type=Path, help="step, preparation: a checkout of facebookresearch/dlrm")
+    bench.add_argument(
+        "--dlrm-python", type=Path, default=Path(sys.executable), help="a python with 'numpy<2', torch, tensorboard"
+    )
+    bench.add_argument("--batch-sizes", type=int, nargs="+", default=[128], help="overhead")
+    bench.add_argument("--whole-grid", action="store_true", help="overhead: d 4..64, k 16..128, not d=16, k=64 alone")
+    bench.add_argument("--rows", type=int, nargs="+", help="preparation-memory: rows of each file")
+    bench.add_argument("--out", type=Path, help="CSV file to write; of readme the folder with them")
+    _device_options(bench)
+
     report = _command(
-        commands, "report", _report, "write tables, figures, summary.md and report.html",
+        commands, "report", _report, "write tables, figures, summary.md, claims.md and report.html",
         "mlet-bench report results/smoke",
     )  # fmt: skip
     report.add_argument("results", type=Path, help="results/<profile>")
@@ -227,7 +258,7 @@ def _train(arguments) -> None:
     device = resolve_device(arguments.device, arguments.threads)
     places = (arguments.data, arguments.out, arguments.seed)
     tuning, checkpoints = arguments.embedding_lr_factors, arguments.checkpoint_seconds
-    for folder, last in train_runs(*places, device, settings, tuning, checkpoints):
+    for folder, last in train_runs(*places, device, settings, tuning, arguments.pack, checkpoints):
         print(f"{folder}: trained", *(f"{name} {last[name]:.5f}" for name in ("val_auc", "val_logloss") if last))
 
 
@@ -257,6 +288,26 @@ def _spectrum(arguments) -> None:
         print(f"{folder}: mean effective rank {means['initial']:.2f} at the start, {means['trained']:.2f} trained")
 
 
+def _verify(arguments) -> None:
+    from mlet_bench.device import resolve_device
+    from mlet_bench.stages import verify_runs
+
+    device, wrong = resolve_device(arguments.device, arguments.threads), []
+    for folder, checks in verify_runs(arguments.runs, arguments.data, device):
+        for check in checks:
+            print(f"{folder}: {check}")
+        wrong += [f"{folder}: {check.name}" for check in checks if not check.holds]
+    if wrong:
+        raise BenchError(f"{len(wrong)} checks failed: {', '.join(wrong)}")
+
+
+def _compare(arguments) -> None:
+    from mlet_bench.stages import compare_runs
+
+    for folder, found in compare_runs(arguments.runs, arguments.baseline).items():
+        print(f"{folder}: test auc {found['difference']:+.5f} [{found['low']:+.5f}, {found['high']:+.5f}] over rows")
+
+
 def _overhead(arguments) -> None:
     from mlet_bench.device import resolve_device
     from mlet_bench.stages import overhead
@@ -280,11 +331,40 @@ def _overhead(arguments) -> None:
     print((ratio - 1).map("{:+.1%}".format).to_frame("median overhead").to_string())
 
 
+def _bench(arguments) -> None:
+    from mlet_bench.bench import auc, epoch, preparation, readme, step
+    from mlet_bench.bench.dlrm_script import DlrmScript
+    from mlet_bench.bench.measure import as_markdown, frame, write_measures
+    from mlet_bench.device import resolve_device
+
+    if arguments.benchmark == "readme":
+        readme.update_readme(Path("README.md"), arguments.out or Path("results/benchmarks"))
+        return
+    if arguments.benchmark in ("step", "preparation") and arguments.dlrm is None:
+        raise BenchError("this benchmark needs a peer: give --dlrm, a checkout of github.com/facebookresearch/dlrm")
+    device = resolve_device(arguments.device, arguments.threads)
+    script = DlrmScript(arguments.dlrm, arguments.dlrm_python)
+    measures = {
+        "step": lambda: step.bench_step(device, script),
+        "pack": lambda: step.bench_pack(device),
+        "overhead": lambda: step.bench_overhead(
+            device, step.GRID if arguments.whole_grid else [(16, 64)], arguments.batch_sizes
+        ),
+        "epoch": lambda: epoch.bench_epoch(device),
+        "preparation": lambda: preparation.bench_preparation(script),
+        "preparation-memory": lambda: preparation.bench_preparation_memory(arguments.rows or [100_000, 1_000_000]),
+        "evaluation": lambda: auc.bench_auc(),
+    }[arguments.benchmark]()
+    print(as_markdown(frame(measures)))
+    if arguments.out:
+        write_measures(measures, arguments.out)
+
+
 def _report(arguments) -> None:
     from mlet_bench.reporting.page import write_report
 
     write_report(arguments.results)
-    print(f"{arguments.results}/report.html\n{arguments.results}/summary.md")
+    print(*(f"{arguments.results}/{name}" for name in ("report.html", "summary.md", "claims.md")), sep="\n")
 
 
 def _sync(arguments) -> None:

@@ -1,6 +1,7 @@
 """The device a job runs on."""
 
 import os
+from importlib.util import find_spec
 
 import torch
 
@@ -27,6 +28,14 @@ def device_label(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"CPU, {torch.get_num_threads()} of {os.cpu_count()} threads"
+
+
+def software_label(device: torch.device) -> str:
+    """What a timing ran on besides the device, for tables: torch's version, on a GPU CUDA's and the clock as well."""
+    if device.type == "cuda":
+        clock = torch.cuda.clock_rate(device) if find_spec("pynvml") else "unknown"
+        return f"torch {torch.__version__}, CUDA {torch.version.cuda}, SM clock {clock} MHz"
+    return f"torch {torch.__version__}"
 
 
 def synchronize(device: torch.device) -> None:

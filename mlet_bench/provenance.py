@@ -13,6 +13,7 @@ import torch
 from mlet_bench.device import device_label
 from mlet_bench.version import __version__
 
+STATUS = Path("/proc/self/status")
 PACKAGES = ("torch", "numpy", "pandas", "pyarrow", "polars", "safetensors", "triton")
 
 
@@ -71,4 +72,15 @@ def _versions() -> dict[str, str]:
 def _peak_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
+    return peak_resident_bytes()
+
+
+def peak_resident_bytes() -> int:
+    """The most memory this process has had resident. On Linux from its own map: what getrusage says there begins with
+    what the process that started it had.
+    """
+    if STATUS.exists():
+        lines = dict(line.split(":", 1) for line in STATUS.read_text().splitlines())
+        if "VmHWM" in lines:
+            return 1024 * int(lines["VmHWM"].split()[0])
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

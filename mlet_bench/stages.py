@@ -11,16 +11,21 @@ import torch
 
 from mlet_bench.analysis.overhead import measure_overhead
 from mlet_bench.analysis.rank import spectrum_run
+from mlet_bench.analysis.sampling import compare_cell
 from mlet_bench.data.dataset import Rows, load_split, training_counts
-from mlet_bench.errors import BenchError, Stopped, out_of_memory
+from mlet_bench.errors import BenchError, RunsFailed, out_of_memory
 from mlet_bench.evaluation.collapse import collapse_run
 from mlet_bench.evaluation.evaluate import evaluate_run
+from mlet_bench.evaluation.verify import Check, verify_run
 from mlet_bench.files import atomic, read_json, write_json
 from mlet_bench.spec import DatasetSchema, RunSpec
 from mlet_bench.stopping import stop_requests
-from mlet_bench.training.loop import train
+from mlet_bench.training.loop import train_together
+from mlet_bench.training.memory import check_memory, pack_size
 from mlet_bench.training.tuning import train_tuned
 from mlet_bench.training.unfinished import drop_if_empty, is_trained, owned, publish, unfinished
+
+FAILED = "failed.json"
 
 
 def train_runs(
@@ -30,6 +35,7 @@ def train_runs(
     device: torch.device,
     settings: dict,
     embedding_lr_factors: Sequence[float] = (),
+    pack: int | None = None,
     checkpoint_seconds: float = 600.0,
 ) -> Iterator[tuple[Path, dict]]:
     """Train one run a seed; yield each folder with the last point of its curve (empty without validation).
@@ -39,6 +45,7 @@ def train_runs(
         out: the run folder; with several seeds it holds ``{seed}``.
         settings: the fields of RunSpec except dataset, fingerprint and seed.
         embedding_lr_factors: the candidates of an arm that tunes, see ``train_tuned``.
+        pack: how many seeds are trained together; None: as many as fit on a GPU, one on a CPU.
         checkpoint_seconds: least time between two checkpoints of a run.
 
     A call that was cut off is gone on with by the next one: runs that were done stay (see ``training/unfinished.py``).
@@ -58,27 +65,30 @@ def train_runs(
             stack.enter_context(owned(folder))
         asked = stack.enter_context(stop_requests())
         with _failure_recorded(folders.values(), "train"):
+            shape = next(iter(specs.values()))
+            check_memory(shape, schema, device)
+            size = pack if pack is not None else pack_size(shape, schema, device, len(seeds))
             splits = _load(data, schema, needed, device)
             runs = [(specs[seed], unfinished(folder)) for seed, folder in folders.items()]
-
-        def train_one(spec: RunSpec, place: Path) -> None:
-            train(spec, schema, splits, place, checkpoint_seconds, asked=asked)
-            if asked() is not None:
-                raise Stopped(asked(), f"stopped, {place} is trained and stored; the same command goes on")
-
         for _, place in runs:
             stack.callback(drop_if_empty, place)
-        if runs[0][0].settings.tunes_lr:
-            with _failure_recorded(folders.values(), "train"):
-                train_tuned(runs, embedding_lr_factors, train_one)
-        for (spec, place), folder in zip(runs, folders.values(), strict=True):
-            with _failure_recorded([folder], "train"):
-                if not spec.settings.tunes_lr and not is_trained(place, spec):
-                    train_one(spec, place)
-                publish(place, folder)
-                # Relative, so that a results folder can move as a whole.
-                write_json(folder / "data.json", {"data": os.path.relpath(data, folder)})
-                curve = pd.read_parquet(folder / "curve.parquet")
+
+        def train_all(group: Sequence[tuple[RunSpec, Path]]) -> None:
+            train_together(group, schema, splits, size, checkpoint_seconds, asked=asked)
+
+        with _failure_recorded(folders.values(), "train"):
+            try:
+                if shape.settings.tunes_lr:
+                    train_tuned(runs, embedding_lr_factors, train_all)
+                else:
+                    train_all([(spec, place) for spec, place in runs if not is_trained(place, spec)])
+            except RunsFailed as error:
+                raise RunsFailed({place.parent: reason for place, reason in error.reasons.items()}) from None
+        for (_, place), folder in zip(runs, folders.values(), strict=True):
+            publish(place, folder)
+            # Relative, so that a results folder can move as a whole.
+            write_json(folder / "data.json", {"data": os.path.relpath(data, folder)})
+            curve = pd.read_parquet(folder / "curve.parquet")
             yield folder, (curve.iloc[-1].to_dict() if len(curve) else {})
         for _, place in runs:
             shutil.rmtree(place)
@@ -107,6 +117,17 @@ def spectrum_runs(folders: Sequence[Path], data: Path | None) -> Iterator[tuple[
         with _failure_recorded([folder], "spectrum"):
             frame = spectrum_run(folder, schema, source)
         yield folder, frame
+
+
+def verify_runs(folders: Sequence[Path], data: Path | None, device: torch.device) -> Iterator[tuple[Path, list[Check]]]:
+    """Recompute what runs report; yield the checks of each."""
+    for folder, _, schema, splits in _each_run(folders, data, ("val", "test"), device):
+        yield folder, verify_run(folder, schema, splits)
+
+
+def compare_runs(folders: Sequence[Path], baselines: Sequence[Path]) -> dict[Path, dict]:
+    """DeLong intervals of evaluated runs against those of equal seed; the content of each ``sampling.json``."""
+    return compare_cell(folders, baselines)
 
 
 def overhead(data: Path, out: Path, device: torch.device, **settings) -> pd.DataFrame:
@@ -158,16 +179,19 @@ FOLLOWING = {
 @contextmanager
 def _failure_recorded(folders: Iterable[Path], stage: str) -> Iterator[None]:
     """Leave ``failed.json`` in run folders whose stage raised, for the report; take it away once the stage passes."""
-    paths = [folder / "failed.json" for folder in folders]
+    folders = list(folders)
+    reasons: dict[Path, str] = {}
     try:
         yield
     except Exception as error:
         known = error if isinstance(error, BenchError) else out_of_memory(error)
         reason = str(known) if known else f"{type(error).__name__}: {error}"
+        reasons = error.reasons if isinstance(error, RunsFailed) else dict.fromkeys(folders, reason)
         with suppress(BenchError, OSError):  # where the disk is full, say, the error itself is what counts
-            for path in paths:
-                write_json(path, {"stage": stage, "error": reason})
+            for folder, sentence in reasons.items():
+                write_json(folder / FAILED, {"stage": stage, "error": sentence})
         raise
-    for path in paths:
-        if path.exists() and read_json(path, "delete it")["stage"] in FOLLOWING[stage]:
-            path.unlink()
+    finally:
+        for path in (folder / FAILED for folder in folders if folder not in reasons):
+            if path.exists() and read_json(path, "delete it")["stage"] in FOLLOWING[stage]:
+                path.unlink()

@@ -6,23 +6,27 @@ import numpy as np
 import pandas as pd
 
 from mlet_bench.config import cell_training, check_config, run_folders
+from mlet_bench.data import avazu, criteo
 from mlet_bench.files import write_json
 from mlet_bench.spec import DatasetSchema, Field, RunSpec
 
 ROWS = 1280
+FULL_ROWS = {fmt.name: fmt.full_rows for fmt in (criteo.FORMAT, avazu.FORMAT)}
 
 
-def make_results(root, config=None, planted=0.8, fields=("C1", "C2"), auc=None, skip=(), overhead=True, spectrum=True):
+def make_results(root, config=None, planted=0.8, fields=("C1", "C2"), auc=None, skip=(), overhead=True, spectrum=True,
+                 full=False):  # fmt: skip
     """Write ``root/<profile>`` and return it.
 
     ``auc(cell, seed)`` gives the test AUC of a run; ``skip`` names (cell, seed) pairs that are left out.
+    ``full`` says that all rows of the genuine set were used.
     """
     config = check_config(config or small_config())
     results = Path(root) / config["profile"]
     results.mkdir(parents=True)
     write_json(results / "config.json", config)
     for dataset in config["datasets"]:
-        schema = _schema(dataset, fields, planted)
+        schema = _schema(dataset, fields, planted, FULL_ROWS[dataset] if full else ROWS + 320)
         (results / "data" / dataset).mkdir(parents=True)
         schema.write(results / "data" / dataset)
         if overhead:
@@ -63,7 +67,7 @@ def default_auc(cell, seed):
     return float(0.74 + 0.003 * np.log2(cell.dim) + gain + noise + own)
 
 
-def _schema(dataset, fields, planted):
+def _schema(dataset, fields, planted, rows):
     return DatasetSchema(
         name=dataset,
         fields=tuple(Field(name, 10 * (place + 1)) for place, name in enumerate(fields)),
@@ -73,8 +77,8 @@ def _schema(dataset, fields, planted):
         source={
             "file": "raw.csv",
             "md5": "0" * 32,
-            "rows": ROWS + 320,
-            "planted": None if planted is None else {"seed": 1, "rows": ROWS + 320, "best_auc": planted},
+            "rows": rows,
+            "planted": None if planted is None else {"seed": 1, "rows": rows, "best_auc": planted},
         },
         preparation={"split": "random", "max_rows": None},
         version=1,
@@ -149,7 +153,10 @@ def _write_run(folder, cell, seed, schema, config, auc, spectrum):
             "collapsed_sha256": "b" * 64,
         },
     )
+    if cell.arm != "single":
+        _write_sampling(folder, spec, seed, config)
     if spectrum:
+        _write_factors(folder, cell, schema)
         lowered = 0.8 if factored else 0.9
         ranks = [
             (field.name, field.size, stage, weighting, value * cell.dim, value * cell.dim / 2)
@@ -159,6 +166,28 @@ def _write_run(folder, cell, seed, schema, config, auc, spectrum):
         ]
         names = ["field", "size", "stage", "weighting", "effective_rank", "stable_rank"]
         pd.DataFrame(ranks, columns=names).to_parquet(folder / "spectrum.parquet")
+
+
+def _write_sampling(folder, spec, seed, config):
+    """A difference of +.002 on each seed, and intervals of .004 and .003 to either side."""
+    cell = {"seeds": config["seeds"], "difference": 0.002, "low": -0.001, "high": 0.005}
+    content = {"run_id": spec.id, "baseline_id": "0" * 12, "rows": 160, "difference": 0.002, "low": -0.002}
+    write_json(folder / "sampling.json", content | {"high": 0.006, "cell": cell})
+
+
+def _write_factors(folder, cell, schema):
+    """Singular values of W1: 1 at the start, 2 trained; of W2: the root of k/16, always. A single layer has none."""
+    k = cell.inner_dim or 0
+    rows = [
+        (field.name, stage, factor, index, value)
+        for field in schema.fields
+        for stage, of_w1 in (("initial", 1.0), ("trained", 2.0))
+        for factor, count, value in (("w1", k, of_w1), ("w2", cell.dim, (k / 16) ** 0.5))
+        for index in range(count)
+        if cell.arm.startswith("mlet")
+    ]
+    names = ["field", "stage", "factor", "index", "singular_value"]
+    pd.DataFrame(rows, columns=names).to_parquet(folder / "factors.parquet")
 
 
 def _write_overhead(path, dataset, config):

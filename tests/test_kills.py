@@ -123,7 +123,7 @@ def test_a_stopped_training_says_where_and_goes_on_from_there(whole, tmp_path):
     assert not (run / "failed.json").exists()  # a stop is no failure
     again = killed(STEP, 31, "SIGKILL", *words)  # 30 steps are left of seed 0: the 31st is seed 1's first
     assert again.returncode == -9
-    assert (run / "model.safetensors").exists()
+    assert (run / "unfinished" / "model.safetensors").exists()  # kept until the whole cell is done
 
 
 def test_seeds_that_were_done_are_not_trained_again(whole, tmp_path):

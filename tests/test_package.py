@@ -20,7 +20,7 @@ FLOORS = [
     {"evaluation"},
     {"training"},
     {"analysis"},
-    {"reporting", "stages", "tracking"},
+    {"reporting", "stages", "tracking", "bench"},
     {"cli"},
 ]
 COMMANDS = [
@@ -30,8 +30,11 @@ COMMANDS = [
     "train",
     "collapse",
     "evaluate",
+    "compare",
     "spectrum",
+    "verify",
     "overhead",
+    "bench",
     "report",
     "sync",
 ]

@@ -5,6 +5,8 @@ import torch
 
 from mlet_bench.data.dataset import Rows
 from mlet_bench.spec import ARMS, DatasetSchema, RunSpec
+from mlet_bench.training.pack import Pack
+from mlet_bench.training.step import TrainStep
 
 SIZES = (7, 40, 3, 300)
 
@@ -28,3 +30,9 @@ def make_spec(schema: DatasetSchema, arm: str = "mlet", **changes) -> RunSpec:
     settings = {"model": "dlrm", "dim": 4, "inner_dim": inner_dim, "seed": 0, "batch_size": 32, "validations": 3}
     settings |= {"bottom": (16,), "top": (16,)}
     return RunSpec(schema.name, schema.fingerprint, arm=arm, **(settings | changes))
+
+
+def make_step(model, spec: RunSpec):
+    """A training step of one model: dense (B, D), ids (B, F), label (B,) → loss."""
+    step = TrainStep(Pack([model], model.embedding.weight.detach()), spec)
+    return lambda *batch: step(*(part.unsqueeze(0) for part in batch))[0]

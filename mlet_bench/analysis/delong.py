@@ -8,6 +8,7 @@ algorithm for comparing the areas under correlated receiver operating characteri
 """
 
 import math
+from collections.abc import Iterable
 from statistics import NormalDist
 
 import numpy as np
@@ -47,10 +48,33 @@ def delong_difference(label: np.ndarray, treated: np.ndarray, baseline: np.ndarr
     Raises:
         BenchError: as ``delong_interval`` does.
     """
-    ours, theirs = _components(label, treated), _components(label, baseline)
-    # The variance of a difference is that of the differences of the components: one subtraction has the covariance.
-    clicked, unclicked = ours[0] - theirs[0], ours[1] - theirs[1]
-    return _interval(ours[0].mean() - theirs[0].mean(), clicked, unclicked, level)
+    return delong_mean_difference(label, [(treated, baseline)], level)
+
+
+def delong_mean_difference(
+    label: np.ndarray, pairs: Iterable[tuple[np.ndarray, np.ndarray]], level: float = 0.95
+) -> Interval:
+    """The mean of several AUC(treated) - AUC(baseline), all on the same test rows, with DeLong's interval.
+
+    What the pairs have in common is taken in as well: their differences move together when other rows are drawn, so
+    the interval is not that of one pair over the square root of their number. It holds the trained models fixed.
+
+    Args:
+        label: (N,) of 0 and 1, at least two of each.
+        pairs: (treated, baseline) probabilities, (N,) each; at least one pair. They are read one at a time.
+
+    Raises:
+        BenchError: as ``delong_interval`` does, or without a pair.
+    """
+    clicked = unclicked = count = 0
+    for treated, baseline in pairs:
+        ours, theirs = _components(label, treated), _components(label, baseline)
+        # The variance of a difference is that of the differences of the components: one subtraction has the covariance.
+        clicked, unclicked = clicked + (ours[0] - theirs[0]), unclicked + (ours[1] - theirs[1])
+        count += 1
+    if not count:
+        raise BenchError("no pair of models to compare")
+    return _interval(np.mean(clicked) / count, clicked / count, unclicked / count, level)
 
 
 def _components(label: np.ndarray, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

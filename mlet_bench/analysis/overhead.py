@@ -9,11 +9,14 @@ import torch
 from tqdm import tqdm
 
 from mlet_bench.data.dataset import Rows
-from mlet_bench.device import device_label, synchronize
+from mlet_bench.device import device_label, software_label, synchronize
 from mlet_bench.errors import BenchError
-from mlet_bench.models import build_model
 from mlet_bench.spec import DatasetSchema, RunSpec
+from mlet_bench.training.captured import make_steps
+from mlet_bench.training.loop import epoch_order
+from mlet_bench.training.pack import build_pack
 from mlet_bench.training.step import TrainStep
+from mlet_bench.training.steps import Steps
 
 COLUMNS = (
     "dataset",
@@ -22,6 +25,7 @@ COLUMNS = (
     "inner_dim",
     "batch_size",
     "device",
+    "software",
     "pair",
     "single_ms",
     "mlet_ms",
@@ -41,7 +45,8 @@ def measure_overhead(
 ) -> pd.DataFrame:
     """Time training steps of the baseline and of MLET at the same d, in turn: A B A B ... in one process.
 
-    Both arms train on the same batches of real rows. Each timing covers ``steps`` whole steps, the device
+    Both arms train on the same batches of real rows in the shuffled order of a training, batch selection included,
+    in the way that training takes its steps (captured on a GPU). Each timing covers ``steps`` whole steps, the device
     synchronised before and after; the order within a pair alternates, so that a drift of the machine falls on both.
 
     Args:
@@ -56,36 +61,41 @@ def measure_overhead(
     Raises:
         BenchError: the split has fewer rows than one batch.
     """
-    records, data = [], (schema.name, schema.fingerprint)
+    records, data, software = [], (schema.name, schema.fingerprint), software_label(device)
     grid = [(dim, inner_dim, batch) for batch in batch_sizes for dim, inner_dim in widths]
     for dim, inner_dim, batch in tqdm(grid, desc=f"overhead {schema.name}", unit="cell", disable=None):
         if len(rows) < batch:
             raise BenchError(f"{schema.name} has {len(rows)} training rows, fewer than one batch of {batch} to time")
         arms = {
-            arm: _timed_arm(schema, RunSpec(*data, model, arm, dim, k, 0, batch_size=batch, **training or {}), device)
+            arm: _timed_arm(schema, RunSpec(*data, model, arm, dim, k, 0, batch_size=batch, **training or {}), rows)
             for arm, k in (("single", None), ("mlet", inner_dim))
         }
         for pair in range(-1, pairs):
             order = ("single", "mlet") if pair % 2 else ("mlet", "single")
-            took = {arm: _time_steps(arms[arm], rows, batch, pair + 1, steps, device) for arm in order}
-            if pair >= 0:  # the first pair warms up
-                record = (schema.name, model, dim, inner_dim, batch, device_label(device), pair)
+            took = {arm: time_steps(arms[arm], (pair + 1) * steps, steps) for arm in order}
+            if pair >= 0:  # the first pair warms up, and on a GPU captures
+                record = (schema.name, model, dim, inner_dim, batch, device_label(device), software, pair)
                 records.append((*record, took["single"], took["mlet"]))
     return pd.DataFrame(records, columns=COLUMNS)
 
 
-def _timed_arm(schema: DatasetSchema, spec: RunSpec, device: torch.device) -> TrainStep:
-    return TrainStep(build_model(spec, schema).to(device), spec)
+def _timed_arm(schema: DatasetSchema, spec: RunSpec, rows: Rows) -> Steps:
+    steps = make_steps(TrainStep(build_pack([spec], schema, rows.label.device), spec), rows, spec.batch_size)
+    steps.start([epoch_order(0, 0, len(rows))], 0)
+    return steps
 
 
-def _time_steps(step: TrainStep, rows: Rows, batch: int, turn: int, steps: int, device: torch.device) -> float:
-    """Milliseconds per step over ``steps`` consecutive batches, the same ones for both arms of a pair."""
-    last = len(rows) // batch
+def time_steps(steps: Steps, start: int, count: int) -> float:
+    """Milliseconds per step over ``count`` steps from batch ``start`` of the epoch, from its start again at its end."""
+    device, batches = steps.rows.label.device, len(steps.rows) // steps.batch_size
     synchronize(device)
     clock = time.perf_counter()
-    for number in range(turn * steps, (turn + 1) * steps):
-        start = (number % last) * batch
-        stop = start + batch
-        step(rows.dense[start:stop], rows.ids[start:stop], rows.label[start:stop])
+    done = 0
+    while done < count:
+        batch = (start + done) % batches
+        steps.seek(batch)
+        together = min(count - done, batches - batch)
+        steps.advance(together)
+        done += together
     synchronize(device)
-    return (time.perf_counter() - clock) * 1000 / steps
+    return (time.perf_counter() - clock) * 1000 / count

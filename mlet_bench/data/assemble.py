@@ -1,6 +1,5 @@
 """The end of the preparation: labels, dense features and ids put together, a Parquet file a split."""
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -8,13 +7,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from tqdm import tqdm
 
+from mlet_bench.data.ahead import ahead
 from mlet_bench.data.format import RawFormat
+from mlet_bench.data.passes import one_pass
+from mlet_bench.data.spool import read_blocks
 from mlet_bench.spec import SPLITS
 
 GROUP_ROWS = 1 << 20  # of a row group of the result
-BATCH_ROWS = 1 << 18  # held at a time
 
 
 def assemble(fmt: RawFormat, codes: np.ndarray, spool: Path, folder: Path) -> tuple[dict[str, int], dict[str, int]]:
@@ -30,39 +30,26 @@ def assemble(fmt: RawFormat, codes: np.ndarray, spool: Path, folder: Path) -> tu
             *(pa.field(name, pa.int32(), nullable=False) for name in fmt.fields),
         ]
     )
-    parts = [_batches(spool / "rows.parquet", ["label", *fmt.dense])]
-    parts += [_batches(spool / f"{field}.parquet", [field]) for field in fmt.fields]
     rows, clicks = dict.fromkeys(SPLITS, 0), dict.fromkeys(SPLITS, 0)
     start = 0
     with (
         ExitStack() as stack,
-        tqdm(desc="write", total=len(codes), unit=" rows", unit_scale=True, disable=None) as progress,
+        one_pass("write", "rows", len(codes)) as progress,
     ):
         writers = {part: stack.enter_context(_Writer(folder / f"{part}.parquet", schema)) for part in SPLITS}
-        for batches in zip(*parts, strict=True):
-            arrays = [column for batch in batches for column in batch.columns]
-            batch = pa.RecordBatch.from_arrays(arrays, schema=schema)
+        for block in ahead(read_blocks(spool, ["label", *fmt.dense], fmt.fields)):
+            batch = pa.RecordBatch.from_arrays(block.columns, schema=schema)
             of_batch = codes[start : start + batch.num_rows]
             start += batch.num_rows
             for code, part in enumerate(SPLITS):
-                chosen = batch.filter(pa.array(of_batch == code))
-                writers[part].write(chosen)
-                rows[part] += chosen.num_rows
-                clicks[part] += pc.sum(chosen["label"]).as_py() or 0
+                mine = of_batch == code
+                chosen = batch if mine.all() else batch.filter(pa.array(mine))
+                if chosen.num_rows:
+                    writers[part].write(chosen)
+                    rows[part] += chosen.num_rows
+                    clicks[part] += pc.sum(chosen["label"]).as_py()
             progress.update(batch.num_rows)
     return rows, clicks
-
-
-def _batches(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """A Parquet file's rows, ``BATCH_ROWS`` at a time whatever its row groups, the last batch shorter."""
-    # Without these two settings the reader holds the file's whole content, compressed, while it is iterated over.
-    with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 16) as file:
-        left = file.metadata.num_rows
-        for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=columns):
-            if batch.num_rows != min(left, BATCH_ROWS):
-                raise AssertionError(f"{path}: a batch of {batch.num_rows} rows, expected {min(left, BATCH_ROWS)}")
-            left -= batch.num_rows
-            yield batch
 
 
 class _Writer:

@@ -2,21 +2,23 @@
 
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
-from tqdm import tqdm
+import pyarrow as pa
 
 from mlet_bench.data import avazu, criteo
+from mlet_bench.data.ahead import ahead
 from mlet_bench.data.assemble import assemble
 from mlet_bench.data.format import RawFormat
 from mlet_bench.data.parse import parse
+from mlet_bench.data.passes import one_pass
 from mlet_bench.data.raw import RawFile
 from mlet_bench.data.split import assign
+from mlet_bench.data.spool import FEATURES, read_column, write_rows
 from mlet_bench.data.vocabulary import encode_fields
 from mlet_bench.errors import BenchError
 from mlet_bench.files import read_json, writing
@@ -129,20 +131,21 @@ def _replacing(out: Path) -> Iterator[Path]:
 
 
 def _read(source: RawFile, fmt: RawFormat, spool: Path) -> None:
-    """Pass 1: the checked, typed rows, with tokens as numbers, into ``rows.parquet``."""
-    with ExitStack() as stack, tqdm(desc="read", unit=" rows", unit_scale=True, disable=None) as progress:
-        writer = None
-        for block in source:
-            table = parse(block, fmt).to_arrow()
-            if writer is None:
-                path = spool / "rows.parquet"
-                writer = stack.enter_context(pq.ParquetWriter(path, table.schema, compression="lz4"))
-            writer.write_table(table)
-            progress.update(table.num_rows)
+    """Pass 1: the checked, typed rows, with tokens as numbers, into the spool."""
+
+    def tables() -> Iterator[pa.Table]:
+        with one_pass("read", "rows") as progress:
+            for block in ahead(source):
+                table = parse(block, fmt).to_arrow()
+                yield table
+                progress.update(table.num_rows)
+                progress.expect(round(progress.n / source.share) if source.share else progress.n)
+
+    write_rows(spool, tables(), fmt.fields)
 
 
 def _days(spool: Path) -> np.ndarray:
-    return pq.read_table(spool / "rows.parquet", columns=["day"])["day"].to_numpy()
+    return read_column(spool, "day", FEATURES).to_numpy()
 
 
 def _planted(raw: Path, fmt: RawFormat, source: RawFile) -> dict[str, Any] | None:

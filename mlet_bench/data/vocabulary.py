@@ -1,70 +1,63 @@
 """Pass 2 of the preparation: each field's vocabulary, and its column as ids."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from tqdm import tqdm
 
+from mlet_bench.data.passes import one_pass
 from mlet_bench.data.split import TRAIN
+from mlet_bench.data.spool import read_column, write_ids
 
-SPOOL_GROUP_ROWS = 1 << 18
+THREADS = 4  # fields at a time, at most: each holds its column, its ids and its vocabulary
 
 
 def encode_fields(fields: tuple[str, ...], codes: np.ndarray, spool: Path, vocabularies: Path) -> list[int]:
-    """Write each field's vocabulary, and the ids of all rows into the spool's ``<field>.parquet``, field by field.
+    """Write each field's vocabulary, and the ids of all rows into the spool, a few fields at a time.
 
     Args:
         codes: (n_rows,) the split of each row; the vocabulary counts training rows.
-        spool: folder with ``rows.parquet``, the tokens as numbers.
+        spool: folder with the rows, the tokens as numbers.
 
     Returns:
         the fields' table sizes.
     """
     vocabularies.mkdir()
-    pq.write_table(pa.table({"code": codes}), spool / "codes.parquet", compression="lz4")
-    is_train = pl.col("code") == TRAIN
-    sizes = []
-    with tqdm(desc="encode", total=len(codes) * len(fields), unit=" values", unit_scale=True, disable=None) as progress:
-        for field in fields:
-            tokens = pl.scan_parquet(spool / "rows.parquet").select(token=field)
-            rows = pl.concat([tokens, pl.scan_parquet(spool / "codes.parquet")], how="horizontal").with_row_index("row")
-            first_and_count = (pl.col("row").min(), is_train.sum().cast(pl.Int64).alias("count"))
-            vocabulary = (
-                rows.group_by("token").agg(*first_and_count).sort("row").drop("row").collect(engine="streaming")
-            )
-            ids = pl.int_range(vocabulary.height, dtype=pl.Int32, eager=True).alias("id")
-            vocabulary = vocabulary.with_columns(ids)
-            encoded = tokens.join(
-                vocabulary.lazy().select("token", "id"),
-                on="token",
-                how="left",
-                nulls_equal=True,
-                maintain_order="left",
-            )
-            encoded.select(pl.col("id").alias(field)).sink_parquet(
-                spool / f"{field}.parquet", compression="lz4", row_group_size=SPOOL_GROUP_ROWS, engine="streaming"
-            )
-            _write_vocabulary(vocabulary, vocabularies / f"{field}.parquet")
-            sizes.append(vocabulary.height)
-            progress.update(len(codes))
-    return sizes
+    train = codes == TRAIN
+
+    def encode(field: str) -> int:
+        # Arrow's dictionary counts from 0 in order of first appearance, over all chunks; null is a value like others.
+        encoded = pc.dictionary_encode(read_column(spool, field), null_encoding="encode")
+        tokens = encoded.chunk(0).dictionary  # all chunks share it
+        ids = np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks])
+        del encoded
+        write_ids(spool, field, ids)
+        counts = np.bincount(ids[train], minlength=len(tokens))
+        _write_vocabulary(tokens, counts, vocabularies / f"{field}.parquet")
+        progress.update(len(ids))
+        return len(tokens)
+
+    with (
+        one_pass("encode", "values", len(codes) * len(fields)) as progress,
+        ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as threads,
+    ):
+        return list(threads.map(encode, fields))
 
 
-def _write_vocabulary(vocabulary: pl.DataFrame, path: Path) -> None:
-    """Write tokens as strings: 8 lower-case hex digits of a UInt32, else the decimal number."""
-    table = vocabulary.to_arrow()
-    if vocabulary.schema["token"] == pl.UInt32:
-        values = vocabulary["token"].fill_null(0).to_numpy()
+def _write_vocabulary(tokens: pa.Array, counts: np.ndarray, path: Path) -> None:
+    """Write tokens as strings: 8 lower-case hex digits of a uint32, else the decimal number."""
+    if tokens.type == pa.uint32():
+        values = tokens.fill_null(0).to_numpy()
         digits = values.astype(">u4").tobytes().hex().encode()
         ends = np.arange(0, 8 * (len(values) + 1), 8, dtype=np.int32)
         text = pa.StringArray.from_buffers(len(values), pa.py_buffer(ends), pa.py_buffer(digits))
-        missing = pa.array(vocabulary["token"].is_null().to_numpy())
-        tokens = pc.if_else(missing, pa.scalar(None, pa.string()), text)
+        strings = pc.if_else(tokens.is_null(), pa.scalar(None, pa.string()), text)
     else:
-        tokens = table["token"].cast(pa.string())
-    columns = {"token": tokens, "id": table["id"], "count": table["count"]}
+        strings = tokens.cast(pa.string())
+    ids = pa.array(np.arange(len(tokens), dtype=np.int32))
+    columns = {"token": strings, "id": ids, "count": pa.array(counts.astype(np.int64))}
     pq.write_table(pa.table(columns), path, compression="zstd", write_page_checksum=True)

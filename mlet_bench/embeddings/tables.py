@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+DRAWN_ROWS = 2**20  # drawn at a time: the largest table needs no second copy of itself
+
 
 class FieldTables(nn.Module):
     """F tables of equal width in one (sum n) × width matrix, so that a batch needs one gather, not F.
@@ -36,7 +38,8 @@ class FieldTables(nn.Module):
         """
         for rows in self.weight.split(self.table_sizes):
             bound = (variance_factor / len(rows)) ** 0.5
-            rows.copy_(torch.empty(rows.shape).uniform_(-bound, bound, generator=generator))
+            for part in rows.split(DRAWN_ROWS):
+                part.copy_(torch.empty(part.shape).uniform_(-bound, bound, generator=generator))
 
     def row_index(self, ids: Tensor) -> Tensor:
         """Row of ``weight`` for each id, field-major. ids: (B, F) int → (F·B,) int64."""

@@ -10,13 +10,14 @@ from mlet_bench.errors import BenchError
 from mlet_bench.evaluation.collapse import load_collapsed
 from mlet_bench.evaluation.metrics import all_metrics
 from mlet_bench.evaluation.rare import quality_by_frequency, row_frequencies
-from mlet_bench.evaluation.score import predict, score
+from mlet_bench.evaluation.score import logits, score
+from mlet_bench.evaluation.scores import FILE, probabilities, write_scores
 from mlet_bench.files import atomic, read_json, write_json
 from mlet_bench.spec import DatasetSchema, RunSpec
 
 
 def evaluate_run(folder: Path, schema: DatasetSchema, data: dict[str, Rows], counts: list[np.ndarray]) -> dict:
-    """Score a run's collapsed model: ``metrics.json`` and ``rare.parquet``; a run that has its score keeps it.
+    """Score a run's collapsed model: ``metrics.json``, ``rare.parquet`` and ``scores.parquet``, once.
 
     Nothing of the factorised model is read: what is scored is what would be deployed.
 
@@ -38,13 +39,15 @@ def evaluate_run(folder: Path, schema: DatasetSchema, data: dict[str, Rows], cou
             f"{folder} was trained on data with fingerprint {description['fingerprint']}, the data set given has "
             f"{schema.fingerprint}: scores would mean nothing"
         )
-    if path.exists() and (folder / "rare.parquet").exists():
+    if path.exists() and (folder / "rare.parquet").exists() and (folder / FILE).exists():
         stored = read_json(path, "evaluate the run first")
         if stored.get("collapsed_sha256") == description["sha256"]:
             return stored  # the test split is scored once
     model.to(data["test"].label.device)
     test = data["test"]
-    label, probability = test.label.cpu().numpy(), predict(model, test)
+    label, logit = test.label.cpu().numpy(), logits(model, test)
+    probability = probabilities(logit)
+    write_scores(folder, label, logit)
     rare = quality_by_frequency(label, probability, row_frequencies(test.ids.cpu().numpy(), counts))
     with atomic(folder / "rare.parquet") as partial:
         rare.to_parquet(partial, index=False)

@@ -70,9 +70,13 @@ def check(label: np.ndarray, probability: np.ndarray) -> tuple[np.ndarray, np.nd
 
 def _by_threshold(label: np.ndarray, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Clicks and rows at or above each distinct probability, highest first: (T,), (T,) int64."""
-    order = np.argsort(-probability)
-    ends = np.flatnonzero(np.append(np.diff(probability[order]), 1.0))  # the last row of each run of ties
-    return label[order].astype(np.int64).cumsum()[ends], ends + 1
+    # The bits of floats from 0 on are in the order of their values, and the label fits below them: one sort of whole
+    # numbers, which numpy vectorises, in the place of an argsort and a gather. Adding 0 turns -0 into 0.
+    keys = (probability + 0.0).view(np.int64) << 1 | label.astype(np.int64)
+    keys.sort()
+    keys = keys[::-1]
+    ends = np.flatnonzero(np.append(np.diff(keys >> 1), -1))  # the last row of each run of ties
+    return (keys & 1).cumsum()[ends], ends + 1
 
 
 def _auc(clicks: np.ndarray, rows: np.ndarray) -> float:

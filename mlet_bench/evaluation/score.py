@@ -6,18 +6,24 @@ from torch import nn
 
 from mlet_bench.data.dataset import Rows
 from mlet_bench.evaluation.metrics import all_metrics
+from mlet_bench.evaluation.scores import probabilities
 
 EVALUATION_BATCH = 16_384
 
 
-@torch.inference_mode()
 def predict(model: nn.Module, rows: Rows, batch_size: int = EVALUATION_BATCH) -> np.ndarray:
     """Click probabilities of N rows: (N,) float64. The model and the rows are on one device."""
-    logits = [
+    return probabilities(logits(model, rows, batch_size))
+
+
+@torch.inference_mode()
+def logits(model: nn.Module, rows: Rows, batch_size: int = EVALUATION_BATCH) -> np.ndarray:
+    """What the model gives for N rows before the sigmoid: (N,) float32."""
+    parts = [
         model(rows.dense[start : start + batch_size], rows.ids[start : start + batch_size])
         for start in range(0, len(rows), batch_size)
     ]
-    return torch.cat(logits).double().sigmoid().cpu().numpy()
+    return torch.cat(parts).cpu().numpy()
 
 
 def score(model: nn.Module, rows: Rows) -> dict[str, float]:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mlet_bench.analysis.reweighting import COLUMNS as REWEIGHTING_COLUMNS
+from mlet_bench.analysis.reweighting import reweighting
 from mlet_bench.config import Cell, cell_training, run_folders
 from mlet_bench.errors import BenchError
 from mlet_bench.evaluation.rare import COLUMNS as RARE_COLUMNS
@@ -21,6 +23,7 @@ BYTES = ("training", "inference", "training_tables", "inference_tables")
 CURVE_COLUMNS = ("step", "rows", "train_loss", "val_auc", "val_logloss")
 SPECTRUM_COLUMNS = ("field", "size", "stage", "weighting", "effective_rank", "stable_rank")
 OVERHEAD_COLUMNS = ("dataset", "model", "dim", "inner_dim", "batch_size", "device", "pair", "single_ms", "mlet_ms")
+SAMPLING_COLUMNS = ("rows", "difference", "low", "high", "seeds", "cell_difference", "cell_low", "cell_high")
 TUNED_COLUMNS = ("factor", "val_auc", "chosen")
 CELL_KEYS = ("dataset", "model", "cell", "arm", "dim", "inner_dim")
 
@@ -60,6 +63,8 @@ class Results:
         open: the runs that are not done, longer ones included.
         spectrum: ranks of the tables of the runs that are done, one row a field, stage and weighting.
         overhead: one row a timed pair of steps.
+        sampling: AUC differences from ``single`` with their intervals over test rows, one row a run that is done.
+        reweighting: quantiles of the factors by which gradients are scaled, one row a run, field and stage.
     """
 
     config: dict[str, Any]
@@ -72,6 +77,8 @@ class Results:
     rare: pd.DataFrame
     tuned: pd.DataFrame
     open: pd.DataFrame
+    sampling: pd.DataFrame
+    reweighting: pd.DataFrame
 
     @property
     def profile(self) -> str:
@@ -134,6 +141,7 @@ def collect(results: Path) -> Results:
         if (results / "data" / name / "schema.json").is_file()
     }
     rows, longer_rows, curves, longer_curves, spectra, rare, tuned = [], [], [], [], [], [], []
+    sampling, factors = [], []
     for cell, seed, folder in run_folders(config, results):
         row = {**_cell_row(cell), "seed": seed}
         status, reason, run = _read_status(folder, cell, seed, config, schemas.get(cell.dataset))
@@ -148,6 +156,12 @@ def collect(results: Path) -> Results:
                 spectra.append(run.spectrum[list(SPECTRUM_COLUMNS)].assign(**row))
             if (folder / "rare.parquet").is_file():
                 rare.append(_read_table(folder / "rare.parquet", RARE_COLUMNS)[list(RARE_COLUMNS)].assign(**row))
+            if (folder / "sampling.json").is_file():
+                sampling.append(_sampling(folder / "sampling.json", run.spec.id).assign(**row))
+            if (folder / "factors.parquet").is_file() and cell.dataset in schemas:
+                table = _read_table(folder / "factors.parquet", ("field", "stage", "factor", "index", "singular_value"))
+                sizes = {field.name: field.size for field in schemas[cell.dataset].fields}
+                factors.append(reweighting(table, sizes).assign(**row))
             if (folder / "tuning.json").is_file() and seed == config["seeds"][0]:  # the choice is the cell's
                 tuned.append(_tuned(folder / "tuning.json").assign(**row))
     runs = _typed(pd.DataFrame(rows, columns=_run_columns()))
@@ -163,6 +177,8 @@ def collect(results: Path) -> Results:
         rare=_stack(rare, (*CELL_KEYS, "seed", *RARE_COLUMNS)),
         tuned=_stack(tuned, (*CELL_KEYS, "seed", *TUNED_COLUMNS)),
         open=every[every["status"] != "done"].reset_index(drop=True),
+        sampling=_stack(sampling, (*CELL_KEYS, "seed", *SAMPLING_COLUMNS)),
+        reweighting=_stack(factors, (*CELL_KEYS, "seed", *REWEIGHTING_COLUMNS)),
     )
 
 
@@ -172,6 +188,17 @@ def _tuned(path: Path) -> pd.DataFrame:
     _require(path, content, ("chosen", "candidates"))
     rows = [(c["factor"], c["val_auc"], c["factor"] == content["chosen"]) for c in content["candidates"]]
     return pd.DataFrame(rows, columns=TUNED_COLUMNS)
+
+
+def _sampling(path: Path, run_id: str) -> pd.DataFrame:
+    """The one row of a run's ``sampling.json``; none where it is of another run."""
+    content = read_json(path, "compare the run anew with 'mlet-bench compare'")
+    _require(path, content, ("run_id", "rows", "difference", "low", "high", "cell"))
+    _require(path, content["cell"], ("seeds", "difference", "low", "high"))
+    cell = content["cell"]
+    row = [content[name] for name in ("rows", "difference", "low", "high")]
+    row += [len(cell["seeds"]), *(cell[name] for name in ("difference", "low", "high"))]
+    return pd.DataFrame([row] if content["run_id"] == run_id else [], columns=SAMPLING_COLUMNS)
 
 
 def _cell_row(cell: Cell) -> dict[str, Any]:

@@ -8,11 +8,23 @@ import json
 import pandas as pd
 
 from mlet_bench.analysis.statistics import DECISIVE_PAIRS, EQUIVALENT_AUC, MATERIAL_AUC
+from mlet_bench.reporting.answer import answer, main_section
 from mlet_bench.reporting.collect import Results
-from mlet_bench.reporting.document import NOTHING, Report, Section, Table, or_nothing, signed
-from mlet_bench.reporting.evidence_sections import longer_section, rare_section, reduction_section
-from mlet_bench.reporting.ledger import claims_section
-from mlet_bench.reporting.tables import PAPER_OVERHEAD, overhead_means, rank_means
+from mlet_bench.reporting.cost_sections import cost_section
+from mlet_bench.reporting.document import (
+    NOTHING,
+    Report,
+    Section,
+    Table,
+    counted,
+    listed,
+    megabytes,
+    or_nothing,
+    signed,
+)
+from mlet_bench.reporting.evidence_sections import longer_section, rare_section, reduction_section, sampling_section
+from mlet_bench.reporting.ledger import claims_section, partial_datasets
+from mlet_bench.reporting.why_sections import rank_section, reweighting_section
 from mlet_bench.spec import ARMS
 
 
@@ -26,47 +38,38 @@ def make_report(results: Results, tables: dict[str, pd.DataFrame], figures: list
     synthetic = [name for name in results.config["datasets"] if results.planted(name) is not None]
     every = len(synthetic) == len(results.config["datasets"])
     mark = "" if not synthetic else " (synthetic data)" if every else " (in part synthetic data)"
-    warning = (
-        f"The rows of {_listed(synthetic)} were made by the generator, not measured: "
+    parts = partial_datasets(results)
+    warnings = [
+        f"The rows of {listed(synthetic)} were made by the generator, not measured: "
         "no claim of the paper is decided by them."
         if synthetic
-        else ""
-    )
+        else "",
+        f"Only a part of the rows of {listed(parts)} was used: no claim about quality is decided by it."
+        if parts
+        else "",
+    ]
     sections = [
+        main_section(results.runs, results.config, _arms(results.config), figures),
         claims_section(tables["claims"]),
         _quality(results, tables, figures),
+        sampling_section(tables["sampling"]),
         reduction_section(tables["reduction"]),
+        cost_section(tables["overhead"], tables["cells"], results.config["training"]["optimizer"], figures),
+        rank_section(tables["spectrum"], figures),
+        reweighting_section(tables["reweighting"], figures),
+        rare_section(tables["rare"]),
         _curves(figures),
         longer_section(tables["longer"]),
-        rare_section(tables["rare"]),
-        _overhead(tables["overhead"], figures),
-        _ranks(tables["spectrum"], figures),
         _what_ran(results),
         _not_done(results),
         _provenance(results),
     ]
     return Report(
         title=f"Multi-Layer Embedding Training: {results.profile}{mark}",
-        warning=warning,
-        lead=_lead(results),
+        warning=" ".join(filter(None, warnings)),
+        lead=answer(tables["claims"], tables["cells"]),
         sections=[section for section in sections if section is not None],
     )
-
-
-def _lead(results: Results) -> list[str]:
-    """Three sentences: what was compared, how much of it is there, how to read it."""
-    config, runs = results.config, results.runs
-    done = int((runs["status"] == "done").sum())
-    cells = runs.loc[runs["status"] == "done", ["dataset", "model", "cell"]].drop_duplicates()
-    arms = _listed([name for name in _arms(config) if name != "single"])
-    return [
-        f"This report compares embedding tables trained as one n×d table (single) with {arms or 'no other arm'} on "
-        f"{_listed(list(config['datasets']))}, at d = {_numbers(config['dims'])}"
-        + (f" and k = {_numbers(config['inner_dims'])}." if arms else "."),
-        f"{done} of {len(runs)} runs are done, in {len(cells)} cells"
-        + (" with one seed each, so no interval can be given." if len(config["seeds"]) == 1 else "."),
-        "Every number is from the test split, scored once with the collapsed n×d model; differences pair equal seeds.",
-    ]
 
 
 def _quality(results: Results, tables: dict[str, pd.DataFrame], figures: list[str]) -> Section:
@@ -74,7 +77,7 @@ def _quality(results: Results, tables: dict[str, pd.DataFrame], figures: list[st
         "Means over seeds with 95% intervals (Student's t); Δ is the mean of the paired differences from single at the "
         "same d, with a 95% bootstrap interval. A gain is a Δ AUC above 0 and a Δ LogLoss below 0. "
         f"Of AUC, {MATERIAL_AUC:g} counts as material and ±{EQUIVALENT_AUC:g} as equal; with fewer than "
-        f"{DECISIVE_PAIRS} pairs a difference is undecided."
+        f"{DECISIVE_PAIRS} pairs a difference is undecided. MB is that of the deployed tables."
     ]
     largest = results.runs["max_logit_difference"].max()
     if pd.notna(largest):
@@ -90,21 +93,21 @@ def _quality(results: Results, tables: dict[str, pd.DataFrame], figures: list[st
 
 
 def _cells(cells: pd.DataFrame, differences: pd.DataFrame) -> Table:
-    header = ["arm", "d", "k", "seeds", "AUC", "LogLoss", "Δ AUC", "reading", "Δ LogLoss", "MB train", "MB infer"]
+    header = ["arm", "d", "k", "seeds", "AUC", "LogLoss", "Δ AUC", "reading", "Δ LogLoss", "MB"]
     found = {(row["dataset"], row["model"], row["cell"], row["metric"]): row for row in differences.to_dict("records")}
     rows = []
     for cell in cells.to_dict("records"):
         row = [cell["arm"], str(cell["dim"]), or_nothing(cell["inner_dim"]), _seeds(cell)]
         if not cell["done"]:
-            rows.append([*row, *["failed" if cell["failed"] else "missing"] * 2, *[NOTHING] * 5])
+            rows.append([*row, *["failed" if cell["failed"] else "missing"] * 2, *[NOTHING] * 4])
             continue
         key = cell["dataset"], cell["model"], cell["cell"]
         auc, logloss = found.get((*key, "auc")), found.get((*key, "logloss"))
         row += [_plus_minus(cell, "auc"), _plus_minus(cell, "logloss")]
         row += [_difference(auc), auc["reading"] if auc and auc["pairs"] else "", _difference(logloss)]
-        row += [_megabytes(cell["training_tables_bytes"]), _megabytes(cell["inference_tables_bytes"])]
+        row.append(megabytes(cell["inference_tables_bytes"]))
         rows.append(row)
-    return Table(header, rows, frozenset({1, 2, 3, 4, 5, 6, 8, 9, 10}))
+    return Table(header, rows, frozenset({1, 2, 3, 4, 5, 6, 8, 9}))
 
 
 def _curves(figures: list[str]) -> Section | None:
@@ -112,64 +115,6 @@ def _curves(figures: list[str]) -> Section | None:
         return None
     caption = "Validation AUC over the training rows seen, means over seeds; the first third may lie below the axis."
     return Section("Learning curves", [], [("curves", caption)])
-
-
-def _overhead(table: pd.DataFrame, figures: list[str]) -> Section:
-    if table.empty:
-        return Section("Training time", ["Not measured: no timing of training steps is there."])
-    text = [
-        "Time of one training step of MLET over one of single at the same d, timed in turn in one process: medians of "
-        "the paired ratios, with their quartiles."
-    ]
-    for row in overhead_means(table).to_dict("records"):
-        text.append(
-            f"{row['dataset']}, {row['model'].upper()}, B = {row['batch_size']}, {row['device']}: "
-            f"{_percent(row['ratio'])} on average over {row['cells']} (d, k), beside the paper's {PAPER_OVERHEAD:+.0%}."
-        )
-    rows = [
-        [
-            *(row["dataset"], row["device"], str(row["batch_size"]), str(row["dim"]), str(row["inner_dim"])),
-            *(str(row["pairs"]), f"{row['single_ms']:.3f}", f"{row['mlet_ms']:.3f}", _percent(row["ratio"])),
-            f"{_percent(row['ratio_q25'])} to {_percent(row['ratio_q75'])}",
-        ]
-        for row in table.to_dict("records")
-    ]
-    header = ["data", "device", "B", "d", "k", "pairs", "single ms", "MLET ms", "extra", "quartiles"]
-    shown = (
-        [("overhead", "Extra time of an MLET step; bars are quartiles over pairs.")] if "overhead" in figures else []
-    )
-    return Section("Training time", text, shown, [("", Table(header, rows, frozenset(range(2, 10))))])
-
-
-def _ranks(spectrum: pd.DataFrame, figures: list[str]) -> Section:
-    if spectrum.empty:
-        return Section("Effective rank", ["Not computed: no run has a spectrum."])
-    means = rank_means(spectrum)
-    keys = ["dataset", "model", "cell"]
-    by_kind = {(*(row[key] for key in keys), row["stage"], row["weighting"]): row for row in means.to_dict("records")}
-    rows = []
-    for row in means[(means["stage"] == "trained") & (means["weighting"] == "uniform")].to_dict("records"):
-        cell = tuple(row[key] for key in keys)
-        initial, weighted = by_kind.get((*cell, "initial", "uniform")), by_kind.get((*cell, "trained", "training"))
-        lower = NOTHING if row["arm"] == "single" or not row["compared"] else f"{row['lower']} of {row['compared']}"
-        rows.append(
-            [
-                *(row["dataset"], row["arm"], str(row["dim"]), or_nothing(row["inner_dim"])),
-                f"{initial['effective_rank']:.2f}" if initial else NOTHING,
-                *(f"{row['effective_rank']:.2f}", lower),
-                f"{weighted['effective_rank']:.2f}" if weighted else NOTHING,
-                f"{row['stable_rank']:.2f}",
-            ]
-        )
-    header = ["data", "arm", "d", "k", "initial", "trained", "below single", "weighted", "stable rank"]
-    text = [
-        "exp(entropy of the singular values normalised to sum 1) of each collapsed n×d table, means over fields and "
-        "seeds. 'below single' counts the fields whose rank is below that of single at the same d; 'weighted' counts "
-        "each row as often as it occurs in training."
-    ]
-    caption = "Effective rank of the trained tables as a share of d."
-    shown = [("effective_rank", caption)] if "effective_rank" in figures else []
-    return Section("Effective rank", text, shown, [("", Table(header, rows, frozenset(range(2, 9))))])
 
 
 def _what_ran(results: Results) -> Section:
@@ -195,7 +140,7 @@ def _what_ran(results: Results) -> Section:
     )
     arms = Table(["arm", "what it separates"], [[name, ARMS[name].purpose] for name in _arms(results.config)])
     training = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in results.config["training"].items())
-    text = [f"Training: {training}. Seeds: {_numbers(results.config['seeds'])}."]
+    text = [f"Training: {training}. Seeds: {', '.join(map(str, results.config['seeds']))}."]
     for row in results.tuned[results.tuned["chosen"].astype(bool)].to_dict("records") if len(results.tuned) else ():
         text.append(
             f"{row['dataset']}, {row['cell']}: of the embedding learning rates tried, {row['factor']:g} times the base "
@@ -213,7 +158,9 @@ def _not_done(results: Results) -> Section:
         for row in open_runs.to_dict("records")
     ]
     table = Table(["data", "model", "cell", "seed", "status", "reason"], rows, frozenset({3}))
-    text = [f"{len(rows)} runs are failed or missing; nothing stands in for them above."]
+    counts = open_runs["status"].value_counts()
+    said = [f"{counted(int(counts[status]), 'run')} {status}" for status in ("failed", "missing") if status in counts]
+    text = [f"{listed(said)}; nothing stands in for {'it' if len(rows) == 1 else 'them'} above."]
     return Section("Runs that are not done", text, [], [("", table)])
 
 
@@ -225,14 +172,40 @@ def _provenance(results: Results) -> Section:
     rows += [["device", device] for device in sorted(done["device"].dropna().unique())]
     for versions in sorted(done["versions"].dropna().unique()):
         rows.append(["versions", ", ".join(f"{name} {version}" for name, version in json.loads(versions).items())])
+    if len(done):
+        rows.append(["training time", f"{_duration(float(done['seconds'].sum()))} in {counted(len(done), 'run')}"])
     folder = f"results/{results.profile}"
     text = [
         f"To make all of this again: snakemake --cores 2 --configfile {folder}/config.json; the report alone, from the "
-        f"run folders: mlet-bench report {folder}. Every number shown is in tables/, as CSV and Parquet."
+        f"run folders: mlet-bench report {folder}. Every number shown is in tables/, as CSV and Parquet; the rules of "
+        "the verdicts are in claims.md.",
+        "A run's id names its MLflow run too, in the tag mlet_bench.run_id.",
     ]
     if len(commits) > 1:
         text.append("The runs come from more than one state of the code.")
-    return Section("Where the numbers come from", text, [], [("", Table(["what", "which"], rows))])
+    made = [("", Table(["what", "which"], rows)), ("Runs", _runs(results.runs))]
+    return Section("Where the numbers come from", text, [], made)
+
+
+def _runs(runs: pd.DataFrame) -> Table:
+    rows = [
+        [
+            *(row["dataset"], row["cell"], str(row["seed"]), or_nothing(row["run_id"]), row["status"]),
+            *(NOTHING if pd.isna(row[name]) else f"{row[name]:.5f}" for name in ("test_auc", "test_logloss")),
+            NOTHING if pd.isna(row["seconds"]) else _duration(row["seconds"]),
+        ]
+        for row in runs.to_dict("records")
+    ]
+    header = ["data", "cell", "seed", "run id", "status", "AUC", "LogLoss", "training time"]
+    return Table(header, rows, frozenset({2, 5, 6, 7}), folded="runs")
+
+
+def _duration(seconds: float) -> str:
+    """``12.5 s``, ``3.2 min``, ``4.1 h``."""
+    for size, unit in ((3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.1f} s"
 
 
 def _arms(config: dict) -> list[str]:
@@ -262,19 +235,3 @@ def _difference(row: dict | None) -> str:
     if not row["pairs"]:
         return "no pair"
     return signed(row["difference"], row["low"], row["high"])
-
-
-def _megabytes(size: float) -> str:
-    return f"{size / 1e6:,.3g}" if size < 1e8 else f"{size / 1e6:,.0f}"
-
-
-def _percent(ratio: float) -> str:
-    return f"{100 * (ratio - 1):+.1f}%"
-
-
-def _numbers(values: list[int]) -> str:
-    return ", ".join(map(str, values))
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:-1]) + (" and " if len(names) > 1 else "") + names[-1] if names else ""

@@ -15,6 +15,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from mlet_bench.reporting.collect import Results
+from mlet_bench.reporting.document import counted
+from mlet_bench.reporting.vector import add_tip
 
 STYLE = {
     "font.size": 9,
@@ -64,12 +66,50 @@ def lines_over_d(ax: Axes, part: pd.DataFrame, value: str, inner_dims: list[int]
             color = ARM_STYLE[arm][0]
             ax.errorbar(at[several], middle[several], yerr=bars, fmt="none", ecolor=color, elinewidth=0.9, alpha=0.6)
         ax.plot(at, middle, **line_style(arm, inner_dim, inner_dims))
+        for x, y, cell in zip(at, middle, line.to_dict("records")):
+            add_tip(ax, x, y, words_of(cell))
     dims = sorted(int(dim) for dim in part["dim"].unique())
     ax.set_xscale("log", base=2)
     ax.set_xticks(dims, [str(dim) for dim in dims])
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set_xlim(dims[0] / 1.3, dims[-1] * 1.3)
     ax.yaxis.get_major_formatter().set_useOffset(False)
+
+
+def lines_over_size(ax: Axes, part: pd.DataFrame, value: str, inner_dims: list[int]) -> None:
+    """A line an arm and k over megabytes of inference tables, log axis, with a band from lowest to highest seed."""
+    lines = list(by_line(part))
+    for place, ((arm, inner_dim), line) in enumerate(lines):
+        size, middle = line["inference_tables_bytes"].astype(float) / 1e6, line[value].astype(float)
+        if len(line) == 1:  # points at one width, controls mostly, would hide each other
+            size = size * 2 ** ((place - len(lines) / 2) * 0.03)
+        low, high = line[f"{value}_min"].astype(float), line[f"{value}_max"].astype(float)
+        color = ARM_STYLE[arm][0]
+        ax.fill_between(size, low, high, color=color, alpha=0.13, linewidth=0)
+        if len(line) == 1:  # a band of one point has no area
+            ax.vlines(size, low, high, color=color, linewidth=0.9, alpha=0.6)
+        ax.plot(size, middle, **line_style(arm, inner_dim, inner_dims))
+        for x, y, cell in zip(size, middle, line.to_dict("records")):
+            add_tip(ax, x, y, words_of(cell))
+    sizes = part.groupby("dim")["inference_tables_bytes"].mean().astype(float) / 1e6
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(sizes.to_list(), [f"{size:,.3g}\nd = {dim}" for dim, size in sizes.items()])
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xlim(sizes.min() / 1.3, sizes.max() * 1.3)
+    ax.yaxis.get_major_formatter().set_useOffset(False)
+
+
+def words_of(cell: dict[str, Any]) -> str:
+    """What a point says on hover: the row of a ``cells_table``, or of ``rank_means``."""
+    name = f"{cell['arm']}, d = {cell['dim']}" + ("" if pd.isna(cell["inner_dim"]) else f", k = {cell['inner_dim']}")
+    if "effective_rank" in cell:
+        return f"{name}: effective rank {cell['effective_rank']:.2f}, stable rank {cell['stable_rank']:.2f}"
+    auc, logloss = (
+        f"{cell[metric]:.5f}" + (f" ({cell[f'{metric}_min']:.5f} to {cell[f'{metric}_max']:.5f})" if several else "")
+        for metric, several in (("auc", cell["done"] > 1), ("logloss", cell["done"] > 1))
+    )
+    size, seeds = cell["inference_tables_bytes"] / 1e6, counted(cell["done"], "seed")
+    return f"{name}: AUC {auc}, LogLoss {logloss}, tables {size:,.3g} MB, {seeds}"
 
 
 def best_possible(ax: Axes, best: float) -> None:

@@ -1,4 +1,4 @@
-"""The tables behind the claims: reduction factors, rare categories, longer trainings."""
+"""The tables behind the claims: reduction factors, rare categories, longer trainings, seeds beside test rows."""
 
 import numpy as np
 import pandas as pd
@@ -98,3 +98,28 @@ def longer_table(curves: pd.DataFrame, train_rows: dict[str, int], baseline: str
     columns = [*KEYS, "epoch", "seeds", "val_auc", "gain", "gain_low", "gain_high"]
     table = pd.DataFrame(rows, columns=columns)
     return table.astype({"dim": "Int64", "inner_dim": "Int64", "gain": float, "gain_low": float, "gain_high": float})
+
+
+def sampling_table(differences: pd.DataFrame, sampling: pd.DataFrame) -> pd.DataFrame:
+    """One row a cell: its mean AUC difference from ``single``, with the interval over seeds and that over test rows.
+
+    Args:
+        differences: a ``differences_table``.
+        sampling: one row a run, as ``analysis.sampling`` leaves them. An interval over rows stands only where it is of
+            the very seeds that the difference is of.
+    """
+    auc = differences[(differences["metric"] == "auc") & (differences["pairs"] > 0)]
+    cells = sampling.drop_duplicates(KEYS)[["dataset", "model", "cell", "rows", "seeds", "cell_low", "cell_high"]]
+    table = auc.merge(cells, on=["dataset", "model", "cell"], how="left")
+    known = table["seeds"] == table["pairs"]
+    for name in ("rows", "cell_low", "cell_high"):
+        table[name] = table[name].where(known)
+    table = table.rename(columns={"cell_low": "rows_low", "cell_high": "rows_high"})
+    columns = [*KEYS, "pairs", "difference", "low", "high", "rows", "rows_low", "rows_high"]
+    return table[columns].astype({"rows": "Int64", "rows_low": float, "rows_high": float})
+
+
+def reweighting_table(reweighting: pd.DataFrame) -> pd.DataFrame:
+    """One row a cell, field and stage: quantiles of the factors of ``analysis.reweighting``, means over seeds."""
+    grouped = reweighting.groupby([*KEYS, "field", "stage"], sort=False, dropna=False)
+    return grouped[["low", "median", "high", "w1", "w2"]].mean().reset_index()

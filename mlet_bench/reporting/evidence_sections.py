@@ -1,7 +1,8 @@
-"""The sections behind the claims: reduction factors, longer trainings, rare categories."""
+"""The sections behind the claims: reduction factors, seeds beside test rows, longer trainings, rare categories."""
 
 import pandas as pd
 
+from mlet_bench.analysis.statistics import DECISIVE_PAIRS
 from mlet_bench.reporting.document import NOTHING, Section, Table, or_nothing, signed
 
 
@@ -67,3 +68,27 @@ def longer_section(table: pd.DataFrame) -> Section | None:
     text = ["Validation AUC at the end of each epoch of the longer trainings, and its paired gain over single."]
     header = ["data", "arm", "d", "k", "epochs", "seeds", "validation AUC", "gain over single"]
     return Section("Does it last?", text, [], [("", Table(header, rows, frozenset(range(2, 8))))])
+
+
+def sampling_section(table: pd.DataFrame) -> Section | None:
+    """Two sources of doubt beside each other."""
+    if table.empty:
+        return None
+    rows = [
+        [
+            *(row["dataset"], row["arm"], str(row["dim"]), or_nothing(row["inner_dim"]), str(row["pairs"])),
+            f"{row['difference']:+.5f}",
+            NOTHING if pd.isna(row["low"]) else f"[{row['low']:+.5f}, {row['high']:+.5f}]",
+            NOTHING if pd.isna(row["rows_low"]) else f"[{row['rows_low']:+.5f}, {row['rows_high']:+.5f}]",
+            or_nothing(row["rows"]) if pd.isna(row["rows"]) else f"{row['rows']:,}",
+        ]
+        for row in _by_dataset(table)
+    ]
+    text = [
+        "The mean difference in AUC from single at the same d and seed, with two 95% intervals. Over seeds: what "
+        "training again would change (paired bootstrap). Over test rows: what other test rows would change, the "
+        "trained models held fixed (DeLong). Neither contains the other; a gain is firm where both "
+        f"exclude 0 and the seeds are {DECISIVE_PAIRS} or more."
+    ]
+    header = ["data", "arm", "d", "k", "seeds", "Δ AUC", "over seeds", "over test rows", "test rows"]
+    return Section("How sure: seeds and test rows", text, [], [("", Table(header, rows, frozenset(range(2, 9))))])

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -20,11 +21,14 @@ from mlet_bench.reporting.drawing import (
     legend,
     line_style,
     lines_over_d,
+    lines_over_size,
     panel_title,
     panels_of,
     short_count,
 )
+from mlet_bench.reporting.evidence import reweighting_table
 from mlet_bench.reporting.tables import PAPER_OVERHEAD, cells_table, overhead_table, rank_means, spectrum_table
+from mlet_bench.reporting.vector import add_tip, with_titles
 
 
 def write_figures(results: Results, folder: Path) -> dict[str, Path]:
@@ -34,9 +38,11 @@ def write_figures(results: Results, folder: Path) -> dict[str, Path]:
         the SVG of each figure drawn, by name, in the order of the report.
     """
     makers = {
+        "quality_over_size": quality_over_size,
         "quality_over_d": quality_over_d,
         "curves": curves,
         "effective_rank": effective_rank,
+        "reweighting": reweighting,
         "overhead": overhead,
     }
     written = {}
@@ -52,9 +58,31 @@ def write_figures(results: Results, folder: Path) -> dict[str, Path]:
                 metadata = {"Date": None} if suffix == "svg" else {"Software": None}
                 with atomic(path) as partial:
                     figure.savefig(partial, dpi=150, metadata=metadata)
+                    if suffix == "svg":
+                        partial.write_text(with_titles(partial.read_text(encoding="utf-8")), encoding="utf-8")
             if figure is not None:
                 written[name] = folder / f"{name}.svg"
     return written
+
+
+def quality_over_size(results: Results) -> Figure | None:
+    """Test AUC and LogLoss over the bytes of the deployed tables, a line an arm and k, bands from seed to seed."""
+    cells = cells_table(results.runs)
+    cells = cells[cells["done"] > 0]
+    if cells.empty:
+        return None
+    panels = panels_of(cells)
+    figure, axes = grid(2, len(panels), height=2.7, width=5.2)
+    for column, (dataset, model) in enumerate(panels):
+        part = cells[(cells["dataset"] == dataset) & (cells["model"] == model)]
+        for row, (metric, label) in enumerate((("auc", "test AUC"), ("logloss", "test LogLoss"))):
+            ax = axes[row][column]
+            lines_over_size(ax, part, metric, inner_dims_of(cells))
+            ax.set_ylabel(label if column == 0 else "")
+        axes[0][column].set_title(panel_title(results, dataset, model))
+        axes[1][column].set_xlabel("deployed tables, MB")
+    legend(figure, cells)
+    return figure
 
 
 def quality_over_d(results: Results) -> Figure | None:
@@ -135,6 +163,39 @@ def effective_rank(results: Results) -> Figure | None:
     return figure
 
 
+def reweighting(results: Results) -> Figure | None:
+    """The factors that scale gradients, field by field, of the MLET cell of the largest d and k of each data set."""
+    table = reweighting_table(results.reweighting)
+    table = table[table["arm"] == "mlet"]
+    if table.empty:
+        return None
+    panels = panels_of(table)
+    figure, axes = grid(1, len(panels), height=3.0, width=5.2)
+    for column, (dataset, model) in enumerate(panels):
+        ax = axes[0][column]
+        part = table[(table["dataset"] == dataset) & (table["model"] == model)]
+        dim, inner_dim = part[["dim", "inner_dim"]].drop_duplicates().sort_values(["dim", "inner_dim"]).iloc[-1]
+        part = part[(part["dim"] == dim) & (part["inner_dim"] == inner_dim)]
+        fields = list(dict.fromkeys(part["field"]))
+        stages = (("initial", "at the start", "o", "#777777", -0.15), ("trained", "trained", "s", "#0072B2", 0.15))
+        for stage, label, marker, color, shift in stages:
+            line = part[part["stage"] == stage].set_index("field").loc[fields]
+            at, bars = np.arange(len(fields)) + shift, [line["median"] - line["low"], line["high"] - line["median"]]
+            style = {"marker": marker, "color": color, "linestyle": "none", "markersize": 4, "elinewidth": 0.9}
+            ax.errorbar(at, line["median"], yerr=bars, label=label, **style)
+            for x, (field, row) in zip(at, line.iterrows()):
+                words = f"{field}, {label}: {row['median']:.3g} ({row['low']:.3g} to {row['high']:.3g})"
+                add_tip(ax, x, row["median"], words)
+        ax.axhline(1, color="#000000", linewidth=1, linestyle="--", label="single")
+        ax.set_yscale("log")
+        ax.set_xticks(range(len(fields)), fields, rotation=90, fontsize=7)
+        ax.set_title(f"{panel_title(results, dataset, model)}, d = {dim}, k = {inner_dim}")
+        ax.set_ylabel("σ²(W1) + σ²(W2)" if column == 0 else "")
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=3)
+    return figure
+
+
 def overhead(results: Results) -> Figure | None:
     """Extra time of an MLET step over a single-layer step: median and quartiles of the paired ratios, per (d, k)."""
     table = overhead_table(results.overhead)
@@ -168,6 +229,10 @@ def _overhead_points(ax: Axes, part: pd.DataFrame, inner_dims: list[int], dims: 
         color = matplotlib.colormaps["cividis_r"](0.25 + 0.75 * (place + 1) / len(inner_dims))
         style = {"marker": MARKERS[place % len(MARKERS)], "color": color, "linestyle": "none", "capsize": 2}
         ax.errorbar(at, 100 * (line["ratio"] - 1), yerr=bars, label=f"k = {inner_dim}", **style)
+        for place, timed in zip(at, line.to_dict("records")):
+            extra, low, high = (100 * (timed[name] - 1) for name in ("ratio", "ratio_q25", "ratio_q75"))
+            words = f"d = {timed['dim']}, k = {inner_dim}: {extra:+.1f}% ({low:+.1f}% to {high:+.1f}%)"
+            add_tip(ax, place, extra, f"{words}, {timed['single_ms']:.3f} to {timed['mlet_ms']:.3f} ms a step")
     ax.axhline(0, color="#666666", linewidth=0.8)
     ax.axhline(100 * PAPER_OVERHEAD, color="#D55E00", linestyle="--", linewidth=1, label="the paper's average")
     ax.set_xticks(range(len(dims)), [str(dim) for dim in dims])

@@ -21,11 +21,6 @@ def claims_table(results: Results) -> pd.DataFrame:
     """
     names = results.config["datasets"]
     planted = {name: results.planted(name) is not None for name in names}
-    parts = [
-        name
-        for name, schema in results.schemas.items()
-        if not planted[name] and schema.source["rows"] != FULL_ROWS[name]
-    ]
     rows = claim_ledger(
         results.runs,
         results.spectrum,
@@ -33,10 +28,16 @@ def claims_table(results: Results) -> pd.DataFrame:
         results.rare,
         planted,
         lambda name: np.random.default_rng(derive_seed(0, name)),
-        parts,
+        partial_datasets(results),
     )
     records = [{**vars(row), "cells": row.cells_text, "rival": row.rival_text} for row in rows]
     return pd.DataFrame(records, columns=COLUMNS).astype("string")
+
+
+def partial_datasets(results: Results) -> list[str]:
+    """Genuine data sets of which only a part of the rows was used."""
+    schemas = results.schemas.items()
+    return [n for n, s in schemas if results.planted(n) is None and s.source["rows"] != FULL_ROWS[n]]
 
 
 def claims_section(table: pd.DataFrame) -> Section:
@@ -45,8 +46,8 @@ def claims_section(table: pd.DataFrame) -> Section:
         [
             f"{row['claim']}: {row['sentence']} ({row['source']})",
             row["verdict"],
-            row["number"] or NOTHING,
             row["rival_verdict"] or NOTHING,
+            row["number"] or NOTHING,
             row["rival_number"] or NOTHING,
             row["note"] or NOTHING,
         ]
@@ -54,8 +55,8 @@ def claims_section(table: pd.DataFrame) -> Section:
     ]
     text = [
         "Each claim against single, as the papers compare, and against the strongest single-layer rival, which costs "
-        "nothing. Verdicts follow fixed rules (mlet_bench/analysis/verdicts.py); generated rows and parts of a data "
-        "set decide nothing about quality. The cells that each rests on are in tables/claims.csv."
+        "nothing. Generated rows and parts of a data set decide nothing about quality. The rule of each verdict, and "
+        "the cells that it rests on, are in claims.md."
     ]
-    header = ["claim", "against single", "number", "against the strongest rival", "number", "note"]
+    header = ["claim", "against single", "against rival", "number, single", "number, strongest rival", "note"]
     return Section("The claims", text, [], [("", Table(header, rows))])

@@ -10,7 +10,7 @@ def render_markdown(report: Report) -> str:
     parts = [f"# {_plain(report.title)}"]
     if report.warning:
         parts.append(f"**{_plain(report.warning)}**")
-    parts.append(" ".join(map(_plain, report.lead)))
+    parts += map(_plain, report.lead)
     for section in report.sections:
         parts += _section(section)
     return "\n\n".join(parts) + "\n"
@@ -18,8 +18,8 @@ def render_markdown(report: Report) -> str:
 
 def _section(section: Section) -> list[str]:
     parts = [f"## {_plain(section.title)}"]
-    parts += [f"![{_plain(caption)}](figures/{name}.png)" for name, caption in section.figures]
     parts += [_plain(paragraph) for paragraph in section.text]
+    parts += [f"![{_plain(caption)}](figures/{name}.png)" for name, caption in section.figures]
     for title, table in section.tables:
         parts += [f"### {_plain(title)}"] if title else []
         parts.append(_table(table))
@@ -27,6 +27,8 @@ def _section(section: Section) -> list[str]:
 
 
 def _table(table: Table) -> str:
+    if table.folded:
+        return f"{len(table.rows):,} rows, in tables/{table.folded}.csv."
     rule = ["---:" if place in table.numeric else "---" for place in range(len(table.header))]
     rows = [[_plain(text) for text in table.header], rule, *([_plain(text) for text in row] for row in table.rows)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)

@@ -1,10 +1,10 @@
-"""``write_report``: tables, figures, ``summary.md`` and the self-contained ``report.html`` of one profile."""
+"""``write_report``: tables, figures, ``summary.md``, ``claims.md`` and the self-contained ``report.html``."""
 
-from base64 import b64encode
 from html import escape
 from pathlib import Path
 
 from mlet_bench.files import atomic
+from mlet_bench.reporting.claims_page import claims_report
 from mlet_bench.reporting.collect import collect
 from mlet_bench.reporting.content import make_report
 from mlet_bench.reporting.document import Report, Section, Table
@@ -18,31 +18,45 @@ h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .6rem; }
 h2 { font-size: 1.25rem; margin: 2.4rem 0 .6rem; border-bottom: 1px solid #ddd; padding-bottom: .25rem; }
 h3 { font-size: 1rem; margin: 1.4rem 0 .4rem; }
 p { max-width: 58rem; margin: .5rem 0; }
+.lead { font-size: 1.06rem; margin: .6rem 0; }
 .warning { background: #fff4e0; border-left: 4px solid #E69F00; padding: .5rem .8rem; font-weight: 600; }
 figure { margin: 1rem 0; }
-figure img { max-width: 100%; height: auto; }
+figure svg { max-width: 100%; height: auto; display: block; }
+.tip { cursor: help; }
+.tip:hover use { fill-opacity: .25 !important; }
+summary { cursor: pointer; margin: .4rem 0; }
 figcaption { color: #555; font-size: .9rem; }
-.scroll { overflow-x: auto; max-height: 34rem; overflow-y: auto; border: 1px solid #e4e4e4; }
+.scroll { overflow-x: auto; border: 1px solid #e4e4e4; }
+.tall { max-height: 34rem; overflow-y: auto; }
 table { border-collapse: collapse; font-size: .78rem; font-variant-numeric: tabular-nums; width: 100%; }
 th { position: sticky; top: 0; background: #f4f4f4; text-align: left; }
 th, td { padding: .28rem .5rem; border-bottom: 1px solid #eee; white-space: nowrap; vertical-align: top; }
-td.wide { white-space: normal; overflow-wrap: anywhere; min-width: 16rem; }
+td.wide { white-space: normal; overflow-wrap: anywhere; min-width: 12rem; }
 .number { text-align: right; }
-@media print { .scroll { max-height: none; overflow: visible; } }
+@media print {
+  body { max-width: none; font-size: 10pt; }
+  .scroll { max-height: none; overflow: visible; border: none; }
+  figure, tr { break-inside: avoid; }
+  h2, h3 { break-after: avoid; }
+  thead { display: table-header-group; }
+}
 """
 # Text longer than this may break over lines.
-WIDE = 48
+WIDE = 40
+# Tables of more rows scroll by themselves on a screen.
+TALL = 20
 
 
 def write_report(results: Path | str) -> None:
     """Write the report of ``results/<profile>`` into that folder; equal run folders give equal files.
 
-    Written are ``tables/*.{csv,parquet}``, ``figures/*.{svg,png}``, ``summary.md`` and ``report.html``. Runs that
-    failed or are missing are listed as such; with no run at all the report says that.
+    Written are ``tables/*.{csv,parquet}``, ``figures/*.{svg,png}``, ``summary.md``, ``claims.md`` and ``report.html``.
+    Runs that failed or are missing are listed as such; with no run at all the report says that.
 
     Raises:
         BenchError: ``config.json`` is absent, or a file of a run is unreadable.
     """
+    # matplotlib takes a second, and only the report needs it.
     from mlet_bench.reporting.figures import write_figures
 
     results = Path(results)
@@ -51,20 +65,25 @@ def write_report(results: Path | str) -> None:
     write_tables(tables, results / "tables")
     figures = write_figures(collected, results / "figures")
     report = make_report(collected, tables, list(figures))
-    with atomic(results / "summary.md") as partial:
-        partial.write_text(render_markdown(report), encoding="utf-8")
-    with atomic(results / "report.html") as partial:
-        partial.write_text(render_page(report, figures), encoding="utf-8")
+    claims = claims_report(tables["claims"], report.title, report.warning)
+    pages = {
+        "summary.md": render_markdown(report),
+        "claims.md": render_markdown(claims),
+        "report.html": render_page(report, figures),
+    }
+    for name, text in pages.items():
+        with atomic(results / name) as partial:
+            partial.write_text(text, encoding="utf-8")
 
 
 def render_page(report: Report, figures: dict[str, Path]) -> str:
-    """The whole page; figures are embedded as data, so that the file opens anywhere, offline.
+    """The whole page; figures are part of it, so that the file opens anywhere, offline, and points answer the pointer.
 
     Args:
         figures: the SVG file of each figure's name.
     """
     warning = f'<p class="warning">{escape(report.warning)}</p>' if report.warning else ""
-    lead = f"<p>{escape(' '.join(report.lead))}</p>"
+    lead = "\n".join(f'<p class="lead">{_lead(sentence)}</p>' for sentence in report.lead)
     body = "\n".join(_section(section, figures) for section in report.sections)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -75,19 +94,25 @@ def render_page(report: Report, figures: dict[str, Path]) -> str:
 
 
 def _section(section: Section, figures: dict[str, Path]) -> str:
-    parts = [_figure(figures[name], caption) for name, caption in section.figures]
-    parts += [f"<p>{escape(paragraph)}</p>" for paragraph in section.text]
+    parts = [f"<p>{escape(paragraph)}</p>" for paragraph in section.text]
+    parts += [_figure(name, figures[name], caption) for name, caption in section.figures]
     for title, table in section.tables:
         parts += [f"<h3>{escape(title)}</h3>"] if title else []
         parts.append(_table(table))
     return f"<section>\n<h2>{escape(section.title)}</h2>\n" + "\n".join(parts) + "\n</section>"
 
 
-def _figure(path: Path, caption: str) -> str:
-    # As an image, not as markup: two inline SVGs would share their ids, and nothing in an image can run.
-    data = b64encode(path.read_bytes()).decode()
-    image = f'<img alt="{escape(caption)}" src="data:image/svg+xml;base64,{data}">'
-    return f"<figure>{image}<figcaption>{escape(caption)}</figcaption></figure>"
+def _lead(sentence: str) -> str:
+    """What comes before the first colon, the question, stands out."""
+    question, colon, rest = sentence.partition(": ")
+    return f"<strong>{escape(question)}{colon}</strong>{escape(rest)}" if colon else escape(sentence)
+
+
+def _figure(name: str, path: Path, caption: str) -> str:
+    from mlet_bench.reporting.vector import inlined
+
+    drawn = inlined(path.read_text(encoding="utf-8"), name, escape(caption))
+    return f"<figure>{drawn}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
 def _table(table: Table) -> str:
@@ -96,7 +121,11 @@ def _table(table: Table) -> str:
 
     head = f"<thead><tr>{cells('th', table.header)}</tr></thead>"
     body = "\n".join(f"<tr>{cells('td', row)}</tr>" for row in table.rows)
-    return f'<div class="scroll"><table>{head}\n<tbody>\n{body}\n</tbody></table></div>'
+    tall = " tall" if len(table.rows) > TALL else ""
+    whole = f'<div class="scroll{tall}"><table>{head}\n<tbody>\n{body}\n</tbody></table></div>'
+    if not table.folded:
+        return whole
+    return f"<details><summary>{len(table.rows):,} rows, in tables/{table.folded}.csv</summary>{whole}</details>"
 
 
 def _classes(place: int, text: str, table: Table) -> str:

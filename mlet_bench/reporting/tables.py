@@ -9,7 +9,7 @@ import pandas as pd
 from mlet_bench.analysis.statistics import mean_interval, paired_bootstrap, read_auc_difference
 from mlet_bench.files import atomic
 from mlet_bench.reporting.collect import BYTES, CELL_KEYS, TEST_METRICS, Results
-from mlet_bench.reporting.evidence import longer_table, rare_table, reduction_table
+from mlet_bench.reporting.evidence import longer_table, rare_table, reduction_table, reweighting_table, sampling_table
 from mlet_bench.reporting.ledger import claims_table
 from mlet_bench.spec import derive_seed
 
@@ -23,16 +23,19 @@ OVERHEAD_KEYS = ["dataset", "model", "device", "batch_size", "dim", "inner_dim"]
 
 def make_tables(results: Results) -> dict[str, pd.DataFrame]:
     """All tables by file name."""
+    differences = differences_table(results.runs)
     return {
         "claims": claims_table(results),
         "runs": results.runs,
         "cells": cells_table(results.runs),
-        "differences": differences_table(results.runs),
+        "differences": differences,
+        "sampling": sampling_table(differences, results.sampling),
         "reduction": reduction_table(results.runs),
         "rare": rare_table(results.rare),
         "longer": longer_table(results.longer_curves, {n: s.rows["train"] for n, s in results.schemas.items()}),
         "tuned": results.tuned,
         "spectrum": spectrum_table(results.spectrum),
+        "reweighting": reweighting_table(results.reweighting),
         "overhead": overhead_table(results.overhead),
     }
 

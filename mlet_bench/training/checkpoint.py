@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils._pytree import tree_map
 
 from mlet_bench.errors import BenchError
 from mlet_bench.files import atomic, remove_leftovers
@@ -19,7 +20,14 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
         BenchError: there is no room for it.
     """
     with atomic(folder / NAME, sum(tensor.nbytes for tensor in state["model"].values())) as partial:
-        torch.save(state, partial)
+        torch.save(tree_map(_own, state), partial)
+
+
+def _own(value: Any) -> Any:
+    """A tensor with storage of its own: torch stores the whole of the storage that a view looks into."""
+    if isinstance(value, torch.Tensor) and value.untyped_storage().nbytes() != value.nbytes:
+        return value.clone()
+    return value
 
 
 def load_checkpoint(folder: Path, run_id: str) -> dict[str, Any] | None:
@@ -36,7 +44,8 @@ def load_checkpoint(folder: Path, run_id: str) -> dict[str, Any] | None:
             if altered := parts.testzip():
                 raise zipfile.BadZipFile(f"{altered} was altered")
         # weights_only: a checkpoint holds tensors and plain values, nothing that runs code when it is read.
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        # mmap: tensors are read when they are copied to where they belong, and never stand in memory as a whole.
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:
         # torch's own message advises to switch the safe reading off: not passed on.
         reason = f"{path} is damaged or no checkpoint of ours ({type(error).__name__})"

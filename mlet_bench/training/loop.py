@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,13 +12,14 @@ from safetensors.torch import save_file
 from tqdm import tqdm
 
 from mlet_bench.data.dataset import Rows
-from mlet_bench.errors import BenchError, Stopped
+from mlet_bench.errors import RunsFailed, Stopped
 from mlet_bench.evaluation.score import score
 from mlet_bench.files import atomic, file_digest, write_json
-from mlet_bench.models import build_model
 from mlet_bench.provenance import provenance, utc_now
 from mlet_bench.spec import DatasetSchema, RunSpec, derive_seed
+from mlet_bench.training.captured import make_steps
 from mlet_bench.training.checkpoint import drop_checkpoint, load_checkpoint, save_checkpoint
+from mlet_bench.training.pack import build_pack
 from mlet_bench.training.step import TrainStep
 
 LOSS_CHECK_STEPS = 1000  # how often the device is asked for the loss: bar, non-finite check
@@ -28,11 +29,11 @@ AUTHORS_CURVE = ("test_auc", "test_accuracy")  # more columns, with RunSpec.auth
 
 @dataclass
 class Progress:
-    """Where a training is; stored in its checkpoint.
+    """Where a run's training is; stored in its checkpoint.
 
     Attributes:
         step: optimisation steps done.
-        seconds: time spent training, validation and checkpoints left out.
+        seconds: time spent training, validation and checkpoints left out; of runs trained together its share.
         loss_sum, loss_rows: summed loss and rows since the last point of the curve.
         curve: one dict a validation, the columns of ``CURVE``.
     """
@@ -53,101 +54,180 @@ def train(
     after_step: Callable[[int], None] | None = None,
     asked: Callable[[], int | None] = lambda: None,
 ) -> Path:
-    """Train one run and leave its folder: spec, curve, factorised model, provenance.
-
-    A checkpoint of the same run in the folder is continued, and the numbers are those of an undisturbed run (on the
-    CPU to the bit). The test split is not needed here and never looked at, unless ``spec.authors_selection`` asks.
-
-    Args:
-        data: the splits ``train`` and ``val`` (and ``test`` for the authors' selection), all on the device to train on.
-        checkpoint_seconds: least time between two checkpoints; they are written at validation points and loss checks.
-        after_step: called with the number of steps done, for tests and tools.
-        asked: which signal asks to stop, None so far (``mlet_bench.stopping``); obeyed after the next checkpoint.
+    """Train one run and leave its folder: ``train_together`` of one.
 
     Raises:
-        BenchError: the loss is not finite.
+        RunsFailed: the loss is not finite.
         Stopped: a signal asked for it; a checkpoint was written.
     """
-    started, device = utc_now(), data["train"].label.device
-    folder.mkdir(parents=True, exist_ok=True)
-    model = build_model(spec, schema).to(device)
-    step = TrainStep(model, spec)
-    progress = Progress()
-    stored = load_checkpoint(folder, spec.id)
-    if stored is not None:
-        model.load_state_dict(stored["model"])
-        step.load_state_dict(stored["step"])
-        progress = Progress(**stored["progress"])
-
-    _run(spec, data, folder, model, step, progress, checkpoint_seconds, after_step, asked)
-
-    rows_seen = spec.epochs * len(data["train"])
-    spec.write(folder)
-    with atomic(folder / "curve.parquet") as partial:
-        columns = CURVE + (AUTHORS_CURVE if spec.authors_selection else ())
-        pd.DataFrame(progress.curve, columns=columns).to_parquet(partial, index=False)
-    path, state = folder / "model.safetensors", model.state_dict()
-    with atomic(path, sum(tensor.nbytes for tensor in state.values())) as partial:
-        save_file({name: tensor.contiguous() for name, tensor in state.items()}, partial)
-    origin = provenance(device, started, progress.seconds, rows_seen)
-    write_json(folder / "provenance.json", origin | {"model_sha256": file_digest(path)})
-    drop_checkpoint(folder)
+    train_together([(spec, folder)], schema, data, 1, checkpoint_seconds, after_step, asked)
     return folder
 
 
-def _run(spec, data, folder, model, step, progress, checkpoint_seconds, after_step, asked) -> None:
-    train_rows = data["train"]
-    device = train_rows.label.device
-    steps_per_epoch = math.ceil(len(train_rows) / spec.batch_size)  # the last batch of an epoch may be short
-    total = spec.epochs * steps_per_epoch
-    validate_at = {round(total * (i + 1) / spec.validations) for i in range(spec.validations)}
-    stops = sorted(validate_at | set(range(0, total, LOSS_CHECK_STEPS)) | {total})
-    saved = time.monotonic()
-    order, order_epoch = None, -1
+def train_together(
+    runs: Sequence[tuple[RunSpec, Path]],
+    schema: DatasetSchema,
+    data: dict[str, Rows],
+    size: int,
+    checkpoint_seconds: float = 600.0,
+    after_step: Callable[[int], None] | None = None,
+    asked: Callable[[], int | None] = lambda: None,
+) -> None:
+    """Train runs that differ in their seed alone and leave their folders: spec, curve, factorised model, provenance.
 
-    title = f"{spec.cell} seed{spec.seed}"
-    with tqdm(total=total, initial=progress.step, desc=title, unit="step", disable=None) as bar:
-        for stop in stops:
-            if stop <= progress.step:
-                continue
-            clock = time.perf_counter()
-            losses = torch.zeros((), dtype=torch.float64, device=device)
-            rows_before = progress.loss_rows
-            for number in range(progress.step, stop):
-                epoch, batch = divmod(number, steps_per_epoch)
-                if epoch != order_epoch:
-                    order, order_epoch = epoch_order(spec.seed, epoch, len(train_rows)).to(device), epoch
-                chosen = order[batch * spec.batch_size : (batch + 1) * spec.batch_size]  # (B,)
-                loss = step(train_rows.dense[chosen], train_rows.ids[chosen], train_rows.label[chosen])
-                losses += loss * len(chosen)
-                progress.loss_rows += len(chosen)
-                if after_step is not None:
-                    after_step(number + 1)
-            # .item() waits for the device, so the clock stops after the work, not after its launch.
-            new_loss = losses.item()
-            progress.seconds += time.perf_counter() - clock
-            if not math.isfinite(new_loss):
-                raise BenchError(
-                    f"{spec.cell} seed {spec.seed}: the training loss is {new_loss} between steps {progress.step} and "
-                    f"{stop}: the run diverged; lower the learning rate ({spec.lr}) to see it finish"
-                )
-            bar.update(stop - progress.step)
-            bar.set_postfix(loss=f"{new_loss / (progress.loss_rows - rows_before):.4f}")
+    Up to ``size`` runs are trained as one pack; each ends in the numbers that it has alone (to rounding). A checkpoint
+    of the same run in its folder is continued, and the numbers are those of an undisturbed run (on the CPU to the
+    bit). The test split is not needed here and never looked at, unless ``spec.authors_selection`` asks.
+
+    Args:
+        runs: spec and folder of each.
+        data: the splits ``train`` and ``val`` (and ``test`` for the authors' selection), all on the device to train on.
+        checkpoint_seconds: least time between two checkpoints; they are written at validation points and loss checks.
+        after_step: called with the number of steps done, for tests and tools; steps are then taken one by one.
+        asked: which signal asks to stop, None so far (``mlet_bench.stopping``); obeyed after the next checkpoint.
+
+    Raises:
+        RunsFailed: the loss of some runs is not finite; the others are finished all the same.
+        Stopped: a signal asked for it; checkpoints were written.
+    """
+    # A kill may have left runs at different steps; those that stand at the same one can go on together.
+    groups: dict[int, list] = {}
+    for spec, folder in runs:
+        folder.mkdir(parents=True, exist_ok=True)
+        stored = load_checkpoint(folder, spec.id)
+        groups.setdefault(stored["progress"]["step"] if stored else 0, []).append((spec, folder, stored))
+    failures: dict[Path, str] = {}
+    for group in groups.values():
+        while group:
+            part, group = group[:size], group[size:]
+            failures |= _Training(part, schema, data, checkpoint_seconds, after_step, asked).run()
+            if asked() is not None:
+                raise Stopped(asked(), f"stopped, {part[-1][1]} is trained and stored; the same command goes on")
+    if failures:
+        raise RunsFailed(failures)
+
+
+class _Training:
+    """Runs trained as one pack, from their stored state to their folders."""
+
+    def __init__(self, group, schema: DatasetSchema, data: dict[str, Rows], checkpoint_seconds, after_step, asked):
+        self.started, self.data = utc_now(), data
+        self.checkpoint_seconds, self.after_step, self.asked = checkpoint_seconds, after_step, asked
+        self.specs, self.folders, stored = zip(*group, strict=True)
+        self.spec, self.device = self.specs[0], data["train"].label.device
+        self.pack = build_pack(self.specs, schema, self.device)
+        self.step = TrainStep(self.pack, self.spec)
+        self.steps = make_steps(self.step, data["train"], self.spec.batch_size)
+        self.progress = [Progress() for _ in self.specs]
+        self.failures: dict[Path, str] = {}
+        self._epoch = -1  # whose order the steps have
+        for number, state in enumerate(stored):
+            if state is not None:
+                self.pack.models[number].load_state_dict(state["model"])
+                self.step.load_state_dict(number, state["step"])
+                self.progress[number] = Progress(**state["progress"])
+
+    def run(self) -> dict[Path, str]:
+        """Train to the end; a sentence for each run that failed, by its folder."""
+        rows, spec = len(self.data["train"]), self.spec
+        steps_per_epoch = math.ceil(rows / spec.batch_size)  # the last batch of an epoch may be short
+        total, done = spec.epochs * steps_per_epoch, self.progress[0].step
+        validate_at = {round(total * (i + 1) / spec.validations) for i in range(spec.validations)}
+        epochs = {steps_per_epoch * (i + 1) for i in range(spec.epochs)}
+        saved = time.monotonic()
+        with tqdm(total=total, initial=done, desc=self._title(), unit="step", disable=None) as bar:
+            for stop in sorted(validate_at | epochs | set(range(LOSS_CHECK_STEPS, total, LOSS_CHECK_STEPS))):
+                if stop <= done:
+                    continue
+                loss = self._advance(done, stop, steps_per_epoch)
+                bar.update(stop - done)
+                bar.set_postfix(loss=f"{loss:.4f}")
+                done = stop
+                if len(self.failures) == len(self.specs):
+                    return self.failures
+                if stop in validate_at:
+                    self._validate(rows)
+                signal = self.asked()
+                if stop < total and (signal is not None or time.monotonic() - saved >= self.checkpoint_seconds):
+                    self._save()
+                    saved = time.monotonic()
+                    if signal is not None:
+                        raise Stopped(signal, f"stopped at step {stop} of {total} and stored; the same command goes on")
+        for number in self._alive():
+            self._store(number, spec.epochs * rows)
+        return self.failures
+
+    def _advance(self, start: int, stop: int, steps_per_epoch: int) -> float:
+        """Train from step ``start`` to ``stop``, within one epoch; the mean loss over those rows and the runs."""
+        rows, size = len(self.data["train"]), self.spec.batch_size
+        epoch, batch = divmod(start, steps_per_epoch)
+        clock = time.perf_counter()
+        if self._epoch != epoch:
+            self.steps.start((epoch_order(spec.seed, epoch, rows) for spec in self.specs), batch)
+            self._epoch = epoch
+        full = min(stop - epoch * steps_per_epoch, rows // size) - batch
+        if self.after_step is None:
+            self.steps.advance(full)
+        for number in range(full if self.after_step else 0):
+            self.steps.advance(1)
+            self.after_step(start + number + 1)
+        if start + full < stop:
+            self.steps.advance_short()
+            if self.after_step:
+                self.after_step(stop)
+        losses = self.steps.take_losses()  # waits for the device, so the clock stops after the work
+        seconds = (time.perf_counter() - clock) / len(self.specs)
+        seen = min((batch + stop - start) * size, rows) - batch * size
+        for number, loss in enumerate(losses):
+            progress = self.progress[number]
             progress.step = stop
-            progress.loss_sum += new_loss
-            if stop in validate_at:
-                point = _curve_point(progress, spec, len(train_rows), score(model, data["val"]))
-                if spec.authors_selection:
-                    test = score(model, data["test"])
-                    point |= {"test_auc": test["auc"], "test_accuracy": test["accuracy"]}
-                progress.curve.append(point)
-            due = time.monotonic() - saved >= checkpoint_seconds or asked() is not None
-            if due and stop < total:
-                state = {"model": model.state_dict(), "step": step.state_dict(), "progress": vars(progress)}
-                save_checkpoint(folder, {"run_id": spec.id, **state})
-                saved = time.monotonic()
-                if asked() is not None:
-                    raise Stopped(asked(), f"stopped at step {stop} of {total} and stored; the same command goes on")
+            progress.seconds += seconds
+            progress.loss_sum += loss
+            progress.loss_rows += seen
+            if not math.isfinite(loss) and self.folders[number] not in self.failures:
+                spec = self.specs[number]
+                self.failures[self.folders[number]] = (
+                    f"{spec.cell} seed {spec.seed}: the training loss is {loss} between steps {start} and {stop}: "
+                    f"the run diverged; lower the learning rate ({spec.lr}) to see it finish"
+                )
+        return sum(losses) / (seen * len(losses))
+
+    def _alive(self) -> list[int]:
+        return [number for number, folder in enumerate(self.folders) if folder not in self.failures]
+
+    def _validate(self, rows: int) -> None:
+        for number in self._alive():
+            model, progress = self.pack.models[number], self.progress[number]
+            point = _curve_point(progress, self.spec, rows, score(model, self.data["val"]))
+            if self.spec.authors_selection:
+                test = score(model, self.data["test"])
+                point |= {"test_auc": test["auc"], "test_accuracy": test["accuracy"]}
+            progress.curve.append(point)
+
+    def _save(self) -> None:
+        for number in self._alive():
+            state = {
+                "model": self.pack.models[number].state_dict(),
+                "step": self.step.state_dict(number),
+                "progress": vars(self.progress[number]),
+            }
+            save_checkpoint(self.folders[number], {"run_id": self.specs[number].id, **state})
+
+    def _store(self, number: int, rows_seen: int) -> None:
+        spec, folder, progress = self.specs[number], self.folders[number], self.progress[number]
+        spec.write(folder)
+        with atomic(folder / "curve.parquet") as partial:
+            columns = CURVE + (AUTHORS_CURVE if spec.authors_selection else ())
+            pd.DataFrame(progress.curve, columns=columns).to_parquet(partial, index=False)
+        path, state = folder / "model.safetensors", self.pack.models[number].state_dict()
+        with atomic(path, sum(tensor.nbytes for tensor in state.values())) as partial:
+            save_file({name: tensor.contiguous() for name, tensor in state.items()}, partial)
+        origin = provenance(self.device, self.started, progress.seconds, rows_seen)
+        write_json(folder / "provenance.json", origin | {"model_sha256": file_digest(path)})
+        drop_checkpoint(folder)
+
+    def _title(self) -> str:
+        return f"{self.spec.cell} seed{'+'.join(str(spec.seed) for spec in self.specs)}"
 
 
 def _curve_point(progress: Progress, spec: RunSpec, train_rows: int, val: dict[str, float]) -> dict:

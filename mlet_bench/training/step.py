@@ -1,51 +1,81 @@
 """One optimisation step, the whole of it."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from mlet_bench.errors import BenchError
 from mlet_bench.spec import RunSpec
-from mlet_bench.training.rows import build_optimizers
+from mlet_bench.training.dense import DenseAdagrad, DenseSGD
+from mlet_bench.training.pack import Pack
+from mlet_bench.training.rows import RowAdagrad, RowSGD
+
+OPTIMIZERS = {"sgd": (RowSGD, DenseSGD), "adagrad": (RowAdagrad, DenseAdagrad)}
 
 
 class TrainStep:
-    """Forward, loss, backward, dense update, and the row update in place.
+    """Forward, loss, backward, dense update, and the row update in place, of every model of a pack.
 
     The loss is binary cross-entropy, mean over the batch. The gradient is taken with respect to the gathered rows
-    (F, B, width), so a step touches F·B rows of the tables and nothing else of them.
+    (S, F, B, width), so a step touches F·B rows of a model's tables and nothing else of them. No shape and no branch
+    depends on a value, so the whole can be captured in a CUDA graph.
+
+    Args:
+        spec: of any model of the pack; they differ in their seed alone.
+
+    Raises:
+        BenchError: the optimizer does not exist.
 
     Example::
 
-        step = TrainStep(model, spec)
-        loss = step(dense, ids, label)  # (B, D), (B, F), (B,) → scalar, on the device
+        step = TrainStep(build_pack([spec], schema, device), spec)
+        loss = step(dense, ids, label)  # (1, B, D), (1, B, F), (1, B) → (1,), on the device
     """
 
-    def __init__(self, model: nn.Module, spec: RunSpec):
-        self.model = model
-        tables = model.embedding.weight
-        dense = [p for p in model.parameters() if p is not tables and p.requires_grad]
-        optimizers = build_optimizers(spec.optimizer, tables, dense, spec.embedding_lr, spec.lr)
-        self.row_optimizer, self.dense_optimizer = optimizers
+    def __init__(self, pack: Pack, spec: RunSpec):
+        if spec.optimizer not in OPTIMIZERS:
+            raise BenchError(f"unknown optimizer {spec.optimizer!r}: the optimizers are {', '.join(OPTIMIZERS)}")
+        rows, dense = OPTIMIZERS[spec.optimizer]
+        self.pack = pack
+        self.row_optimizer = rows(pack.weight, spec.embedding_lr)
+        self.dense_optimizer = dense(pack.trained, spec.lr)
 
     def __call__(self, dense: Tensor, ids: Tensor, label: Tensor) -> Tensor:
-        """Train on one batch and return its mean loss, detached and not yet synchronised."""
-        embedding = self.model.embedding
-        index = embedding.row_index(ids)  # (F·B,)
-        with torch.no_grad():
-            rows = embedding.rows(index)  # (F, B, width)
-        rows.requires_grad_()
-        loss = binary_cross_entropy_with_logits(self.model.head(dense, embedding.project(rows)), label)
-        loss.backward()
-        self.dense_optimizer.step()
-        self.dense_optimizer.zero_grad()
-        self.row_optimizer.update(index, rows.grad.flatten(0, 1))
-        return loss.detach()
+        """Train each model on its batch and return the mean losses (S,), detached and not yet synchronised."""
+        pack = self.pack
+        index = pack.row_index(ids)  # (S·F·B,)
+        rows = pack.rows(index).requires_grad_()  # (S, F, B, width)
+        logits = pack.logits(dense, rows)  # (S, B)
+        losses = binary_cross_entropy_with_logits(logits, label, reduction="none").mean(1)  # (S,)
+        # The models share nothing, so the gradient of the sum is each model's own.
+        grad_rows, *grads = torch.autograd.grad(losses.sum(), [rows, *pack.trained])
+        self.dense_optimizer.update(grads)
+        self.row_optimizer.update(index, grad_rows.reshape(-1, grad_rows.shape[-1]))
+        return losses.detach()
 
-    def state_dict(self) -> dict:
-        """State of both optimizers."""
-        return {"dense": self.dense_optimizer.state_dict(), "rows": self.row_optimizer.state_dict()}
+    def state_dict(self, number: int) -> dict:
+        """State of both optimizers for one model of the pack."""
+        return {
+            "rows": {name: self._part(whole, number) for name, whole in self.row_optimizer.state().items()},
+            "dense": {
+                name: [self._slice(stack, number) for stack in stacks]
+                for name, stacks in self.dense_optimizer.state().items()
+            },
+        }
 
-    def load_state_dict(self, state: dict) -> None:
-        """Take up a stored state."""
-        self.dense_optimizer.load_state_dict(state["dense"])
-        self.row_optimizer.load_state_dict(state["rows"])
+    @torch.no_grad()
+    def load_state_dict(self, number: int, state: dict) -> None:
+        """Take up a stored state for one model of the pack."""
+        mine = self.state_dict(number)
+        for name, value in state["rows"].items():
+            mine["rows"][name].copy_(value)
+        for name, values in state["dense"].items():
+            for target, value in zip(mine["dense"][name], values, strict=True):
+                target.copy_(value)
+
+    def _part(self, tables: Tensor, number: int) -> Tensor:
+        """One model's rows: a view."""
+        return tables.view(len(self.pack), -1, tables.shape[1])[number]
+
+    def _slice(self, stack: Tensor, number: int) -> Tensor:
+        return stack if len(self.pack) == 1 else stack[number]

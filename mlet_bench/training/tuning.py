@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mlet_bench.errors import BenchError
+from mlet_bench.errors import BenchError, RunsFailed
 from mlet_bench.files import read_json, write_json
 from mlet_bench.spec import RunSpec
 from mlet_bench.training.unfinished import is_trained
@@ -17,25 +17,29 @@ FILES = ("curve.parquet", MODEL, "provenance.json", "spec.json")  # of a run; th
 
 
 def train_tuned(
-    runs: Sequence[tuple[RunSpec, Path]], factors: Sequence[float], train_one: Callable[[RunSpec, Path], object]
+    runs: Sequence[tuple[RunSpec, Path]],
+    factors: Sequence[float],
+    train_all: Callable[[list[tuple[RunSpec, Path]]], object],
 ) -> float:
     """Train every candidate with every seed, and leave in each run folder the run of the best candidate.
 
     The best is the candidate with the highest last validation AUC, mean over the seeds; of equal ones the smaller
     factor. Test is not looked at. Each folder's ``tuning.json`` has what every candidate reached and which was chosen.
     Until then candidates live in ``candidates`` inside the run's folder: called again after a kill, finished ones are
-    not trained again. A losing candidate's model is deleted at once.
+    not trained again. A losing candidate's model is deleted at once; one that diverges with any seed is recorded with
+    its sentence and not chosen.
 
     Args:
         runs: spec and folder of each seed.
         factors: candidate embedding learning rates over the base one.
-        train_one: trains a spec into a folder, as ``mlet_bench.training.loop.train`` does.
+        train_all: trains specs that differ in their seed alone, each into its folder, as ``train_together`` does.
 
     Returns:
         the chosen factor.
 
     Raises:
-        BenchError: no candidates, no validation to choose on, or whatever a training raises.
+        BenchError: no candidates, no validation to choose on, no candidate that did not diverge, or whatever a
+            training raises.
     """
     if not factors:
         raise BenchError("no embedding learning rates to choose from: give at least one factor")
@@ -45,12 +49,18 @@ def train_tuned(
         return chosen
     records, best = [], None
     for factor in sorted(factors):
-        reached = {}
-        for spec, folder in runs:
-            candidate, place = replace(spec, embedding_lr_factor=factor), _place(folder, factor)
-            if not is_trained(place, candidate):
-                train_one(candidate, place)
-            reached[spec.seed] = float(pd.read_parquet(place / "curve.parquet")["val_auc"].iloc[-1])
+        candidates = [(replace(spec, embedding_lr_factor=factor), _place(folder, factor)) for spec, folder in runs]
+        left = [(spec, place) for spec, place in candidates if not is_trained(place, spec)]
+        try:
+            if left:
+                train_all(left)
+        except RunsFailed as error:
+            records.append({"factor": factor, "val_auc": None, "val_auc_by_seed": {}, "failed": str(error)})
+            _drop_models(runs, factor)
+            continue
+        reached = {
+            spec.seed: float(pd.read_parquet(place / "curve.parquet")["val_auc"].iloc[-1]) for spec, place in candidates
+        }
         mean = sum(reached.values()) / len(reached)
         records.append({"factor": factor, "val_auc": mean, "val_auc_by_seed": reached})
         if best is None or mean > best["val_auc"]:
@@ -59,6 +69,8 @@ def train_tuned(
             loser = records[-1]
         if loser is not None:
             _drop_models(runs, loser["factor"])
+    if best is None:
+        raise BenchError(f"every candidate failed: {'; '.join(record['failed'] for record in records)}")
     for _, folder in runs:
         for name in FILES:
             shutil.copy2(_place(folder, best["factor"]) / name, folder / name)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from mlet_bench.analysis.delong import delong_difference, delong_interval
+from mlet_bench.analysis.delong import delong_difference, delong_interval, delong_mean_difference
 from mlet_bench.errors import BenchError
 from mlet_bench.evaluation.metrics import auc
 
@@ -98,3 +98,26 @@ def test_what_has_no_variance_is_refused():
         delong_interval(np.array([1, 0, 0]), np.array([0.5, 0.2, 0.3]))
     with pytest.raises(BenchError, match="both classes"):
         delong_interval(np.zeros(3), np.zeros(3))
+
+
+def test_the_mean_of_equal_pairs_is_no_surer_than_one():
+    """Five models of equal predictions are one: the rows that were drawn are the same for all."""
+    label, ours, theirs = clicks(500, 0)
+    one, five = delong_difference(label, ours, theirs), delong_mean_difference(label, [(ours, theirs)] * 5)
+    assert vars(five) == pytest.approx(vars(one), rel=1e-12)
+
+
+def test_the_mean_of_two_pairs_against_all_pairs_of_rows():
+    """Components of the mean are means of components, each from the m×n comparisons."""
+    label, ours, theirs = clicks(300, 1, decimals=2)
+    other, base = ours[::-1].copy(), 0.5 * (ours + theirs)
+    found = delong_mean_difference(label, [(ours, theirs), (other, base)])
+    parts = [all_pairs(label, score) for score in (ours, theirs, other, base)]
+    mean, clicked, unclicked = ((a - b + c - d) / 2 for a, b, c, d in zip(*parts))
+    half = Z * math.sqrt(clicked.var(ddof=1) / len(clicked) + unclicked.var(ddof=1) / len(unclicked))
+    assert (found.mean, found.low, found.high) == pytest.approx((mean, mean - half, mean + half))
+
+
+def test_no_pair_is_refused():
+    with pytest.raises(BenchError, match="no pair"):
+        delong_mean_difference(np.array([0, 1]), [])

@@ -25,12 +25,14 @@ def test_one_row_a_pair(schema, splits):
 def test_arms_alternate_and_see_the_same_batches(schema, splits, monkeypatch):
     calls = []
 
-    class Recorder:
-        def __init__(self, model, spec):
+    class Recorder(overhead.TrainStep):
+        def __init__(self, pack, spec):
+            super().__init__(pack, spec)
             self.arm = spec.arm
 
         def __call__(self, dense, ids, label):
-            calls.append((self.arm, tuple(ids[:, 3].tolist())))
+            calls.append((self.arm, tuple(ids[0, :, 3].tolist())))
+            return super().__call__(dense, ids, label)
 
     monkeypatch.setattr(overhead, "TrainStep", Recorder)
     measure(schema, splits, widths=[(4, 8)], pairs=3, steps=1)
@@ -38,6 +40,12 @@ def test_arms_alternate_and_see_the_same_batches(schema, splits, monkeypatch):
     pairs = [dict(calls[start : start + 2]) for start in range(0, 8, 2)]
     assert all(pair["single"] == pair["mlet"] for pair in pairs)
     assert len({pair["single"] for pair in pairs}) == 4
+
+
+def test_more_steps_than_an_epoch_has_begin_it_anew(schema, splits):
+    """700 rows are 21 batches of 32: 50 steps from batch 15 pass through the epoch twice."""
+    frame = measure(schema, splits, widths=[(4, 8)], pairs=1, steps=50)
+    assert len(frame) == 1
 
 
 def test_too_few_rows_for_a_batch(schema, splits):

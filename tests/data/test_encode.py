@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mlet_bench.data import assemble, encode, raw, split, vocabulary
+from mlet_bench.data import assemble, encode, raw, split, spool, vocabulary
 from mlet_bench.data.encode import FORMATS, prepare
 from mlet_bench.errors import BenchError
 from mlet_bench.spec import SPLITS, DatasetSchema, Field
@@ -119,8 +119,6 @@ def test_many_small_blocks_and_row_groups_change_nothing(tmp_path, monkeypatch, 
     (tmp_path / "raw").write_bytes(text)
     whole = prepare(name, tmp_path / "raw", tmp_path / "whole", split=way)
     monkeypatch.setattr(raw, "BLOCK_BYTES", 5000)
-    monkeypatch.setattr(vocabulary, "SPOOL_GROUP_ROWS", 32)
-    monkeypatch.setattr(assemble, "BATCH_ROWS", 37)
     monkeypatch.setattr(assemble, "GROUP_ROWS", 100)
     assert prepare(name, tmp_path / "raw", tmp_path / "out", split=way) == whole
     agrees(tmp_path / "out", name, text, way)
@@ -345,17 +343,19 @@ def test_the_fingerprint_is_of_the_content_not_of_the_name(tmp_path):
     assert a.fields[0] == Field("C1", a.table_sizes[0])
 
 
-def test_order_holds_where_the_rows_go_through_in_parallel(tmp_path):
+def test_ids_count_by_first_appearance_over_all_chunks(tmp_path):
     draw = np.random.default_rng(0)
     tokens = pd.array(draw.integers(0, 2**32, 100_000)[(100_000 ** draw.random(400_000)).astype(int)], dtype="UInt32")
     tokens[draw.random(400_000) < 0.05] = pd.NA
     codes = draw.integers(0, 3, 400_000, dtype=np.int8)
-    table = pa.table({"C1": pa.array(tokens)})
-    pq.write_table(table, tmp_path / "rows.parquet", row_group_size=30_000)
+    table = pa.table({"I1": np.zeros(400_000, np.float32), "C1": pa.array(tokens)})
+    spool.write_rows(tmp_path, (table.slice(start, 30_000) for start in range(0, 400_000, 30_000)), ["C1"])
     sizes = vocabulary.encode_fields(("C1",), codes, tmp_path, tmp_path / "vocabulary")
     ids, unique = pd.factorize(tokens, use_na_sentinel=False)
     assert sizes == [len(unique)]
-    np.testing.assert_array_equal(pd.read_parquet(tmp_path / "C1.parquet")["C1"], ids)
+    blocks = list(spool.read_blocks(tmp_path, ["I1"], ["C1"]))
+    assert [block.num_rows for block in blocks] == [30_000] * 13 + [10_000]
+    np.testing.assert_array_equal(np.concatenate([block["C1"] for block in blocks]), ids)
     found = pd.read_parquet(tmp_path / "vocabulary" / "C1.parquet")
     assert found["token"].fillna("").tolist() == ["" if pd.isna(token) else f"{token:08x}" for token in unique]
     np.testing.assert_array_equal(found["count"], np.bincount(ids[codes == split.TRAIN], minlength=len(unique)))

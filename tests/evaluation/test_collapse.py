@@ -11,7 +11,9 @@ from toys import make_rows, make_spec
 from mlet_bench.errors import BenchError
 from mlet_bench.evaluation.collapse import TOLERANCE, collapse_run, load_collapsed, load_trained, max_logit_difference
 from mlet_bench.evaluation.evaluate import evaluate_run
+from mlet_bench.evaluation.metrics import all_metrics
 from mlet_bench.evaluation.score import predict
+from mlet_bench.evaluation.scores import read_scores
 from mlet_bench.spec import ARMS
 from mlet_bench.training.loop import train
 
@@ -109,6 +111,15 @@ def test_metrics_are_those_of_the_collapsed_model(schema, splits, trained, count
     label = splits["test"].label.numpy()
     assert metrics["test"]["auc"] == pytest.approx(roc_auc_score(label, probability), abs=1e-12)
     assert metrics["test"]["logloss"] == pytest.approx(log_loss(label, probability), abs=1e-12)
+
+
+def test_scores_of_the_test_rows_give_its_metrics_to_the_bit(schema, splits, trained, counts):
+    folder = trained()
+    collapse_run(folder, schema, {"val": splits["val"]})
+    metrics = evaluate_run(folder, schema, splits, counts)
+    label, probability = read_scores(folder)
+    np.testing.assert_array_equal(label, splits["test"].label.numpy())
+    assert all_metrics(label, probability) == metrics["test"]
 
 
 def test_test_is_scored_once_until_the_model_changes(schema, splits, trained, counts):

@@ -39,6 +39,10 @@ def predictions(draw):
     return np.array(label), np.array(probability) / 10
 
 
+def test_minus_zero_is_zero():
+    assert auc([1, 0], [-0.0, 0.0]) == auc([1, 0], [0.0, -0.0]) == 0.5
+
+
 @settings(max_examples=150, deadline=None)
 @given(predictions(), st.randoms(use_true_random=False))
 def test_agreement_with_scikit_learn_and_permutation(case, random):

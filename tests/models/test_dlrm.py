@@ -8,19 +8,11 @@ from toys import make_spec
 from mlet_bench.embeddings import SingleTables
 from mlet_bench.errors import BenchError
 from mlet_bench.models import build_model, collapse_model
-from mlet_bench.models.dlrm import DLRM, mlp
+from mlet_bench.models.dlrm import DLRM
 
 
 def rng(seed=0):
     return torch.Generator().manual_seed(seed)
-
-
-def test_interaction_by_hand():
-    model = DLRM(SingleTables([1, 1], 2), 1, (), (), rng())
-    bottom = torch.tensor([[1.0, 2.0]])
-    vectors = torch.tensor([[[3.0, -1.0], [0.5, 4.0]]])
-    # Z[1,0] = 3 - 2 = 1, Z[2,0] = 0.5 + 8 = 8.5, Z[2,1] = 1.5 - 4 = -2.5
-    assert model.interact(bottom, vectors).tolist() == [[1.0, 2.0, 1.0, 8.5, -2.5]]
 
 
 def test_widths_are_those_of_the_paper():
@@ -30,12 +22,6 @@ def test_widths_are_those_of_the_paper():
     assert widths == [[(256, 13), (64, 256), (16, 64)], [(512, 16 + 27 * 26 // 2), (256, 512), (1, 256)]]
     assert isinstance(model.bottom[-1], nn.ReLU)
     assert isinstance(model.top[-1], nn.Linear)
-
-
-def test_mlp_initial_law():
-    layer = mlp([400, 300], rng(), last_relu=True)[0]
-    assert layer.weight.var().item() == pytest.approx(2 / 700, rel=0.02)
-    assert mlp([1, 20_000], rng(), last_relu=True)[0].bias.var().item() == pytest.approx(1 / 20_000, rel=0.05)
 
 
 def test_logit_of_a_tiny_model_by_hand():

@@ -13,6 +13,7 @@ from mlet_bench.data.dataset import Rows
 from mlet_bench.models import build_model
 from mlet_bench.models.dlrm import DLRM
 from mlet_bench.spec import DatasetSchema, RunSpec
+from mlet_bench.training.pack import Pack
 from mlet_bench.training.step import TrainStep
 
 # How the peer holds W2: nn.Linear layers that are trained, the same with requires_grad off, or constant matrices
@@ -24,7 +25,8 @@ def ours(schema: DatasetSchema, arm: str, dim: int, inner_dim: int | None, dtype
     """Our model with its initial values, and its training step. settings: further fields of RunSpec."""
     spec = RunSpec(schema.name, schema.fingerprint, "dlrm", arm, dim, inner_dim, seed=0, **settings)
     model = build_model(spec, schema).to(dtype)
-    return model, TrainStep(model, spec)
+    step = TrainStep(Pack([model], model.embedding.weight.detach()), spec)
+    return model, lambda *batch: step(*(part.unsqueeze(0) for part in batch))[0]
 
 
 def peer_net(script, model: DLRM, w2: str | None) -> nn.Module:
@@ -129,8 +131,10 @@ def our_backward(model: DLRM, dense: Tensor, ids: Tensor, label: Tensor) -> tupl
 
 
 def relu_signs(*mlps: nn.Sequential) -> list[Tensor]:
-    """A list to which each forward pass adds, for every ReLU, which units it lets through."""
+    """A list to which each forward pass adds, for every ReLU, which units it lets through; ours run plain for it."""
     signs: list[Tensor] = []
+    for mlp in mlps:
+        mlp.plain = True
     for layer in (layer for mlp in mlps for layer in mlp if isinstance(layer, nn.ReLU)):
         layer.register_forward_hook(lambda _module, _inputs, output: signs.append(output.detach() > 0))
     return signs

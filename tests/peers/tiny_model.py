@@ -9,14 +9,13 @@ from torch import Tensor
 
 from mlet_bench.models.dlrm import DLRM
 from mlet_bench.spec import DatasetSchema, Field
-from mlet_bench.training.step import TrainStep
 
 SIZES = (5, 7, 3)
 DENSE = ("I1", "I2", "I3", "I4")
 DIM, INNER_DIM, BATCH, STEPS, LR = 4, 8, 8, 20, 0.2
 
 
-def tiny(arm: str, dtype: torch.dtype) -> tuple[DLRM, TrainStep]:
+def tiny(arm: str, dtype: torch.dtype) -> tuple[DLRM, Callable[..., Tensor]]:
     """Our model and its training step, d=4, k=8, every weight from a sine."""
     fields = tuple(Field(f"C{number}", size) for number, size in enumerate(SIZES))
     schema = DatasetSchema("criteo-kaggle", fields, DENSE, {}, {}, {}, {}, 1)

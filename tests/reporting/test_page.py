@@ -39,11 +39,11 @@ def contents(results):
 
 
 def test_every_file_is_there(toy):
-    names = {f"figures/{name}.{kind}" for name in ("quality_over_d", "curves", "effective_rank", "overhead")
-             for kind in ("svg", "png")}  # fmt: skip
-    names |= {f"tables/{name}.{kind}" for name in ("runs", "cells", "differences", "spectrum", "overhead")
-              for kind in ("csv", "parquet")}  # fmt: skip
-    assert names | {"summary.md", "report.html"} <= set(contents(toy))
+    figures = ("quality_over_size", "quality_over_d", "curves", "effective_rank", "reweighting", "overhead")
+    tables = ("runs", "cells", "differences", "sampling", "spectrum", "reweighting", "overhead")
+    names = {f"figures/{name}.{kind}" for name in figures for kind in ("svg", "png")}
+    names |= {f"tables/{name}.{kind}" for name in tables for kind in ("csv", "parquet")}
+    assert names | {"summary.md", "claims.md", "report.html"} <= set(contents(toy))
     assert not list(toy.rglob("*.partial*"))
 
 
@@ -59,11 +59,12 @@ def test_the_page_is_whole_and_asks_for_nothing(toy):
     class Parser(HTMLParser):
         def __init__(self):
             super().__init__()
-            self.open, self.addresses = [], []
+            self.open, self.addresses, self.ids = [], [], []
 
         def handle_starttag(self, tag, attributes):
-            self.addresses += [value for name, value in attributes if name in ("src", "href")]
-            if tag not in ("meta", "img"):
+            self.addresses += [value for name, value in attributes if name.split(":")[-1] in ("src", "href")]
+            self.ids += [value for name, value in attributes if name == "id"]
+            if tag != "meta":
                 self.open.append(tag)
 
         def handle_endtag(self, tag):
@@ -71,8 +72,8 @@ def test_the_page_is_whole_and_asks_for_nothing(toy):
 
     parser = Parser()
     parser.feed(read(toy, "report.html"))
-    assert not parser.open and len(parser.addresses) == 4
-    assert all(address.startswith("data:image/svg+xml;base64,") for address in parser.addresses)
+    assert not parser.open and all(address.startswith("#") for address in parser.addresses)
+    assert len(parser.ids) == len(set(parser.ids)) and {address[1:] for address in parser.addresses} <= set(parser.ids)
 
 
 def test_synthetic_rows_are_named_in_the_title_and_in_bold(toy):
@@ -80,6 +81,15 @@ def test_synthetic_rows_are_named_in_the_title_and_in_bold(toy):
     assert summary.startswith("# Multi-Layer Embedding Training: toy (synthetic data)\n\n**The rows of avazu were made")
     assert "no claim of the paper is decided" in read(toy, "report.html")
     assert "<title>Multi-Layer Embedding Training: toy (synthetic data)</title>" in read(toy, "report.html")
+
+
+def test_a_part_of_the_rows_is_said_in_bold_and_all_of_them_need_no_word(tmp_path):
+    config = small_config(**GENUINE)
+    part, whole = (make_results(tmp_path / str(full), config, planted=None, full=full) for full in (False, True))
+    for results in (part, whole):
+        write_report(results)
+    bold = "\n**Only a part of the rows of criteo-kaggle was used: no claim about quality is decided by it.**\n"
+    assert bold in read(part, "summary.md") and "Only a part" not in read(whole, "summary.md")
 
 
 def test_genuine_rows_carry_no_such_mark(tmp_path):
@@ -91,7 +101,7 @@ def test_genuine_rows_carry_no_such_mark(tmp_path):
 
 def test_a_failed_run_is_listed_with_its_reason(toy):
     summary = read(toy, "summary.md")
-    assert "1 runs are failed or missing" in summary
+    assert "\n1 run failed; nothing stands in for it above.\n" in summary
     assert "| avazu | dlrm | mlet-d4-k16 | 1 | failed | train: " in summary
     assert re.search(r"\| mlet \| 4 \| 16 \| 1 of 2 \|", summary)
 
@@ -132,7 +142,7 @@ def test_with_no_run_at_all_the_report_says_so(tmp_path):
     write_report(results)
     summary = read(results, "summary.md")
     assert "0 of 4 runs are done" in summary and "not prepared" in summary and "Not measured" in summary
-    assert not list((results / "figures").iterdir()) and "<img" not in read(results, "report.html")
+    assert not list((results / "figures").iterdir()) and "<svg" not in read(results, "report.html")
     assert "(synthetic data)" in summary
 
 
@@ -186,3 +196,12 @@ def test_generated_rows_decide_no_claim(toy):
     assert claims["claim"].tolist() == ["C1", "C2", "C3", "C4", "C5", "C6", "C7"]
     assert not claims["verdict"].isin(["reproduced", "not reproduced"]).any()
     assert "## The claims" in read(toy, "summary.md")
+
+
+def test_every_claim_is_told_with_its_verdict_and_its_rule(toy):
+    claims = read(toy, "claims.md")
+    assert claims.startswith("# The claims. Multi-Layer Embedding Training: toy (synthetic data)\n\n**The rows")
+    for number in range(1, 8):
+        section = claims.split(f"\n## C{number}\n")[1].split("\n## ")[0]
+        assert "Rule: " in section and "| verdict | not run |" in section and "arXiv" in section
+    assert "cells | avazu/dlrm: mlet d=4 k=16, single d=4" in claims

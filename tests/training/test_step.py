@@ -5,12 +5,11 @@ import copy
 import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
-from toys import make_rows, make_spec
+from toys import make_rows, make_spec, make_step
 
 from mlet_bench.errors import BenchError
 from mlet_bench.models import build_model
 from mlet_bench.spec import ARMS
-from mlet_bench.training.step import TrainStep
 
 TORCH = {"sgd": torch.optim.SGD, "adagrad": torch.optim.Adagrad}
 
@@ -21,7 +20,7 @@ def test_ten_steps_equal_torch_optim_on_dense_gradients(schema, arm, optimizer):
     spec = make_spec(schema, arm, optimizer=optimizer, lr=0.1)
     model = build_model(spec, schema)
     reference = copy.deepcopy(model)
-    step = TrainStep(model, spec)
+    step = make_step(model, spec)
     tables = reference.embedding.weight
     others = [p for p in reference.parameters() if p is not tables and p.requires_grad]
     factor = 8 / 16 if arm == "single-lr" else 1.0
@@ -46,7 +45,7 @@ def test_rows_outside_the_batch_keep_their_values(schema):
     model = build_model(spec, schema)
     before = model.embedding.weight.detach().clone()
     rows = make_rows(8)
-    TrainStep(model, spec)(rows.dense, rows.ids, rows.label)
+    make_step(model, spec)(rows.dense, rows.ids, rows.label)
     touched = model.embedding.row_index(rows.ids).unique()
     changed = (model.embedding.weight != before).any(dim=1).nonzero().flatten()
     assert set(changed.tolist()) <= set(touched.tolist())
@@ -66,7 +65,7 @@ def test_single_step_of_one_weight_by_hand(schema):
         model.top[0].weight.copy_(torch.tensor([[0.0, 1.0]])), model.top[0].bias.fill_(0.0)
     spec = make_spec(schema, "single", lr=0.2)
     # two equal rows: bottom 2, logit 2·0.5 = 1, p = sigmoid(1); mean gradient by e is (p - 1) · 2
-    TrainStep(model, spec)(torch.tensor([[2.0], [2.0]]), torch.tensor([[0], [0]]), torch.tensor([1.0, 1.0]))
+    make_step(model, spec)(torch.tensor([[2.0], [2.0]]), torch.tensor([[0], [0]]), torch.tensor([1.0, 1.0]))
     p = 1 / (1 + 2.718281828459045**-1)
     assert embedding.weight[0].item() == pytest.approx(0.5 - 0.2 * (p - 1) * 2, rel=1e-6)
     assert embedding.weight[1].item() == -3.0
@@ -75,4 +74,4 @@ def test_single_step_of_one_weight_by_hand(schema):
 def test_unknown_optimizer_is_refused(schema):
     spec = make_spec(schema, optimizer="adam")
     with pytest.raises(BenchError, match="unknown optimizer 'adam': the optimizers are sgd, adagrad"):
-        TrainStep(build_model(spec, schema), spec)
+        make_step(build_model(spec, schema), spec)

@@ -16,7 +16,7 @@ def test_every_run_and_the_report_are_there(finished):
     table = pd.read_parquet(results / "tables" / "runs.parquet")
     assert len(table) == len(RUNS)
     assert "synthetic" in (results / "summary.md").read_text().lower().splitlines()[0]
-    for name in ("report.html", "figures/quality_over_d.svg", "figures/quality_over_d.png", "mlflow.synced.txt"):
+    for name in ("report.html", "claims.md", "figures/quality_over_d.svg", "figures/curves.png", "mlflow.synced.txt"):
         assert (results / name).stat().st_size > 0
     assert (finished / "results" / "mlflow.db").exists()
 

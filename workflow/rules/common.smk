@@ -1,6 +1,7 @@
 # What every stage shares: the checked configuration, where files lie, and the code that decides each stage's result.
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)
@@ -130,6 +131,25 @@ def training_options(wildcards):
 def run_folders(wildcards):
     """The run folders of a cell."""
     return expand(f"{CELL}/seed{{seed}}", seed=config["seeds"], **wildcards)
+
+
+def baseline_of(cell):
+    """The cell of `single` that one is compared with; None where there is none, and for `single` itself."""
+    other = replace(cell, arm="single", inner_dim=None)
+    return other.folder if cell.arm != "single" and other.folder in CELLS else None
+
+
+def baseline_folders(wildcards):
+    """The run folders of the cell that a cell is compared with."""
+    baseline = baseline_of(CELLS[f"{wildcards.dataset}/{wildcards.model}/{wildcards.cell}"])
+    return expand(f"{RESULTS}/runs/{baseline}/seed{{seed}}", seed=config["seeds"])
+
+
+def compared(pattern):
+    """A file of each run that is compared with another; longer trainings are read on validation alone."""
+    main = [name for name, cell in CELLS.items() if cell.epochs == config["training"]["epochs"]]
+    found = [name for name in main if baseline_of(CELLS[name])]
+    return expand(f"{RESULTS}/runs/{{cell}}/seed{{seed}}/{pattern}", cell=found, seed=config["seeds"])
 
 
 def overhead_options(wildcards):

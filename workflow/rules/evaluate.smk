@@ -25,6 +25,8 @@ rule evaluate:
     output:
         metrics=seeds("metrics.json"),
         rare=seeds("rare.parquet"),
+        # Kept whatever `keep` says: a cell that is added later is compared with those of its baseline.
+        scores=seeds("scores.parquet"),
     log:
         f"{LOG}/evaluate.log",
     conda:
@@ -38,6 +40,25 @@ rule evaluate:
         device=DEVICE,
     shell:
         "mlet-bench evaluate {params.runs} --device {params.device} --threads {threads} > {log} 2>&1"
+
+
+# Each cell against `single` of the same d, row for row of the test split.
+rule compare:
+    input:
+        runs=seeds("scores.parquet"),
+        baseline=lambda wildcards: expand("{run}/scores.parquet", run=baseline_folders(wildcards)),
+    output:
+        seeds("sampling.json"),
+    log:
+        f"{LOG}/compare.log",
+    conda:
+        "../../environment.yml"
+    params:
+        code=code("compare"),
+        runs=run_folders,
+        baseline=baseline_folders,
+    shell:
+        "mlet-bench compare {params.runs} --baseline {params.baseline} > {log} 2>&1"
 
 
 rule spectrum:

@@ -19,10 +19,13 @@ rule report:
         schemas=expand(f"{DATA}/schema.json", dataset=config["datasets"]),
         metrics=every("metrics.json"),
         spectra=every("spectrum.parquet"),
+        factors=every("factors.parquet"),
+        sampling=compared("sampling.json"),
         overhead=expand(f"{RESULTS}/overhead/{{dataset}}.parquet", dataset=config["datasets"]),
     output:
         page=f"{RESULTS}/report.html",
         summary=f"{RESULTS}/summary.md",
+        claims=f"{RESULTS}/claims.md",
         tables=directory(f"{RESULTS}/tables"),
         figures=directory(f"{RESULTS}/figures"),
     log:

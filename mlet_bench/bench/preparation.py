@@ -1,0 +1,84 @@
+"""Preparation: rows per second against facebookresearch/dlrm's getCriteoAdData, and how memory grows with the rows."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from mlet_bench.bench.dlrm_script import DlrmScript
+from mlet_bench.bench.measure import Measure
+from mlet_bench.data.synthetic import synthesize
+from mlet_bench.errors import BenchError
+
+OURS = """
+import sys, time
+from pathlib import Path
+from mlet_bench.data.encode import prepare
+from mlet_bench.provenance import peak_resident_bytes
+clock = time.perf_counter()
+prepare("criteo-kaggle", Path(sys.argv[1]), Path(sys.argv[2]))
+print(time.perf_counter() - clock, peak_resident_bytes())
+"""
+THEIRS = """
+import sys, time
+import data_utils
+clock = time.perf_counter()
+data_utils.getCriteoAdData(sys.argv[1], "processed", -1, 0.0, 7, "train", "none", True)
+print(time.perf_counter() - clock)
+"""
+
+
+def bench_preparation(script: DlrmScript, rows: int = 200_000, rounds: int = 3) -> list[Measure]:
+    """The same generated rows, in turn, each in a process of its own; the file is in the cache of the system."""
+    with tempfile.TemporaryDirectory() as folder:
+        raw = Path(folder) / "train.txt"
+        synthesize("criteo-kaggle", rows, 0, raw)
+        raw.read_bytes()
+        ours, theirs = [], []
+        for turn in range(rounds):
+            ours.append(_time(sys.executable, OURS, raw, Path(folder) / f"ours{turn}")[0])
+            place = Path(folder) / f"theirs{turn}"  # it writes beside the raw file
+            place.mkdir()
+            (place / "train.txt").write_bytes(raw.read_bytes())
+            theirs.append(_time(script.python, THEIRS, place / "train.txt", path=script.checkout)[0])
+    rates = rows / min(ours), rows / min(theirs)
+    return [
+        Measure(
+            "preparation", f"Criteo-Kaggle, {rows:,} generated rows, best of {rounds}", rates[0], "rows/s",
+            f"facebookresearch/dlrm {script.version}, getCriteoAdData", rates[1], rates[0] / rates[1], "60 or more",
+            *_where(),
+        )
+    ]  # fmt: skip
+
+
+def bench_preparation_memory(sizes: list[int]) -> list[Measure]:
+    """Rows per second and resident memory at several sizes; the ratio is the limit of 4 GB over the memory."""
+    found = []
+    for rows in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            raw = Path(folder) / "train.txt"
+            synthesize("criteo-kaggle", rows, 0, raw)
+            seconds, resident = _time(sys.executable, OURS, raw, Path(folder) / "out")
+        case = f"Criteo-Kaggle, {rows:,} generated rows ({rows / seconds:,.0f} rows/s), resident memory"
+        ratio = 4e9 / resident
+        found.append(Measure("preparation", case, resident / 1e9, "GB", "4 GB", 4.0, ratio, "1 or more", *_where()))
+    return found
+
+
+def _time(python: Path | str, code: str, *arguments: Path, path: Path | None = None) -> list[float]:
+    """The numbers that a piece of code prints last."""
+    environment = os.environ | ({"PYTHONPATH": str(path)} if path else {})
+    words = [python, "-c", code, *arguments]
+    cwd = arguments[0].parent
+    done = subprocess.run(words, capture_output=True, text=True, cwd=cwd, env=environment)
+    if done.returncode:
+        raise BenchError(f"{python} failed: {''.join(done.stderr.strip().splitlines()[-1:])}")
+    return [float(word) for word in done.stdout.split("\n")[-2].split()]
+
+
+def _where() -> tuple[str, str]:
+    import polars
+    import pyarrow
+
+    return f"CPU, {os.cpu_count()} cores", f"polars {polars.__version__}, pyarrow {pyarrow.__version__}"

@@ -1,0 +1,44 @@
+"""What a run says of each test row: labels and logits, so that two runs can be compared row for row.
+
+4 bytes a row hardly compress: 13 MB a run on the full Criteo-Kaggle test split. Logits in float32 are the model's own
+output, to the bit; a probability in float32 would make ties that the model did not.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from mlet_bench.errors import BenchError
+from mlet_bench.files import atomic
+
+FILE = "scores.parquet"
+
+
+def probabilities(logit: np.ndarray) -> np.ndarray:
+    """The click probabilities of logits: (N,) → (N,) float64."""
+    return torch.tensor(logit, dtype=torch.float64).sigmoid().numpy()
+
+
+def write_scores(folder: Path, label: np.ndarray, logit: np.ndarray) -> None:
+    """Write ``scores.parquet``. label: (N,) of 0 and 1; logit: (N,) float32; in the order of the test split."""
+    with atomic(folder / FILE) as partial:
+        frame = pd.DataFrame({"label": label.astype(np.int8), "logit": logit.astype(np.float32)})
+        frame.to_parquet(partial, index=False, compression="zstd")
+
+
+def read_scores(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Labels (N,) int8 and probabilities (N,) float64 of a run on test.
+
+    Raises:
+        BenchError: the file is absent or unreadable.
+    """
+    path = folder / FILE
+    try:
+        frame = pd.read_parquet(path, columns=["label", "logit"])
+    except FileNotFoundError:
+        raise BenchError(f"{path} does not exist: evaluate the run with 'mlet-bench evaluate'") from None
+    except (OSError, ValueError) as error:
+        raise BenchError(f"{path} is not readable ({error}): remove it and evaluate the run anew") from None
+    return frame["label"].to_numpy(), probabilities(frame["logit"].to_numpy())

@@ -1,0 +1,57 @@
+"""DLRM's interaction: the dot products of all pairs of vectors, and a backward pass of one product."""
+
+import torch
+from torch import Tensor, nn
+
+
+class Interaction(nn.Module):
+    """[bottom, Z[i, j] for i, for j < i], Z the dot products of [bottom, field 1, ..., field F].
+
+    Z is symmetric: with the gradients of its lower half laid out as a symmetric matrix G of zero diagonal, the gradient
+    of the vectors is G times the vectors. Autograd's own way through the chosen pairs adds them into a matrix of
+    zeros and takes two products.
+
+    Args:
+        vectors: F + 1.
+
+    Example::
+
+        Interaction(27)(bottom, vectors)  # (B, d), (B, 26, d) → (B, d + 351)
+    """
+
+    def __init__(self, vectors: int):
+        super().__init__()
+        i, j = torch.tril_indices(vectors, vectors, offset=-1)  # j < i, row by row
+        count = len(i)
+        place = torch.full((vectors, vectors), count)  # of each entry of G among the pairs; the diagonal is behind them
+        place[i, j] = place[j, i] = torch.arange(count)
+        self.register_buffer("pairs", i * vectors + j, persistent=False)  # positions in a flattened matrix
+        self.register_buffer("place", place.flatten(), persistent=False)
+
+    def forward(self, bottom: Tensor, vectors: Tensor) -> Tensor:
+        """bottom: (B, d), vectors: (B, F, d) → (B, d + (F+1)F/2)."""
+        stacked = torch.cat([bottom.unsqueeze(1), vectors], dim=1)  # (B, F+1, d)
+        return torch.cat([bottom, _PairProducts.apply(stacked, self.pairs, self.place)], dim=1)
+
+
+class _PairProducts(torch.autograd.Function):
+    """stacked: (B, V, d) → (B, V(V-1)/2)."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(stacked: Tensor, pairs: Tensor, place: Tensor) -> Tensor:
+        return torch.bmm(stacked, stacked.transpose(1, 2)).flatten(1).index_select(1, pairs)
+
+    @staticmethod
+    def setup_context(ctx, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        stacked, _, place = inputs
+        ctx.save_for_backward(stacked, place)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
+        stacked, place = ctx.saved_tensors
+        vectors = stacked.shape[1]
+        padded = nn.functional.pad(grad, (0, 1))  # a zero for the diagonal
+        symmetric = padded.index_select(1, place).view(-1, vectors, vectors)  # G, (B, V, V)
+        return torch.bmm(symmetric, stacked), None, None

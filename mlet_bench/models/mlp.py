@@ -1,0 +1,84 @@
+"""Linear layers with ReLU between them, multiplied with oneDNN on the CPU.
+
+torch multiplies float32 matrices with MKL, which leaves AVX-512 unused on processors that are not Intel's: at DLRM's
+sizes oneDNN is about twice as fast there. torch ships oneDNN but gives float32 to it only through the operator that
+``torch.compile`` emits; where a build lacks it, and for small layers, torch's own product is taken.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+# Below this many weights a call of oneDNN costs more than the product.
+ONEDNN_WEIGHTS = 10_000
+HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+
+
+class MLP(nn.Sequential):
+    """An ``nn.Sequential`` of ``nn.Linear`` and ``nn.ReLU``: the same function, parameters and names, faster on a CPU.
+
+    Args:
+        widths: inputs of the first layer, then outputs of each.
+        generator: draws W ~ N(0, 2/(in+out)), b ~ N(0, 1/out) (facebookresearch/dlrm).
+        last_relu: whether a ReLU follows the last layer.
+
+    Attributes:
+        plain: run the modules one by one everywhere: hooks and ``torch.vmap`` cannot see into the fast path.
+    """
+
+    plain = False
+
+    def __init__(self, widths: Sequence[int], generator: torch.Generator, last_relu: bool):
+        layers: list[nn.Module] = []
+        for fan_in, fan_out in pairwise(widths):
+            layer = nn.utils.skip_init(nn.Linear, fan_in, fan_out)
+            with torch.no_grad():
+                layer.weight.normal_(0.0, (2 / (fan_in + fan_out)) ** 0.5, generator=generator)
+                layer.bias.normal_(0.0, (1 / fan_out) ** 0.5, generator=generator)
+            layers += [layer, nn.ReLU()]
+        super().__init__(*(layers if last_relu else layers[:-1]))
+        self._last_relu = last_relu
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (B, in) → (B, out)."""
+        if self.plain or not HAS_ONEDNN or x.device.type != "cpu" or x.dtype != torch.float32:
+            return super().forward(x)
+        return _FastMLP.apply(x, self._last_relu, *self.parameters())
+
+
+class _FastMLP(torch.autograd.Function):
+    """All layers in one node of the graph: at a batch of 128 a node of its own costs a small layer's time."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, last_relu: bool, *parameters: Tensor) -> Tensor:
+        weights, biases = parameters[::2], parameters[1::2]
+        ctx.relus = [*[True] * (len(weights) - 1), last_relu]
+        values = [x]  # the input of each layer, then the output
+        for weight, bias, relu in zip(weights, biases, ctx.relus, strict=True):
+            values.append(_product(values[-1], weight, bias, relu))
+        ctx.save_for_backward(*values, *weights)
+        return values[-1]
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        count = len(ctx.relus)
+        values, weights = ctx.saved_tensors[: count + 1], ctx.saved_tensors[count + 1 :]
+        grads: list[Tensor] = []
+        for number in reversed(range(count)):
+            if ctx.relus[number]:
+                grad = torch.ops.aten.threshold_backward(grad, values[number + 1], 0)
+            grads += [grad.sum(0), _product(grad.t(), values[number].t())]  # of b; of W: (out, B) @ (B, in)
+            if number or ctx.needs_input_grad[0]:
+                grad = _product(grad, weights[number].t())  # (B, out) @ (out, in)
+        return grad if ctx.needs_input_grad[0] else None, None, *reversed(grads)
+
+
+def _product(x: Tensor, weight: Tensor, bias: Tensor | None = None, relu: bool = False) -> Tensor:
+    """x weightᵀ + bias, and the positive part of it. x: (M, K), weight: (N, K) → (M, N)."""
+    if weight.numel() >= ONEDNN_WEIGHTS:
+        return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "relu" if relu else "none", [], "")
+    result = nn.functional.linear(x, weight, bias)
+    return result.relu_() if relu else result

@@ -1,0 +1,44 @@
+"""Optimizers of everything but the tables: one multi-tensor call an operation, no copies, no host work per parameter.
+
+They do what torch.optim's optimizers of the same names do, without momentum, decay or a count of steps; theirs spend
+more host time per step than the updates take, and their step count keeps Adagrad out of a CUDA graph.
+"""
+
+import torch
+from torch import Tensor
+
+
+class DenseSGD:
+    """w -= lr · g."""
+
+    def __init__(self, parameters: list[Tensor], lr: float):
+        self.parameters, self.lr = parameters, lr
+
+    @torch.no_grad()
+    def update(self, grads: list[Tensor]) -> None:
+        """grads: shaped as the parameters."""
+        torch._foreach_add_(self.parameters, grads, alpha=-self.lr)
+
+    def state(self) -> dict[str, list[Tensor]]:
+        """Nothing: plain SGD has no state."""
+        return {}
+
+
+class DenseAdagrad:
+    """s += g², w -= lr · g / (sqrt(s) + eps) (Duchi et al. 2011), with torch.optim.Adagrad's defaults."""
+
+    def __init__(self, parameters: list[Tensor], lr: float, eps: float = 1e-10):
+        self.parameters, self.lr, self.eps = parameters, lr, eps
+        self.sums = [torch.zeros_like(parameter, requires_grad=False) for parameter in parameters]
+
+    @torch.no_grad()
+    def update(self, grads: list[Tensor]) -> None:
+        """grads: shaped as the parameters."""
+        torch._foreach_addcmul_(self.sums, grads, grads)
+        scale = torch._foreach_sqrt(self.sums)
+        torch._foreach_add_(scale, self.eps)
+        torch._foreach_addcdiv_(self.parameters, grads, scale, value=-self.lr)
+
+    def state(self) -> dict[str, list[Tensor]]:
+        """The accumulated squares, shaped as the parameters; the tensors themselves."""
+        return {"sums": self.sums}

@@ -1,0 +1,95 @@
+"""How much memory a training needs, from the sizes of its tables and data; and whether it is there."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from mlet_bench.errors import BenchError
+from mlet_bench.spec import DatasetSchema, RunSpec
+
+FLOAT = 4
+OVERHEAD = 600 << 20  # Python, torch and its caches; measured, see tests/training/test_memory.py
+EVALUATION_BATCH = 16_384  # rows of evaluation/score.py
+MEMINFO, CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes that one training holds at its peak on the device that it runs on.
+
+    Attributes:
+        tables: W1 and W2 or E, and the state of the optimizer for them.
+        data: the rows of the splits, and the order of an epoch.
+        rest: activations of the largest batch.
+    """
+
+    tables: int
+    data: int
+    rest: int
+
+    @property
+    def bytes(self) -> int:
+        """All of it."""
+        return self.tables + self.data + self.rest
+
+
+def training_need(spec: RunSpec, schema: DatasetSchema) -> Need:
+    """What one run needs on its device, B rows a batch, F fields, D dense features.
+
+    The tables have (sum n) × width values, width k for MLET and d for a single layer, twice with Adagrad; a row of the
+    data has 1 + D + F values of 4 bytes, and its place in the epoch's order takes 4 more, 8 while it is drawn.
+    """
+    mlet = spec.settings.method == "mlet"
+    fields, width = len(schema.fields), spec.inner_dim if mlet else spec.dim
+    state = 2 if spec.optimizer == "adagrad" else 1
+    tables = FLOAT * state * (sum(schema.table_sizes) * width + (fields * width * spec.dim if mlet else 0))
+    splits = ("train", "val", "test") if spec.authors_selection else ("train", "val")
+    rows = sum(schema.rows[split] for split in splits)
+    data = FLOAT * rows * (1 + len(schema.dense) + fields) + 12 * schema.rows["train"]
+    vectors = fields + 1
+    of_row = fields * width + 2 * vectors * spec.dim + 2 * vectors * vectors + sum(spec.bottom) + sum(spec.top)
+    rest = FLOAT * of_row * max(EVALUATION_BATCH, 3 * spec.batch_size)
+    return Need(tables, data, rest)
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """Memory that can still be taken: the GPU's, or of the machine and the container; None where nobody says."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    found = []
+    if MEMINFO.exists():
+        lines = dict(line.split(":") for line in MEMINFO.read_text().splitlines())
+        if "MemAvailable" in lines:
+            found.append(1024 * int(lines["MemAvailable"].split()[0]))
+    limit, used = CGROUP / "memory.max", CGROUP / "memory.current"
+    if limit.exists() and used.exists() and (most := limit.read_text().strip()) != "max":
+        found.append(int(most) - int(used.read_text()))
+    return min(found, default=None)
+
+
+def check_memory(spec: RunSpec, schema: DatasetSchema, device: torch.device) -> None:
+    """Refuse a training that does not fit, before anything is loaded.
+
+    Raises:
+        BenchError: with what is needed, what is free, and what can be done.
+    """
+    need, free = training_need(spec, schema), free_bytes(device)
+    if free is None or need.bytes + (OVERHEAD if device.type == "cpu" else 0) <= free:
+        return
+    where = "GPU" if device.type == "cuda" else "machine"
+    raise BenchError(
+        f"{spec.cell} on {schema.name} needs {need.bytes / 1e9:.1f} GB ({need.tables / 1e9:.1f} GB of tables, "
+        f"{need.data / 1e9:.1f} GB of rows), and the {where} has {free / 1e9:.1f} GB free: end what else runs there, "
+        "take a smaller k or d, fewer rows (max_rows), or a larger machine"
+    )
+
+
+def pack_size(spec: RunSpec, schema: DatasetSchema, device: torch.device, wanted: int) -> int:
+    """How many of ``wanted`` runs fit together on a GPU; on a CPU, where a pack gains nothing, one."""
+    if device.type == "cpu":
+        return 1
+    need = training_need(spec, schema)
+    each = need.tables + need.rest + 4 * schema.rows["train"]  # a run has tables and an order of its own
+    free = int(0.9 * free_bytes(device)) - (need.data - 4 * schema.rows["train"])
+    return max(1, min(wanted, free // each))

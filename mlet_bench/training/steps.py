@@ -1,0 +1,71 @@
+"""Consecutive steps through an epoch: the data, the order and the place in it all lie on the device."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from mlet_bench.data.dataset import Rows
+from mlet_bench.training.step import TrainStep
+
+
+class Steps:
+    """Takes the batches of an epoch one after the other and trains on them; S runs, each in its own order.
+
+    Args:
+        rows: the training split, on the device of the pack.
+
+    Attributes:
+        order: (S, N) int32, the rows of each run's epoch.
+
+    Example::
+
+        steps = Steps(step, rows, batch_size=128)
+        steps.start([order], batch=0)
+        steps.advance(1000)
+        steps.take_losses()  # summed over the rows, of each run
+    """
+
+    def __init__(self, step: TrainStep, rows: Rows, batch_size: int):
+        device, runs = rows.label.device, len(step.pack)
+        self.step, self.rows, self.batch_size = step, rows, batch_size
+        self.order = torch.empty(runs, len(rows), dtype=torch.int32, device=device)
+        self._cursor = torch.zeros((), dtype=torch.int64, device=device)  # the first row of the next batch
+        self._within = torch.arange(batch_size, device=device)
+        self._losses = torch.zeros(runs, dtype=torch.float64, device=device)
+
+    def start(self, orders: Iterable[Tensor], batch: int) -> None:
+        """Begin an epoch, or continue it before its ``batch``-th batch. orders: of each run (N,) int."""
+        for mine, order in zip(self.order, orders, strict=True):
+            mine.copy_(order)
+        self.seek(batch)
+
+    def seek(self, batch: int) -> None:
+        """Go to before the ``batch``-th batch of the epoch."""
+        self._cursor.fill_(batch * self.batch_size)
+
+    def advance(self, count: int) -> None:
+        """Train on the next ``count`` full batches."""
+        for _ in range(count):
+            self._one()
+
+    def advance_short(self) -> None:
+        """Train on the last rows of the epoch, fewer than a batch."""
+        self._train(self.order[:, -(self.order.shape[1] % self.batch_size) :])
+
+    def take_losses(self) -> list[float]:
+        """Each run's loss summed over the rows since the last call; waits for the device."""
+        losses = self._losses.tolist()
+        self._losses.zero_()
+        return losses
+
+    def _one(self) -> None:
+        self._train(self.order.index_select(1, self._cursor + self._within))
+        self._cursor += self.batch_size
+
+    def _train(self, chosen: Tensor) -> None:
+        """chosen: (S, B) rows."""
+        flat, shape = chosen.reshape(-1), (*chosen.shape, -1)
+        dense, ids = (table.index_select(0, flat).view(shape) for table in (self.rows.dense, self.rows.ids))
+        loss = self.step(dense, ids, self.rows.label.index_select(0, flat).view(chosen.shape))
+        self._losses.add_(loss, alpha=chosen.shape[1])

@@ -1,0 +1,86 @@
+"""Verify says ok of a run as it was left, and names what was changed."""
+
+import json
+
+import numpy as np
+import pytest
+from toys import make_spec
+
+from mlet_bench.data.dataset import Rows
+from mlet_bench.errors import BenchError
+from mlet_bench.evaluation.collapse import collapse_run
+from mlet_bench.evaluation.evaluate import evaluate_run
+from mlet_bench.evaluation.verify import verify_run
+from mlet_bench.spec import DatasetSchema
+from mlet_bench.training.loop import train
+
+
+@pytest.fixture
+def run(schema, splits, tmp_path):
+    """A finished run, the sealed schema it was trained on, and the splits it is scored on."""
+    schema = schema.sealed()
+    train(make_spec(schema), schema, {name: splits[name] for name in ("train", "val")}, tmp_path)
+    collapse_run(tmp_path, schema, {"val": splits["val"]})
+    counts = [np.arange(1, size + 1) for size in schema.table_sizes]
+    scored = {name: splits[name] for name in ("val", "test")}
+    evaluate_run(tmp_path, schema, scored, counts)
+    edit(tmp_path / "provenance.json", lambda content: content | {"commit": "abc", "dirty": False})
+    return tmp_path, schema, scored
+
+
+def edit(path, change):
+    path.write_text(json.dumps(change(json.loads(path.read_text()))))
+
+
+def failed(run):
+    return [check.name for check in verify_run(*run) if not check.holds]
+
+
+def test_a_run_as_it_was_left_holds(run):
+    checks = verify_run(*run)
+    assert len(checks) == 3 + 2 * 6 + 1
+    assert all(check.holds for check in checks), [str(check) for check in checks if not check.holds]
+
+
+@pytest.mark.parametrize(("split", "metric"), [("test", "auc"), ("val", "logloss")])
+def test_a_changed_metric_is_named(run, split, metric):
+    edit(run[0] / "metrics.json", lambda m: m | {split: m[split] | {metric: m[split][metric] + 1e-3}})
+    assert failed(run) == [f"{split} {metric}"]
+
+
+def test_a_score_of_another_model_is_named(run):
+    edit(run[0] / "metrics.json", lambda m: m | {"collapsed_sha256": "0" * 64})
+    assert failed(run) == ["scored model"]
+
+
+def test_changed_rows_are_named(run):
+    folder, schema, data = run
+    rows = data["test"]
+    other = data | {"test": Rows(1 - rows.label, rows.dense, rows.ids)}
+    assert "test auc" in failed((folder, schema, other))
+
+
+def test_a_changed_schema_is_named(run):
+    folder, schema, data = run
+    content = vars(schema) | {"rows": schema.rows | {"train": 1}}
+    assert failed((folder, DatasetSchema(**content), data)) == ["data fingerprint"]
+
+
+def test_missing_provenance_is_named(run):
+    edit(run[0] / "provenance.json", lambda content: content | {"commit": None})
+    assert failed(run) == ["provenance"]
+
+
+def test_a_model_that_was_tidied_away_is_an_error(run):
+    (run[0] / "collapsed.safetensors").unlink()
+    with pytest.raises(BenchError, match="keep: collapsed"):
+        verify_run(*run)
+
+
+def test_a_changed_model_is_an_error(run):
+    path = run[0] / "collapsed.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(BenchError, match="has sha256"):
+        verify_run(*run)

@@ -1,0 +1,66 @@
+"""The fast MLP is the plain one: same values, same gradients, same names; its initial law."""
+
+import pytest
+import torch
+from torch import nn
+
+from mlet_bench.models import mlp
+from mlet_bench.models.mlp import MLP
+
+
+def rng(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_initial_law():
+    layer = MLP([400, 300], rng(), last_relu=True)[0]
+    assert layer.weight.var().item() == pytest.approx(2 / 700, rel=0.02)
+    assert MLP([1, 20_000], rng(), last_relu=True)[0].bias.var().item() == pytest.approx(1 / 20_000, rel=0.05)
+
+
+def test_names_are_those_of_a_sequential():
+    layers = [nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 2)]
+    nn.Sequential(*layers).load_state_dict(MLP([3, 5, 2], rng(), last_relu=False).state_dict(), strict=True)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 128])
+@pytest.mark.parametrize("last_relu", [True, False])
+@pytest.mark.parametrize("widths", [(200, 100), (367, 512, 256, 1), (13, 256, 64, 16)])
+def test_values_and_gradients_are_the_plain_ones(rows, last_relu, widths):
+    x, results = torch.randn(rows, widths[0], generator=rng(1)), []
+    weights = torch.randn(rows, widths[-1], generator=rng(2))
+    for plain in (True, False):
+        model, given = MLP(widths, rng(), last_relu), x.clone().requires_grad_()
+        model.plain = plain
+        value = model(given)
+        (value * weights).sum().backward()
+        results.append([value.detach(), given.grad, *(parameter.grad for parameter in model.parameters())])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-4)
+
+
+def test_no_gradient_is_taken_where_none_is_asked():
+    model = MLP((200, 100, 1), rng(), False)
+    model(torch.randn(4, 200)).sum().backward()  # the input is data
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+@pytest.mark.skipif(not mlp.HAS_ONEDNN, reason="this build of torch has no oneDNN operator")
+def test_only_float32_that_is_not_plain_takes_the_fast_path(monkeypatch):
+    calls = []
+    product = mlp._product
+    monkeypatch.setattr(mlp, "_product", lambda *inputs: calls.append(inputs) or product(*inputs))
+    model = MLP((200, 100), rng(), False)
+    model(torch.randn(2, 200))
+    assert len(calls) == 1
+    model.double()(torch.randn(2, 200, dtype=torch.float64))
+    model.float().plain = True
+    model(torch.randn(2, 200))
+    assert len(calls) == 1
+
+
+def test_without_the_operator_torchs_own_products_are_taken(monkeypatch):
+    monkeypatch.setattr(mlp, "HAS_ONEDNN", False)
+    monkeypatch.setattr(mlp, "_product", None)
+    model, x = MLP((200, 100), rng(), False), torch.randn(5, 200)
+    assert torch.equal(model(x), nn.functional.linear(x, model[0].weight, model[0].bias))
