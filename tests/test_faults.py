@@ -209,7 +209,7 @@ def test_no_memory_is_a_sentence_and_the_reason_of_the_failure(place, monkeypatc
         raise error
 
     folder = place("train")
-    monkeypatch.setattr(stages, "train", full)
+    monkeypatch.setattr(stages, "train_together", full)
     assert call(*commands(folder)["train"]) == 2
     said = capsys.readouterr().err
     assert sentence in said and "use a smaller k" in said
