@@ -69,16 +69,19 @@ class DatasetSchema:
         """Read ``folder/schema.json``.
 
         Raises:
-            BenchError: the folder is no prepared data set.
+            BenchError: the folder is no prepared data set, or its schema was edited.
         """
         path = Path(folder) / "schema.json"
         content = read_json(path, "not a prepared data set; make one with 'mlet-bench prepare'")
         try:
             content["fields"] = tuple(Field(**field) for field in content["fields"])
             content["dense"] = tuple(content["dense"])
-            return cls(**content)
+            schema = cls(**content)
         except (TypeError, KeyError) as error:
             raise BenchError(f"{path} is not a data-set schema of this version ({error}): prepare it anew") from None
+        if schema != schema.sealed():
+            raise BenchError(f"{path} does not have the fingerprint of its content: it was edited; prepare it anew")
+        return schema
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def train_runs(
             check_memory(shape, schema, device)
             size = pack if pack is not None else pack_size(shape, schema, device, len(seeds))
             splits = _load(data, schema, needed, device)
-        runs = [(specs[seed], unfinished(folder)) for seed, folder in folders.items()]
+            runs = [(specs[seed], unfinished(folder)) for seed, folder in folders.items()]
         for _, place in runs:
             stack.callback(drop_if_empty, place)
 

@@ -1,5 +1,6 @@
 """Where a training was: everything that is needed to end in the same numbers."""
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,9 @@ def load_checkpoint(folder: Path, run_id: str) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
+        with zipfile.ZipFile(path) as parts:  # torch's own reading does not look at the sums
+            if altered := parts.testzip():
+                raise zipfile.BadZipFile(f"{altered} was altered")
         # weights_only: a checkpoint holds tensors and plain values, nothing that runs code when it is read.
         # mmap: tensors are read when they are copied to where they belong, and never stand in memory as a whole.
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)

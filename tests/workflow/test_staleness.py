@@ -78,3 +78,22 @@ def test_one_more_arm_trains_its_own_cells(finished):
     added = jobs(snakemake(finished, "-n", config=config))
     assert added["train"] == added["collapse"] == added["evaluate"] == 2
     assert "prepare" not in added
+
+
+@pytest.mark.parametrize(
+    ("file", "stages"),
+    [
+        ("runs/avazu/dlrm/mlet-d4-k8/seed1/spec.json", {"train", "collapse", "evaluate", "spectrum"}),
+        ("runs/avazu/dlrm/mlet-d4-k8/seed1/collapsed.json", {"collapse", "evaluate", "spectrum"}),
+        ("data/avazu/schema.json", {"prepare", "train"}),
+        ("raw/avazu.txt", {"synthesize", "prepare", "train"}),
+    ],
+)
+def test_a_stage_that_failed_when_run_again_is_not_passed_over(finished, tmp_path, file, stages):
+    """Its files are gone, those of later stages are still there."""
+    path = finished / "results" / "toy" / file
+    path.rename(tmp_path / "away")
+    try:
+        assert stages <= jobs(snakemake(finished, "-n")).keys()
+    finally:
+        (tmp_path / "away").rename(path)

@@ -32,13 +32,29 @@ def snakemake(
     folder: Path, *options: str, config: dict | None = TOY, snakefile: Path = ROOT / "Snakefile"
 ) -> subprocess.CompletedProcess:
     """Call snakemake as a user who has not activated the environment would, with ``folder`` as working directory."""
-    command = [Path(sys.executable).parent / "snakemake", "--snakefile", snakefile, "--directory", folder]
+    return subprocess.run(
+        [*command(folder, config, snakefile), *options], cwd=ROOT, env=environment(), capture_output=True, text=True
+    )
+
+
+def start(folder: Path, *options: str, config: dict = TOY) -> subprocess.Popen:
+    """The same without waiting for it; what it says goes to ``folder/snakemake.log``."""
+    words = [*command(folder, config, ROOT / "Snakefile"), *options]
+    with open(folder / "snakemake.log", "a") as log:
+        return subprocess.Popen(words, cwd=ROOT, env=environment(), stdout=log, stderr=log, start_new_session=True)
+
+
+def command(folder: Path, config: dict | None, snakefile: Path) -> list:
+    words = [Path(sys.executable).parent / "snakemake", "--snakefile", snakefile, "--directory", folder]
     if config is not None:
         (folder / "config.yaml").write_text(yaml.safe_dump(config))
-        command += ["--configfile", folder / "config.yaml"]
-    environment = os.environ | {"PATH": "/usr/local/bin:/usr/bin:/bin"}
-    environment.pop("MLFLOW_TRACKING_URI", None)
-    return subprocess.run([*command, *options], cwd=ROOT, env=environment, capture_output=True, text=True)
+        words += ["--configfile", folder / "config.yaml"]
+    return words
+
+
+def environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+    return kept | {"PATH": "/usr/local/bin:/usr/bin:/bin"}
 
 
 def jobs(done: subprocess.CompletedProcess) -> dict[str, int]:

@@ -59,6 +59,22 @@ def every(pattern):
     )
 
 
+def made_by_every_stage():
+    """What the report rests on, and the models to keep, asked for by name.
+
+    Snakemake deletes the files of a job that fails when it is run again, and would then pass over it because the older
+    results of the later stages are still there.
+    """
+    raw = [name for name, dataset in config["datasets"].items() if dataset["source"] == "synthesize"]
+    return [
+        expand(f"{RESULTS}/raw/{{dataset}}.txt", dataset=raw),
+        expand(f"{DATA}/schema.json", dataset=config["datasets"]),
+        [every(name) for name in ("spec.json", "collapsed.json", "metrics.json", "spectrum.parquet")],
+        every("collapsed.safetensors") if config["keep"] != "metrics" else [],
+        every("model.safetensors") if config["keep"] == "all" else [],
+    ]
+
+
 def unless_kept(level, files):
     """Files that go once the stages that read them are done, unless the config keeps that much of a run."""
     levels = ("metrics", "collapsed", "all")

@@ -1,0 +1,246 @@
+"""Faults: a full disk, damaged files, no memory. Each is a sentence, and nothing is left half-written."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+from kill_at import numbers
+from test_kills import call, commands, give, made, whole  # noqa: F401  (whole is a fixture)
+
+from mlet_bench import files, stages
+from mlet_bench.data.dataset import load_split
+from mlet_bench.errors import BenchError, out_of_memory
+from mlet_bench.files import atomic, writing
+from mlet_bench.spec import DatasetSchema
+
+STAGES = ("synthesize", "prepare", "train", "collapse", "evaluate", "spectrum")
+
+
+@pytest.fixture
+def place(whole, tmp_path):  # noqa: F811
+    """Make a folder where a stage is about to run."""
+
+    def before(stage):
+        folder = tmp_path / "place"
+        folder.mkdir()
+        for earlier in STAGES[: STAGES.index(stage)]:
+            give(whole, folder, earlier)
+        return folder
+
+    return before
+
+
+LIMITED = """
+import resource, sys
+from mlet_bench.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("stage", "limit"), [("synthesize", 1 << 16), ("prepare", 1 << 13), ("train", 1 << 16), ("collapse", 1 << 16)]
+)
+def test_a_file_that_cannot_grow_is_named(place, stage, limit):
+    """The limit of a file's size stands for the disk's: writes fail in the same place, in each library's own way."""
+    folder = place(stage)
+    before = numbers(folder)
+    command = [sys.executable, "-c", LIMITED, str(limit), *map(str, commands(folder)[stage])]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    assert "cannot be written" in done.stderr and "bytes free" in done.stderr and "make room" in done.stderr
+    left = numbers(folder).keys() - before.keys()
+    assert {name.rpartition("/")[2] for name in left} <= {"failed.json", "code.json"}, left
+    assert call(*commands(folder)[stage]) == 0  # and once there is room, it goes
+
+
+def test_a_full_disk(tmp_path, place):
+    """The same on a disk of one megabyte, where one can be mounted."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", disk], capture_output=True).returncode:
+        pytest.skip("no right to mount a small disk here")
+    try:
+        folder = place("train")
+        words = [str(word).replace(str(folder / "runs"), str(disk)) for word in commands(folder)["train"]]
+        done = subprocess.run([sys.executable, "-m", "mlet_bench.cli", *words], capture_output=True, text=True)
+        assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+        assert f"{disk}/seed" in done.stderr and "bytes" in done.stderr and "make room" in done.stderr
+        assert not list(disk.rglob("*.partial*"))
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        done = subprocess.run([sys.executable, "-m", "mlet_bench.cli", *words], capture_output=True, text=True)
+        assert done.returncode == 2 and "Read-only file system" in done.stderr and str(disk) in done.stderr
+        assert "Traceback" not in done.stderr
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("synthesize", "avazu", "--rows", 600, "--out", "FILE/raw.txt"),
+        ("prepare", "avazu", "--raw", "PLACE/raw.txt", "--out", "FILE/data"),
+        ("train", "--data", "PLACE/data", "--arm", "single", "--dim", 4, "--out", "FILE/run"),
+    ],
+)
+def test_a_file_in_place_of_the_folder(place, words, capsys):
+    folder = place("train")
+    (folder / "file").write_text("somebody's")
+    words = [str(word).replace("FILE", f"{folder}/file").replace("PLACE", str(folder)) for word in words]
+    assert call(*words) == 2
+    assert str(folder / "file") in capsys.readouterr().err
+    assert (folder / "file").read_text() == "somebody's"
+
+
+def test_room_is_asked_for_before_a_large_file_is_begun(tmp_path, monkeypatch):
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 99}))
+    with (
+        pytest.raises(BenchError, match=r"model needs 100 bytes \(.* has 99 bytes free\): make room"),
+        atomic(tmp_path / "model", 100),
+    ):
+        pytest.fail("begun")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_not_about_writing_is_passed_on(tmp_path):
+    for error in (
+        ValueError("3"),
+        FileNotFoundError(2, "none", "elsewhere"),
+        PermissionError(13, "no", "/elsewhere/x"),
+    ):
+        with pytest.raises(type(error)), writing(tmp_path / "out"):
+            raise error
+
+
+def flip(path, place=0.5):
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content))] ^= 0x10
+    path.write_bytes(content)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+SEED = "runs/seed0"
+
+
+@pytest.mark.parametrize("damage", [flip, cut])
+@pytest.mark.parametrize(
+    ("stage", "file", "advice"),
+    [
+        ("train", "data/train.parquet", "prepare it anew"),
+        ("train", "data/schema.json", "schema.json"),
+        ("collapse", f"{SEED}/model.safetensors", "train the run"),
+        ("collapse", f"{SEED}/spec.json", "spec.json"),
+        ("evaluate", "data/vocabulary/site_id.parquet", "prepare it anew"),
+        ("evaluate", f"{SEED}/collapsed.safetensors", "collapse"),
+    ],
+)
+def test_a_damaged_file_is_named(place, capsys, stage, file, advice, damage):
+    folder = place(stage)
+    damage(folder / file)
+    before = numbers(folder)
+    assert call(*commands(folder)[stage]) == 2
+    error = capsys.readouterr().err
+    assert str(folder / file) in error.replace("/runs/seed0/../../", "/") and advice in error
+    assert {name.rpartition("/")[2] for name in numbers(folder).keys() - before.keys()} <= {"failed.json"}
+
+
+def test_a_flipped_bit_of_the_data_is_refused_or_changes_no_number(whole, tmp_path):  # noqa: F811
+    """Anywhere in the file: what is not refused lies in notes that nothing reads."""
+    give(whole, tmp_path, "prepare")
+    schema = DatasetSchema.read(tmp_path / "data")
+    right, path = load_split(tmp_path / "data", schema, "val"), tmp_path / "data" / "val.parquet"
+    content, refused = path.read_bytes(), 0
+    for spot in range(100):
+        flip(path, spot / 100)
+        try:
+            found = load_split(tmp_path / "data", schema, "val")
+        except BenchError:
+            refused += 1
+        else:
+            assert torch.equal(found.ids, right.ids) and torch.equal(found.dense, right.dense)
+            assert torch.equal(found.label, right.label)
+        path.write_bytes(content)
+    assert refused > 30
+
+
+@pytest.mark.parametrize("damage", [flip, cut])
+def test_a_damaged_raw_file_is_named(whole, tmp_path, capsys, damage):  # noqa: F811
+    give(whole, tmp_path, "synthesize")
+    damage(tmp_path / "raw.txt")
+    assert call(*commands(tmp_path)["prepare"]) == 2
+    assert str(tmp_path / "raw.txt") in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("damage", [flip, cut])
+def test_a_damaged_checkpoint_is_named(place, capsys, damage):
+    from kill_at import killed
+
+    folder = place("train")
+    words = commands(folder)["train"]
+    assert killed("mlet_bench.training.step:TrainStep.__call__", 40, "SIGKILL", *words).returncode == -9
+    checkpoint = folder / SEED / "unfinished" / "checkpoint.pt"
+    damage(checkpoint)
+    assert call(*words) == 2
+    assert f"{checkpoint} is damaged" in capsys.readouterr().err
+    checkpoint.unlink()
+    assert call(*words) == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (
+            torch.OutOfMemoryError("CUDA out of memory. Tried to"),
+            "out of memory on the GPU (CUDA out of",
+        ),
+        (MemoryError("Unable to allocate 17.3 GiB"), "out of memory on this machine (Unable to allocate 17.3 GiB)"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "out of memory on this machine"),
+    ],
+)
+def test_no_memory_is_a_sentence_and_the_reason_of_the_failure(place, monkeypatch, capsys, error, sentence):
+    def full(*_, **__):
+        raise error
+
+    folder = place("train")
+    monkeypatch.setattr(stages, "train_together", full)
+    assert call(*commands(folder)["train"]) == 2
+    said = capsys.readouterr().err
+    assert sentence in said and "use a smaller k" in said
+    assert ("device: cpu" in said) == ("GPU" in sentence)
+    assert sentence in json.loads((folder / SEED / "failed.json").read_text())["error"]
+    assert not (folder / SEED / "unfinished").exists()
+
+
+def test_other_errors_of_torch_are_none_of_memory():
+    assert out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied")) is None
+
+
+def test_a_stage_that_passes_leaves_the_failure_of_its_sibling(whole, place, capsys):  # noqa: F811
+    folder = place("spectrum")
+    (folder / SEED / "metrics.json").unlink()
+    cut(folder / "data" / "test.parquet")
+    stages_of = commands(folder)
+    assert call(*stages_of["evaluate"]) == 2
+    assert call(*stages_of["spectrum"]) == 0  # needs no test rows
+    assert json.loads((folder / SEED / "failed.json").read_text())["stage"] == "evaluate"
+    shutil.copy(whole / "data" / "test.parquet", folder / "data")
+    assert call(*stages_of["evaluate"]) == 0
+    assert not (folder / SEED / "failed.json").exists()
+
+
+def test_a_failure_is_told_although_it_cannot_be_recorded(place, capsys, monkeypatch):
+    def no_room(path, value):
+        raise BenchError("no room")
+
+    folder = place("collapse")
+    cut(folder / SEED / "model.safetensors")
+    monkeypatch.setattr(stages, "write_json", no_room)
+    assert call(*commands(folder)["collapse"]) == 2
+    assert "model.safetensors" in capsys.readouterr().err

@@ -1,0 +1,70 @@
+"""The DAG under trouble: a cell that fails, eight jobs at once, a second snakemake in the folder, a sync meanwhile."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+from kill_at import numbers
+from toy_dag import TOY, snakemake, start
+
+SMALL = TOY | {"datasets": {"avazu": {"source": "synthesize", "rows": 1500}}}
+RUNS = 4  # two arms, two seeds
+
+
+def mlet_bench(*words) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-m", "mlet_bench.cli", *map(str, words)], capture_output=True, text=True)
+
+
+def test_a_failed_cell_stops_no_other_and_the_report_says_why(tmp_path):
+    results = tmp_path / "results" / "toy"
+    bad = results / "runs/avazu/dlrm/mlet-d4-k8/seed1"
+    bad.mkdir(parents=True)
+    (bad / "unfinished").write_text("a file where a folder is needed")
+    done = snakemake(tmp_path, "--cores", "2", config=SMALL)
+    assert done.returncode != 0
+    said = (results / "logs/avazu/dlrm/mlet-d4-k8/train.log").read_text()
+    assert "mlet-bench train: error: " in said and "unfinished" in said and "Traceback" not in said
+    for seed in (0, 1):
+        assert (results / f"runs/avazu/dlrm/single-d4/seed{seed}/metrics.json").exists()
+    # The report was written although the DAG did not come that far.
+    status = pd.read_parquet(results / "tables" / "runs.parquet").set_index(["cell", "seed"])
+    assert status.loc["mlet-d4-k8"].status.tolist() == ["failed", "failed"]
+    assert status.loc["single-d4"].status.tolist() == ["done", "done"]
+    assert "unfinished" in status.loc[("mlet-d4-k8", 1), "reason"]
+    for page in ("report.html", "summary.md"):
+        assert "unfinished" in (results / page).read_text()
+
+    (bad / "unfinished").unlink()
+    again = snakemake(tmp_path, "--cores", "2", config=SMALL)
+    assert again.returncode == 0, again.stderr
+    assert (pd.read_parquet(results / "tables" / "runs.parquet").status == "done").all()
+    trained = [line for line in again.stderr.splitlines() if re.match(r"\s*train\s+\d", line)]
+    assert trained and trained[0].split()[1] == "1"  # the cell that had failed, no other
+
+
+def test_eight_jobs_a_second_snakemake_and_a_sync_at_once(finished, tmp_path):
+    first = start(tmp_path, "--cores", "8")
+    results = tmp_path / "results" / "toy"
+    try:
+        while not list((tmp_path / ".snakemake" / "locks").glob("*")) and first.poll() is None:
+            time.sleep(0.1)
+        second = snakemake(tmp_path, "--cores", "1")
+        assert second.returncode != 0 and "Directory cannot be locked" in second.stderr
+        while not (results / "config.json").exists() and first.poll() is None:
+            time.sleep(0.1)
+        syncs = []
+        while first.poll() is None:
+            syncs.append(mlet_bench("sync", results))
+    finally:
+        first.wait()
+    assert first.returncode == 0, Path(tmp_path, "snakemake.log").read_text()[-3000:]
+    assert syncs and not [sync.stderr for sync in syncs if sync.returncode]
+    last = mlet_bench("sync", results)
+    assert last.stdout.startswith("0 runs created") and last.returncode == 0
+    one, other = numbers(finished / "results" / "toy" / "runs"), numbers(results / "runs")
+    assert one == other  # eight jobs at once give the bits of two
+    assert json.loads((results / "config.json").read_text())["profile"] == "toy"
