@@ -80,7 +80,8 @@ def sync(results: Path | str, progress: Callable[[str], None] | None = None) -> 
         # The lock covers the first client as well: processes that migrate a fresh database together crash.
         lock.parent.mkdir(parents=True, exist_ok=True)
         with store_errors(uri, "written", ADVICE), FileLock(lock, timeout=LOCK_SECONDS):
-            artifacts = results.parent / "mlflow-artifacts" if uri.startswith("sqlite:///") else None
+            # A server has a place for artifacts; a database alone has none.
+            artifacts = None if uri.startswith(("http", "databricks")) else results.parent / "mlflow-artifacts"
             store = Store(uri, artifacts)
             for folder, content, run in runs:
                 experiment = store.experiment(f"{profile}/{run.spec.dataset}")
