@@ -6,10 +6,13 @@ from importlib.util import find_spec
 import torch
 
 from mlet_bench.errors import BenchError
+from mlet_bench.gpus import claim_gpu
 
 
 def resolve_device(name: str, threads: int | None = None) -> torch.device:
     """``auto`` is the GPU where there is one, else the CPU; ``threads`` sets torch's CPU threads.
+
+    Of several GPUs the process takes one that no other process of ours has, see ``mlet_bench.gpus``.
 
     Raises:
         BenchError: ``cuda`` was asked for and is not there, or the name is unknown.
@@ -20,7 +23,14 @@ def resolve_device(name: str, threads: int | None = None) -> torch.device:
         raise BenchError(f"unknown device {name!r}: the devices are auto, cpu, cuda")
     if name == "cuda" and not torch.cuda.is_available():
         raise BenchError("device 'cuda' was asked for, but torch finds no GPU: use device 'cpu' or 'auto'")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    if name == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    count = torch.cuda.device_count()
+    # With one GPU in sight (CUDA_VISIBLE_DEVICES, a cluster's job) the choice is made, and sharing it is up to others.
+    uuids = [str(torch.cuda.get_device_properties(index).uuid) for index in range(count)] if count > 1 else []
+    device = torch.device("cuda", claim_gpu(uuids) if uuids else 0)
+    torch.cuda.set_device(device)
+    return device
 
 
 def device_label(device: torch.device) -> str:

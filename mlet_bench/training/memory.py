@@ -1,12 +1,16 @@
 """How much memory a training needs, from the sizes of its tables and data; and whether it is there."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from mlet_bench.errors import BenchError
 from mlet_bench.spec import DatasetSchema, RunSpec
+
+if TYPE_CHECKING:
+    import torch  # the workflow asks for needs as well, and has no use for torch
 
 FLOAT = 4
 OVERHEAD = 600 << 20  # Python, torch and its caches; measured, see tests/training/test_memory.py
@@ -56,6 +60,8 @@ def training_need(spec: RunSpec, schema: DatasetSchema) -> Need:
 def free_bytes(device: torch.device) -> int | None:
     """Memory that can still be taken: the GPU's, or of the machine and the container; None where nobody says."""
     if device.type == "cuda":
+        import torch
+
         return torch.cuda.mem_get_info(device)[0]
     found = []
     if MEMINFO.exists():

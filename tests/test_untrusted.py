@@ -1,0 +1,120 @@
+"""Files from elsewhere: nothing in them is run, nothing is written outside the folder asked for."""
+
+import ast
+import io
+import pickle
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+
+from mlet_bench.data.encode import prepare
+from mlet_bench.data.synthetic import synthesize
+from mlet_bench.errors import BenchError
+from mlet_bench.training.checkpoint import load_checkpoint
+
+PACKAGE = Path(__file__).parents[1] / "mlet_bench"
+RUNS_CODE = {
+    "pickle.load",
+    "pickle.loads",
+    "pd.read_pickle",
+    "eval",
+    "exec",
+    "yaml.load",
+    "marshal.loads",
+    "joblib.load",
+}
+
+
+def calls():
+    """Every call in the package: file, name as written, names of its keyword arguments with their source."""
+    for file in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call):
+                keywords = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+                yield file.relative_to(PACKAGE), ast.unparse(node.func), keywords
+
+
+def test_nothing_that_runs_code_is_ever_called():
+    found = list(calls())
+    assert not [(file, name) for file, name, _ in found if name in RUNS_CODE]
+    loads = [(file, keywords) for file, name, keywords in found if name == "torch.load"]
+    assert loads and all(keywords.get("weights_only") == "True" for _, keywords in loads)
+    assert all(keywords.get("allow_pickle", "False") == "False" for _, name, keywords in found if name == "np.load")
+    assert not [file for file in PACKAGE.rglob("*.py") if "import pickle" in file.read_text()]
+
+
+class Bomb:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return Path.touch, (self.mark,)
+
+
+@pytest.mark.parametrize("store", ["torch", "pickle"])
+def test_a_checkpoint_that_would_run_code_is_refused(store, tmp_path):
+    mark, path = tmp_path / "it ran", tmp_path / "checkpoint.pt"
+    if store == "torch":
+        torch.save({"run_id": "x", "model": Bomb(mark)}, path)
+    else:
+        path.write_bytes(pickle.dumps(Bomb(mark)))
+    with pytest.raises(BenchError, match="delete it"):
+        load_checkpoint(tmp_path, "x")
+    assert not mark.exists()
+
+
+def evil_tar(path, content):
+    with tarfile.open(path, "w:gz") as archive:
+        for name, kind in (("../../link.txt", tarfile.SYMTYPE), ("/etc/hard", tarfile.LNKTYPE)):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, "/etc/passwd"
+            archive.addfile(info)
+        info = tarfile.TarInfo("../../../outside/train.txt")
+        info.size = len(content)
+        archive.addfile(info, io.BytesIO(content))
+
+
+def evil_zip(path, content):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("../../outside/train.txt", content)
+
+
+@pytest.mark.parametrize("pack", [evil_tar, evil_zip])
+def test_an_archive_cannot_write_outside_the_folder_asked_for(pack, tmp_path):
+    synthesize("criteo-kaggle", 300, 0, tmp_path / "plain.txt")
+    place = tmp_path / "a" / "b"
+    place.mkdir(parents=True)
+    pack(place / "raw", (tmp_path / "plain.txt").read_bytes())
+    before = {path for path in tmp_path.rglob("*")}
+    schema = prepare("criteo-kaggle", place / "raw", place / "out")
+    assert sum(schema.rows.values()) == 300
+    made = {path for path in tmp_path.rglob("*")} - before
+    assert made and all(path == place / "out" or (place / "out") in path.parents for path in made)
+
+
+def test_a_link_in_the_place_of_the_data_is_not_followed(tmp_path):
+    with tarfile.open(tmp_path / "raw", "w:gz") as archive:
+        info = tarfile.TarInfo("train.txt")
+        info.type, info.linkname = tarfile.SYMTYPE, str(tmp_path / "plain.txt")
+        archive.addfile(info)
+    synthesize("criteo-kaggle", 300, 0, tmp_path / "plain.txt")
+    with pytest.raises(BenchError, match="has no data file"):
+        prepare("criteo-kaggle", tmp_path / "raw", tmp_path / "out")
+
+
+def test_an_archive_that_unpacks_to_far_more_is_stopped_by_its_first_wrong_line(tmp_path):
+    """1 GB of zeros in 1 MB: read in blocks, refused in the first, nothing is left."""
+    with (
+        zipfile.ZipFile(tmp_path / "raw", "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("train.txt", "w") as file,
+    ):
+        for _ in range(64):
+            file.write(b"0" * (1 << 24))
+    with pytest.raises(BenchError, match="no line end"):
+        prepare("criteo-kaggle", tmp_path / "raw", tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["raw"]
