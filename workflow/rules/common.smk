@@ -10,7 +10,8 @@ from snakemake.exceptions import WorkflowError
 from mlet_bench.config import cell_training, cells, check_config
 from mlet_bench.errors import BenchError
 from mlet_bench.lineage import code_digests
-from mlet_bench.spec import ARMS
+from mlet_bench.spec import ARMS, DatasetSchema, RunSpec
+from mlet_bench.training.memory import OVERHEAD, training_need
 
 try:
     config = check_config(config)
@@ -126,6 +127,16 @@ def training_options(wildcards):
     tuning = {"embedding_lr_factors": config["embedding_lr_factors"]} if ARMS[cell.arm].tunes_lr else {}
     widths = {"dim": cell.dim} | ({"inner_dim": cell.inner_dim} if cell.inner_dim is not None else {})
     return as_options({"arm": cell.arm} | widths | cell_training(config, cell) | tuning)
+
+
+def training_mb(wildcards, input):
+    """Memory of a cell's training in MB, from the sizes of its tables and data: for clusters, see docs/scale-out.md."""
+    open(input.schema).close()  # while the data set is not prepared the system's own error tells Snakemake to ask again
+    cell = CELLS[f"{wildcards.dataset}/{wildcards.model}/{wildcards.cell}"]
+    schema = DatasetSchema.read(Path(input.schema).parent)
+    widths = (cell.model, cell.arm, cell.dim, cell.inner_dim)
+    spec = RunSpec(schema.name, schema.fingerprint, *widths, seed=0, **cell_training(config, cell))
+    return (training_need(spec, schema).bytes + OVERHEAD) // 2**20 + 1
 
 
 def run_folders(wildcards):

@@ -16,6 +16,7 @@ rule train:
     threads: config["threads"]
     resources:
         gpu=GPUS,
+        mem_mb=training_mb,
     params:
         code=code("train"),
         data=subpath(input.schema, parent=True),
