@@ -95,7 +95,7 @@ FILES = {
     "prepare": ["data"],
     "train": of_runs("spec.json", "curve.parquet", "model.safetensors", "data.json", "provenance.json"),
     "collapse": of_runs("collapsed.json", "collapsed.safetensors"),
-    "evaluate": of_runs("metrics.json", "rare.parquet"),
+    "evaluate": of_runs("metrics.json", "rare.parquet", "scores.parquet"),
     "spectrum": of_runs("spectrum.parquet", "factors.parquet"),
 }
 

@@ -64,7 +64,8 @@ def strike(process: subprocess.Popen, generator: random.Random, kills: Counter) 
             send([process.pid], signal.SIGKILL)
         case "job":
             send([generator.choice(list(jobs))], signal.SIGKILL)
-    process.wait()
+    if way != "job":
+        process.wait()
     for stage in sorted(set(jobs.values())) or ["between jobs"]:
         kills[f"{way:9s} {stage}"] += 1
     return list(jobs) if way == "orphans" else []
