@@ -17,7 +17,7 @@ def asked(done):
     assert done.returncode == 0, done.stdout + done.stderr
     text = done.stdout + done.stderr
     found = {}
-    for name, block in re.findall(r"^rule (\w+):\n(.*?)(?=\n\n|\Z)", text, re.MULTILINE | re.DOTALL):
+    for name, block in re.findall(r"^rule (\w+):\n(.*?)(?=\n\[|\n\n|\Z)", text, re.MULTILINE | re.DOTALL):
         line = re.search(r"resources: (.*)", block)
         found.setdefault(name, dict(pair.split("=") for pair in line[1].split(", ")) if line else {})
     return found
