@@ -110,6 +110,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="also report the AUC at the best test accuracy while training, as the authors do: selected on test",
     )
     train.add_argument("--pack", type=int, help="seeds trained together; as many as fit on a GPU, one on a CPU")
+    train.add_argument(
+        "--eager", action="store_true", help="on a GPU, launch each operation by itself, no CUDA graphs: slow, to debug"
+    )
     train.add_argument("--checkpoint-seconds", type=float, default=600, help="least time between two checkpoints")
     _device_options(train)
 
@@ -265,7 +268,7 @@ def _train(arguments) -> None:
     device = resolve_device(arguments.device, arguments.threads)
     places = (arguments.data, arguments.out, arguments.seed)
     tuning, checkpoints = arguments.embedding_lr_factors, arguments.checkpoint_seconds
-    for folder, last in train_runs(*places, device, settings, tuning, arguments.pack, checkpoints):
+    for folder, last in train_runs(*places, device, settings, tuning, arguments.pack, checkpoints, arguments.eager):
         print(f"{folder}: trained", *(f"{name} {last[name]:.5f}" for name in ("val_auc", "val_logloss") if last))
 
 

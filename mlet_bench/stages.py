@@ -37,6 +37,7 @@ def train_runs(
     embedding_lr_factors: Sequence[float] = (),
     pack: int | None = None,
     checkpoint_seconds: float = 600.0,
+    eager: bool = False,
 ) -> Iterator[tuple[Path, dict]]:
     """Train one run a seed; yield each folder with the last point of its curve (empty without validation).
 
@@ -47,6 +48,7 @@ def train_runs(
         embedding_lr_factors: the candidates of an arm that tunes, see ``train_tuned``.
         pack: how many seeds are trained together; None: as many as fit on a GPU, one on a CPU.
         checkpoint_seconds: least time between two checkpoints of a run.
+        eager: on a GPU, launch each operation by itself instead of replaying a CUDA graph.
 
     A call that was cut off is gone on with by the next one: runs that were done stay (see ``training/unfinished.py``).
 
@@ -74,7 +76,7 @@ def train_runs(
             stack.callback(drop_if_empty, place)
 
         def train_all(group: Sequence[tuple[RunSpec, Path]]) -> None:
-            train_together(group, schema, splits, size, checkpoint_seconds, asked=asked)
+            train_together(group, schema, splits, size, checkpoint_seconds, asked=asked, eager=eager)
 
         with _failure_recorded(folders.values(), "train"):
             try:

@@ -72,6 +72,7 @@ def train_together(
     checkpoint_seconds: float = 600.0,
     after_step: Callable[[int], None] | None = None,
     asked: Callable[[], int | None] = lambda: None,
+    eager: bool = False,
 ) -> None:
     """Train runs that differ in their seed alone and leave their folders: spec, curve, factorised model, provenance.
 
@@ -85,6 +86,7 @@ def train_together(
         checkpoint_seconds: least time between two checkpoints; they are written at validation points and loss checks.
         after_step: called with the number of steps done, for tests and tools; steps are then taken one by one.
         asked: which signal asks to stop, None so far (``mlet_bench.stopping``); obeyed after the next checkpoint.
+        eager: on a GPU, launch each operation by itself instead of replaying a CUDA graph.
 
     Raises:
         RunsFailed: the loss of some runs is not finite; the others are finished all the same.
@@ -100,7 +102,7 @@ def train_together(
     for group in groups.values():
         while group:
             part, group = group[:size], group[size:]
-            failures |= _Training(part, schema, data, checkpoint_seconds, after_step, asked).run()
+            failures |= _Training(part, schema, data, checkpoint_seconds, after_step, asked, eager).run()
             if asked() is not None:
                 raise Stopped(asked(), f"stopped, {part[-1][1]} is trained and stored; the same command goes on")
     if failures:
@@ -110,14 +112,16 @@ def train_together(
 class _Training:
     """Runs trained as one pack, from their stored state to their folders."""
 
-    def __init__(self, group, schema: DatasetSchema, data: dict[str, Rows], checkpoint_seconds, after_step, asked):
+    def __init__(
+        self, group, schema: DatasetSchema, data: dict[str, Rows], checkpoint_seconds, after_step, asked, eager
+    ):
         self.started, self.data = utc_now(), data
         self.checkpoint_seconds, self.after_step, self.asked = checkpoint_seconds, after_step, asked
         self.specs, self.folders, stored = zip(*group, strict=True)
         self.spec, self.device = self.specs[0], data["train"].label.device
         self.pack = build_pack(self.specs, schema, self.device)
         self.step = TrainStep(self.pack, self.spec)
-        self.steps = make_steps(self.step, data["train"], self.spec.batch_size)
+        self.steps = make_steps(self.step, data["train"], self.spec.batch_size, eager)
         self.progress = [Progress() for _ in self.specs]
         self.failures: dict[Path, str] = {}
         self._epoch = -1  # whose order the steps have
