@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 
 import pandas as pd
 import pytest
@@ -107,9 +108,12 @@ def test_a_run_holds_its_spec_curve_scores_and_origin(raced):
     assert history[-1].value == metrics["val"]["auc"]
 
 
-def test_single_has_no_inner_dim(raced):
-    run = next(run for run in runs_of(raced[0], "toy/avazu") if run.data.params["arm"] == "single")
-    assert run.data.params["inner_dim"] == "none"
+def test_the_axes_of_parallel_coordinates_are_numbers(raced):
+    """MLflow's UI makes an axis of words as soon as one value is no number; a missing one leaves it a scale."""
+    runs = {run.data.params["arm"]: run for run in runs_of(raced[0], "toy/avazu")}
+    assert {arm: run.data.params.get("inner_dim") for arm, run in runs.items()} == {"single": None, "mlet": "16"}
+    for run in runs.values():
+        assert run.data.params["dim"] == "4" and 0.5 < run.data.metrics["test_auc"] < 1
 
 
 def test_again_changes_nothing(store):
@@ -136,7 +140,7 @@ def test_a_half_written_run_is_replaced(store, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         from mlflow import MlflowClient
 
-        patch.setattr(MlflowClient, "log_artifact", crash)
+        patch.setattr(MlflowClient, "log_artifacts", crash)
         sync(store)
     (half,) = runs_of(store, "one/avazu")
     assert CONTENT not in half.data.tags
@@ -162,6 +166,8 @@ def test_unfinished_runs_wait_and_failed_ones_are_there_until_they_pass(store):
         (run,) = runs_of(store, "one/avazu")
         assert (run.info.status, run.info.run_name) == ("FAILED", "mlet-d4-k16 seed0")
         assert (run.data.tags["mlet_bench.stage"], run.data.tags["mlet_bench.reason"]) == ("train", "no memory")
+        found = {name: run.data.params[name] for name in ("arm", "dim", "inner_dim", "seed")}
+        assert found == {"arm": "mlet", "dim": "4", "inner_dim": "16", "seed": "0"}
     failed.unlink()
     assert sync(store) == SyncReport(created=1)
     assert [run.info.status for run in runs_of(store, "one/avazu")] == ["FINISHED"]
@@ -236,6 +242,55 @@ def test_a_failed_run_and_a_change_are_restored(store, tmp_path):
     runs = tables_of(store.parent / "again")["runs"]
     assert runs.loc[runs["status"] == "failed", "reason"].tolist() == ["collapse: no memory"]
     shutil.rmtree(store.parent / "again")
+
+
+def test_runs_that_are_not_finished_are_restored_with_their_reasons(store):
+    """What a report of a grid that still runs says of each run is said by the restored one."""
+    runs = store / "runs/avazu/dlrm"
+    (runs / "single-d4/seed0/metrics.json").unlink()
+    other = json.loads((store / "config.json").read_text())
+    write_json(store / "config.json", other | {"training": other["training"] | {"lr": 0.1}})
+    for begun, reason in ((False, "holds another run: lr 0.2 instead of 0.1"), (True, "not trained")):
+        if begun:
+            shutil.rmtree(runs / "single-d4/seed0")
+        sync(store)
+        again = store.parent / "again"
+        restore("one", again)
+        assert_equal_tables(store, again)
+        table = tables_of(again)["runs"]
+        assert set(table["status"]) == {"missing"} and reason in table["reason"].iloc[0]
+        shutil.rmtree(again)
+    write_json(store / "config.json", other)
+
+
+def test_a_run_that_a_job_changes_while_it_is_read_waits(store, monkeypatch):
+    module = import_module("mlet_bench.tracking.sync")
+    changed, read = store / "runs/avazu/dlrm/single-d4/seed0", module.read_run
+
+    def read_and_begin_anew(folder):
+        run = read(folder)
+        if folder == changed:  # Snakemake removes the outputs of a job that begins
+            (folder / "metrics.json").unlink()
+        return run
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "read_run", read_and_begin_anew)
+        assert sync(store) == SyncReport(created=1)
+    assert [run.data.tags["mlet_bench.cell"] for run in runs_of(store, "one/avazu")] == ["mlet-d4-k16"]
+    restore("one", store.parent / "again")
+    assert_equal_tables(store, store.parent / "again")
+    shutil.rmtree(store.parent / "again")
+
+
+def test_artifacts_that_are_not_those_of_the_sync_are_not_restored(store):
+    sync(store)
+    run = cell_of(store, "one/avazu", "single-d4")
+    path = store.parent / "other" / "metrics.json"
+    write_json(path, json.loads((store / "runs/avazu/dlrm/mlet-d4-k16/seed0/metrics.json").read_text()))
+    client_of(store).log_artifact(run.info.run_id, str(path))
+    with pytest.raises(BenchError, match=r"artifacts of run .* are not those that were synced"):
+        restore("one", store.parent / "again")
+    assert not [path for path in store.parent.iterdir() if "again" in path.name]
 
 
 def test_nothing_is_overwritten_and_nothing_half_restored(store, tmp_path):

@@ -1,20 +1,24 @@
 """What of a run goes where in MLflow: its files, parameters, tags and metrics."""
 
 import math
+from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from mlet_bench.files import digest, file_digest, read_json
 from mlet_bench.reporting.collect import RunFiles
+from mlet_bench.spec import RunSpec
 
 RUN_ID = "mlet_bench.run_id"
 CONTENT = "mlet_bench.content"
 # Raised when the mapping below changes, so that runs already in a store are written anew.
-LAYOUT = 2
-# The files of a run folder that a report reads: all small, none of them a model.
+LAYOUT = 3
+# The small files of a run folder, those that a report reads among them; none is a model.
 ARTIFACTS = (
     *("spec.json", "metrics.json", "collapsed.json", "provenance.json", "sampling.json", "tuning.json"),
+    "data.json",
     *("curve.parquet", "spectrum.parquet", "rare.parquet", "factors.parquet"),
 )
 
@@ -24,9 +28,20 @@ def artifacts_of(folder: Path) -> list[Path]:
     return [folder / name for name in ARTIFACTS if (folder / name).is_file()]
 
 
-def content_of(files: list[Path]) -> str:
-    """A hash of files, by name, and of how they are written to MLflow."""
-    return digest({"layout": LAYOUT, "files": {file.name: file_digest(file) for file in files}}, 32)
+def content_of(folder: Path, files: Iterable[Path]) -> str:
+    """A hash of files, by their names below a folder, and of how they are written to MLflow."""
+    names = {file.relative_to(folder).as_posix(): file_digest(file) for file in files}
+    return digest({"layout": LAYOUT, "files": names}, 32)
+
+
+def content_of_tree(folder: Path) -> str:
+    """The same of every file below a folder."""
+    return content_of(folder, [path for path in folder.rglob("*") if path.is_file()])
+
+
+def params_of(spec: RunSpec) -> dict[str, str]:
+    """A run's parameters. One that means nothing to its arm is left out: a word would make the UI's axis no scale."""
+    return {name: text_of(value) for name, value in asdict(spec).items() if value is not None}
 
 
 def tags_of(run: RunFiles) -> dict[str, str]:
@@ -80,9 +95,7 @@ def times_of(provenance: dict[str, Any]) -> tuple[int, int]:
 def text_of(value: Any) -> str:
     if isinstance(value, tuple | list):
         return "-".join(map(str, value))
-    if value is None or isinstance(value, bool):
-        return {None: "none", True: "true", False: "false"}[value]
-    return str(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def dataset_source(results: Path, run: RunFiles) -> dict[str, Any]:

@@ -7,11 +7,12 @@ from functools import cache, partial
 from pathlib import Path
 
 from mlet_bench.errors import BenchError
-from mlet_bench.files import write_json
+from mlet_bench.tracking.mapping import content_of_tree
+from mlet_bench.tracking.profile import INDEX, PROFILE
 from mlet_bench.tracking.store import Store, prepare_mlflow, store_errors, store_uri
-from mlet_bench.tracking.sync import PROFILE
 
 ADVICE = "check MLFLOW_TRACKING_URI, and that the server serves artifacts"
+SYNC_AGAIN = "sync again where the run folders are, with this version of mlet-bench"
 
 
 def restore(profile: str, out: Path | str, progress: Callable[[str], None] | None = None) -> int:
@@ -43,26 +44,22 @@ def restore(profile: str, out: Path | str, progress: Callable[[str], None] | Non
     try:
         with store_errors(uri, "read", ADVICE):
             runs_of = cache(partial(_runs_of, Store(uri, None)))
-            mlflow_id = _only(runs_of, profile, PROFILE + profile)
-            part.mkdir(parents=True)
-            _download(uri, mlflow_id, part)
-            index = json.loads((part / "index.json").read_text())
-            for place, run_id in index["runs"].items():
+            _download(uri, runs_of, profile, PROFILE + profile, part)
+            index = json.loads((part / INDEX).read_text())
+            for place, run_id in index.items():
                 folder = part / "runs" / place
-                folder.mkdir(parents=True)
-                _download(uri, _only(runs_of, f"{profile}/{place.split('/')[0]}", run_id), folder)
+                if ".." in folder.parts or part not in folder.parents:
+                    raise BenchError(f"the store names a folder outside of {out} for run {run_id}: {place!r}")
+                _download(uri, runs_of, f"{profile}/{place.split('/')[0]}", run_id, folder)
                 if progress:
                     progress(place)
-        for place, why in index["failed"].items():
-            (part / "runs" / place).mkdir(parents=True, exist_ok=True)
-            write_json(part / "runs" / place / "failed.json", why)
-        (part / "index.json").unlink()
+        (part / INDEX).unlink()
         if out.exists():
             out.rmdir()
         part.rename(out)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    return len(index["runs"])
+    return len(index)
 
 
 def _runs_of(store: Store, experiment: str) -> dict[str, list[tuple[str, str | None]]]:
@@ -72,18 +69,19 @@ def _runs_of(store: Store, experiment: str) -> dict[str, list[tuple[str, str | N
     return store.runs_of(found.experiment_id)
 
 
-def _only(runs_of: Callable[[str], dict], experiment: str, run_id: str) -> str:
-    """The MLflow id of the one whole run with an id of ours."""
-    whole = [mlflow_id for mlflow_id, content in runs_of(experiment).get(run_id, []) if content]
-    if len(whole) != 1:
-        raise BenchError(
-            f"experiment {experiment!r} has {len(whole)} whole runs with id {run_id}, not one: sync again where the "
-            "run folders are"
-        )
-    return whole[0]
-
-
-def _download(uri: str, mlflow_id: str, folder: Path) -> None:
+def _download(uri: str, runs_of: Callable[[str], dict], experiment: str, run_id: str, folder: Path) -> None:
+    """The files of the one whole run with an id of ours, checked against the hash that was written with them."""
     from mlflow.artifacts import download_artifacts
 
+    whole = {content: mlflow_id for mlflow_id, content in runs_of(experiment).get(run_id, []) if content}
+    if len(whole) != 1:
+        raise BenchError(
+            f"experiment {experiment!r} has {len(whole)} whole runs with id {run_id}, not one: {SYNC_AGAIN}"
+        )
+    ((content, mlflow_id),) = whole.items()
+    folder.mkdir(parents=True)
     download_artifacts(run_id=mlflow_id, dst_path=str(folder), tracking_uri=uri)
+    if content_of_tree(folder) != content:
+        raise BenchError(
+            f"the artifacts of run {run_id} in experiment {experiment!r} are not those that were synced: {SYNC_AGAIN}"
+        )

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from mlet_bench.errors import BenchError
+from mlet_bench.tracking.database import check_database
 from mlet_bench.tracking.mapping import CONTENT, RUN_ID
 
 # MLflow takes no more metrics than this in one request.
@@ -33,7 +34,7 @@ class Store:
         experiment = self.client.get_experiment_by_name(name)
         if experiment is None:
             location = (self.artifacts / name).as_uri() if self.artifacts else None
-            self.ids[name] = self.client.create_experiment(name, artifact_location=location)
+            self.ids[name] = self._create(name, location)
         elif experiment.lifecycle_stage != "active":
             raise BenchError(
                 f"the MLflow experiment {name!r} was deleted: bring it back with "
@@ -43,6 +44,17 @@ class Store:
             self.ids[name] = experiment.experiment_id
         self.known[self.ids[name]] = self.runs_of(self.ids[name])
         return self.ids[name]
+
+    def _create(self, name: str, location: str | None) -> str:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self.client.create_experiment(name, artifact_location=location)
+        except MlflowException:  # another machine was faster
+            found = self.client.get_experiment_by_name(name)
+            if found is None:
+                raise
+            return found.experiment_id
 
     def runs_of(self, experiment: str) -> dict[str, list[tuple[str, str | None]]]:
         """Run id → the (MLflow id, content) of each of its MLflow runs: one, unless something went wrong."""
@@ -57,11 +69,11 @@ class Store:
             if not token:
                 return runs
 
-    def put(self, experiment: str, run_id: str, content: str, write: Callable[[], str]) -> str:
+    def put(self, experiment: str, run_id: str, content: str, write: Callable[[], str | None]) -> str | None:
         """Make the store hold exactly one run with this id and content; say what had to be done.
 
         Args:
-            write: makes the run, without its content, and gives its MLflow id.
+            write: makes the run, without its content, and gives its MLflow id; None if it cannot be made now.
         """
         present = self.known[experiment].get(run_id, [])
         kept = next((mlflow_id for mlflow_id, its_content in present if its_content == content), None)
@@ -71,7 +83,10 @@ class Store:
                 self.client.delete_run(mlflow_id)
         if kept:
             return "unchanged"
-        self.client.set_tag(write(), CONTENT, content)
+        mlflow_id = write()
+        if mlflow_id is None:
+            return None
+        self.client.set_tag(mlflow_id, CONTENT, content)
         return "updated" if present else "created"
 
     def drop(self, experiment: str, wanted: Callable[[str], bool]) -> None:
@@ -81,16 +96,12 @@ class Store:
                 for mlflow_id, _ in present:
                     self.client.delete_run(mlflow_id)
 
-    def log_files(self, mlflow_id: str, files: list[Path], folder: str | None = None) -> None:
-        """Store files as artifacts of a run."""
-        for file in files:
-            self.client.log_artifact(mlflow_id, str(file), folder)
-
 
 def prepare_mlflow() -> None:
     """What must be set before MLflow is imported: no telemetry, and no minutes of asking a server that is down."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
@@ -103,17 +114,19 @@ def store_uri(results: Path) -> str:
 
 @contextmanager
 def store_errors(uri: str, doing: str, advice: str) -> Iterator[None]:
-    """Turn what MLflow and its database raise into a sentence without the store's password.
+    """Look at the store if it is a database; turn what it and MLflow raise into a sentence without its password.
 
     Args:
         doing: "written" or "read".
     """
+    from alembic.util import CommandError
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
+        check_database(uri, without_password(uri))
         yield
-    except (MlflowException, SQLAlchemyError, OSError) as error:
+    except (MlflowException, SQLAlchemyError, CommandError, OSError) as error:
         shown = without_password(uri)
         reason = str(error).replace(uri, shown).strip().splitlines()[0]
         raise BenchError(f"the MLflow store {shown} cannot be {doing} ({reason}): {advice}") from None
