@@ -69,7 +69,8 @@ class Pack:
     def logits(self, dense: Tensor, rows: Tensor) -> Tensor:
         """Logits of each model on its own batch. dense: (S, B, D), rows: (S, F, B, width) → (S, B)."""
         if len(self) == 1:
-            return _head(self.models[0], dense[0], rows[0]).unsqueeze(0)
+            # squeeze, not [0]: the gradient of an element is a tensor of zeros with the element copied in.
+            return _head(self.models[0], dense.squeeze(0), rows.squeeze(0)).unsqueeze(0)
         return self._batched(self._stacks, dense, rows)
 
     def _template(self):
