@@ -1,7 +1,7 @@
 """Which code decides a stage's result: everything that can be reached by name from the stage's function.
 
 A change in one of these definitions makes the stage's results stale; a change elsewhere in the package, in a comment,
-a docstring or the layout of the lines does not.
+a docstring or the layout of the lines does not. A file that they name beside their module counts as a whole.
 """
 
 import ast
@@ -100,10 +100,17 @@ def code_digests(entry: str) -> list[str]:
             id(part): part for part in module.effects
         }
         ordered = sorted(parts.values(), key=lambda part: part.lineno)
-        text = "\n".join(ast.unparse(part) for part in ordered)
+        text = "\n".join([*(ast.unparse(part) for part in ordered), *_files_beside(name, ordered)])
         if text:
             lines.append(f"{name} {hashlib.sha256(text.encode()).hexdigest()[:8]}")
     return lines
+
+
+def _files_beside(module: str, parts: list[ast.stmt]) -> list[str]:
+    """What stands in the files of the module's folder that its code names, C++ that it compiles for one."""
+    named = {node.value for part in parts for node in ast.walk(part) if isinstance(node, ast.Constant)}
+    beside = sorted(path for path in _path(module).parent.iterdir() if path.is_file() and path.suffix != ".py")
+    return [path.read_text(encoding="utf-8") for path in beside if path.name in named]
 
 
 def imported(statement: ast.Import | ast.ImportFrom) -> list[tuple[str, tuple[str, str | None]]]:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from mlet_bench.device import device_label
+from mlet_bench.kernels.build import library
 from mlet_bench.version import __version__
 
 STATUS = Path("/proc/self/status")
@@ -24,6 +25,10 @@ def provenance(device: torch.device, started: datetime, seconds: float, rows: in
         started: UTC.
         seconds: time spent training, over all resumed parts.
         rows: rows trained on in that time.
+
+    Returns:
+        among others ``kernels``: whether the CPU's compiled kernels were used, where they fit; without them numbers
+        differ by rounding.
     """
     commit, dirty = _git()
     return {
@@ -32,6 +37,7 @@ def provenance(device: torch.device, started: datetime, seconds: float, rows: in
         "versions": {"python": platform.python_version(), "mlet_bench": __version__, **_versions()},
         "device": device_label(device),
         "threads": torch.get_num_threads(),
+        "kernels": device.type == "cpu" and library() is not None,
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(seconds, 3),
         "rows_per_second": round(rows / seconds, 1),

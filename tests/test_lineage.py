@@ -120,3 +120,23 @@ def test_what_a_module_defines_and_leads_to(tmp_path, monkeypatch):
         "toy.whole": {"anything", "more"},
         "toy": set(),
     }
+
+
+def test_a_file_that_a_module_names_counts_with_its_content(tmp_path, monkeypatch):
+    package = tmp_path / "other"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "build.py").write_text("SOURCE = 'code.cpp'\ndef begin(): return SOURCE\ndef other(): pass\n")
+    monkeypatch.setattr(lineage, "PACKAGE", package)
+    digests = []
+    for name, content in (("code.cpp", "1"), ("code.cpp", "2"), ("notes.txt", "3")):
+        (package / name).write_text(content)
+        digests.append([lineage.code_digests(f"other.build:{entry}") for entry in ("begin", "other")])
+    assert digests[0][0] != digests[1][0] == digests[2][0]
+    assert digests[0][1] == digests[1][1]
+
+
+def test_a_training_depends_on_the_kernels():
+    reached = lineage.reached("mlet_bench.cli:_train")
+    assert "SOURCE" in reached["mlet_bench.kernels.build"]
+    assert not [module for module in lineage.reached("mlet_bench.cli:_prepare") if "kernels" in module]

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from mlet_bench import kernels
+
 
 class Interaction(nn.Module):
     """[bottom, Z[i, j] for i, for j < i], Z the dot products of [bottom, field 1, ..., field F].
@@ -14,10 +16,15 @@ class Interaction(nn.Module):
     Args:
         vectors: F + 1.
 
+    Attributes:
+        plain: run in plain torch everywhere: ``torch.vmap`` cannot see into the CPU's kernels.
+
     Example::
 
         Interaction(27)(bottom, vectors)  # (B, d), (B, 26, d) → (B, d + 351)
     """
+
+    plain = False
 
     def __init__(self, vectors: int):
         super().__init__()
@@ -30,8 +37,24 @@ class Interaction(nn.Module):
 
     def forward(self, bottom: Tensor, vectors: Tensor) -> Tensor:
         """bottom: (B, d), vectors: (B, F, d) → (B, d + (F+1)F/2)."""
+        if not self.plain and kernels.supported(vectors, vectors.shape[2]):
+            return _Interact.apply(bottom, vectors)
         stacked = torch.cat([bottom.unsqueeze(1), vectors], dim=1)  # (B, F+1, d)
         return torch.cat([bottom, _PairProducts.apply(stacked, self.pairs, self.place)], dim=1)
+
+
+class _Interact(torch.autograd.Function):
+    """The whole of it in the CPU's kernels."""
+
+    @staticmethod
+    def forward(ctx, bottom: Tensor, vectors: Tensor) -> Tensor:
+        ctx.save_for_backward(bottom, vectors)
+        return kernels.interact(bottom, vectors)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor]:
+        return kernels.interact_back(*ctx.saved_tensors, grad)
 
 
 class _PairProducts(torch.autograd.Function):

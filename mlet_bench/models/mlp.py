@@ -1,8 +1,9 @@
-"""Linear layers with ReLU between them, multiplied with oneDNN on the CPU.
+"""Linear layers with ReLU between them, multiplied with oneDNN on a CPU with AVX-512.
 
 torch multiplies float32 matrices with MKL, which leaves AVX-512 unused on processors that are not Intel's: at DLRM's
-sizes oneDNN is about twice as fast there. torch ships oneDNN but gives float32 to it only through the operator that
-``torch.compile`` emits; where a build lacks it, and for small layers, torch's own product is taken.
+sizes oneDNN is about twice as fast there, and no faster without AVX-512. torch ships oneDNN but gives float32 to it
+only through the operator that ``torch.compile`` emits; where a build lacks it, and for small layers, torch's own
+product is taken.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,11 @@ from torch import Tensor, nn
 
 # Below this many weights a call of oneDNN costs more than the product.
 ONEDNN_WEIGHTS = 10_000
-HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+HAS_ONEDNN = (
+    torch.backends.mkldnn.is_available()
+    and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    and torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+)
 
 
 class MLP(nn.Sequential):
@@ -43,7 +48,7 @@ class MLP(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, in) → (B, out)."""
-        if self.plain or not HAS_ONEDNN or x.device.type != "cpu" or x.dtype != torch.float32:
+        if self.plain or x.device.type != "cpu" or x.dtype != torch.float32:
             return super().forward(x)
         return _FastMLP.apply(x, self._last_relu, *self.parameters())
 
@@ -78,7 +83,7 @@ class _FastMLP(torch.autograd.Function):
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None = None, relu: bool = False) -> Tensor:
     """x weightᵀ + bias, and the positive part of it. x: (M, K), weight: (N, K) → (M, N)."""
-    if weight.numel() >= ONEDNN_WEIGHTS:
+    if HAS_ONEDNN and weight.numel() >= ONEDNN_WEIGHTS:
         return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "relu" if relu else "none", [], "")
     result = nn.functional.linear(x, weight, bias)
     return result.relu_() if relu else result

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from mlet_bench.models import build_model
+from mlet_bench.models.interaction import Interaction
 from mlet_bench.models.mlp import MLP
 from mlet_bench.spec import DatasetSchema, RunSpec
 
@@ -78,7 +79,7 @@ class Pack:
         tables = self.models[0].embedding.weight
         module = _Head(copy.deepcopy(self.models[0], {id(tables): tables}))  # the tables are not copied
         for layer in module.modules():
-            if isinstance(layer, MLP):
+            if isinstance(layer, MLP | Interaction):
                 layer.plain = True
         return lambda parameters, dense, rows: functional_call(module, parameters, (dense, rows))
 

@@ -7,6 +7,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from mlet_bench.errors import BenchError
 from mlet_bench.spec import RunSpec
 from mlet_bench.training.dense import DenseAdagrad, DenseSGD
+from mlet_bench.training.lookup import make_lookup
 from mlet_bench.training.pack import Pack
 from mlet_bench.training.rows import RowAdagrad, RowSGD
 
@@ -17,8 +18,9 @@ class TrainStep:
     """Forward, loss, backward, dense update, and the row update in place, of every model of a pack.
 
     The loss is binary cross-entropy, mean over the batch. The gradient is taken with respect to the gathered rows
-    (S, F, B, width), so a step touches F·B rows of a model's tables and nothing else of them. No shape and no branch
-    depends on a value, so the whole can be captured in a CUDA graph.
+    (S, F, B, width), or to the embedding vectors (``mlet_bench.training.lookup``), so a step touches F·B rows of a
+    model's tables and nothing else of them. On a GPU no shape and no branch depends on a value, so the whole can be
+    captured in a CUDA graph.
 
     Args:
         spec: of any model of the pack; they differ in their seed alone.
@@ -39,19 +41,21 @@ class TrainStep:
         self.pack = pack
         self.row_optimizer = rows(pack.weight, spec.embedding_lr)
         self.dense_optimizer = dense(pack.trained, spec.lr)
+        self.lookup = make_lookup(pack, self.row_optimizer)
 
     def __call__(self, dense: Tensor, ids: Tensor, label: Tensor) -> Tensor:
         """Train each model on its batch and return the mean losses (S,), detached and not yet synchronised."""
-        pack = self.pack
-        index = pack.row_index(ids)  # (S·F·B,)
-        rows = pack.rows(index).requires_grad_()  # (S, F, B, width)
-        logits = pack.logits(dense, rows)  # (S, B)
-        losses = binary_cross_entropy_with_logits(logits, label, reduction="none").mean(1)  # (S,)
-        # The models share nothing, so the gradient of the sum is each model's own.
-        grad_rows, *grads = torch.autograd.grad(losses.sum(), [rows, *pack.trained])
+        lookup = self.lookup
+        gathered, place = lookup.gather(ids)
+        logits = lookup.logits(dense, gathered.requires_grad_())  # (S, B)
+        with torch.no_grad():
+            losses = binary_cross_entropy_with_logits(logits, label, reduction="none").mean(1)  # (S,)
+            # The gradient of a mean loss by its logits, by hand: half the operations of autograd's way.
+            slope = torch.sigmoid(logits).sub_(label).div_(label.shape[1])  # (S, B)
+        grad, *grads = torch.autograd.grad(logits, [gathered, *lookup.trained], slope)
+        grads = lookup.update(place, grad) + grads
         self.dense_optimizer.update(grads)
-        self.row_optimizer.update(index, grad_rows.reshape(-1, grad_rows.shape[-1]))
-        return losses.detach()
+        return losses
 
     def state_dict(self, number: int) -> dict:
         """State of both optimizers for one model of the pack."""

@@ -1,0 +1,93 @@
+"""The parts of a CPU step that torch has no fast operator for, in C++: compiled at first use, plain torch without it.
+
+``kernels.cpp`` is compiled once for a machine (``build.py``). Whoever calls these functions asks ``supported`` first
+and has a path in plain torch that gives the same numbers, to rounding.
+"""
+
+import ctypes
+
+import torch
+from torch import Tensor
+
+from mlet_bench.kernels.build import library
+
+DIMS = (4, 8, 16, 32, 64, 128)  # d that kernels.cpp has code for
+
+
+def supported(tensor: Tensor, dim: int) -> bool:
+    """Whether there are kernels for this tensor's device and type, and for vectors of ``dim`` values."""
+    return tensor.device.type == "cpu" and tensor.dtype == torch.float32 and dim in DIMS and library() is not None
+
+
+def lookup(weight: Tensor, w2: Tensor | None, ids: Tensor, starts: Tensor) -> Tensor:
+    """Embedding vectors of all fields.
+
+    Args:
+        weight: (sum n, width), the tables one below the other; width is k with ``w2``, else d.
+        w2: (F, k, d), or None for a single layer.
+        ids: (B, F) int32.
+        starts: (F + 1,) int64, the first row of each field, and the end of the last.
+
+    Returns:
+        (B, F, d), contiguous.
+
+    Raises:
+        IndexError: an id is not in its table.
+    """
+    (batch, fields), width = ids.shape, weight.shape[1]
+    dim = width if w2 is None else w2.shape[2]
+    out = weight.new_empty(batch, fields, dim)
+    place = library().lookup(_at(weight), _at(w2), _at(ids), _at(starts), *_sizes(batch, fields, width, dim), _at(out))
+    if place >= 0:
+        row, field = divmod(place, fields)
+        size = int(starts[field + 1] - starts[field])
+        raise IndexError(f"id {int(ids[row, field])} of field {field} is not in its table of {size} rows")
+    return out
+
+
+def lookup_sgd(
+    weight: Tensor, w2: Tensor | None, ids: Tensor, starts: Tensor, grad: Tensor, lr: float, train_w2: bool
+) -> Tensor | None:
+    """One SGD step of the rows of ``ids`` in place, and the gradient of ``w2`` before it: (F, k, d), or None.
+
+    weight -= lr · grad w2ᵀ for each occurrence of a row, repeats included: exact, as SGD is linear in the gradient.
+
+    Args:
+        weight, w2, ids, starts: as of ``lookup``, which has checked the ids.
+        grad: (B, F, d), of the vectors that ``lookup`` gave.
+    """
+    (batch, fields), (width, dim) = ids.shape, (weight.shape[1], grad.shape[2])
+    grad, grad_w2 = grad.contiguous(), torch.empty_like(w2) if train_w2 else None
+    library().lookup_sgd(
+        *(_at(weight), _at(w2), _at(ids), _at(starts), _at(grad)),
+        *(*_sizes(batch, fields, width, dim), ctypes.c_float(lr), _at(grad_w2)),
+    )
+    return grad_w2
+
+
+def interact(bottom: Tensor, vectors: Tensor) -> Tensor:
+    """DLRM's interaction: (B, d), (B, V - 1, d) → (B, d + V(V-1)/2), see ``mlet_bench.models.interaction``."""
+    (batch, dim), count = bottom.shape, vectors.shape[1] + 1
+    bottom, vectors = bottom.contiguous(), vectors.contiguous()
+    out = bottom.new_empty(batch, dim + count * (count - 1) // 2)
+    library().interact(_at(bottom), _at(vectors), *_sizes(batch, count, dim), _at(out))
+    return out
+
+
+def interact_back(bottom: Tensor, vectors: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradients of ``bottom`` and ``vectors``, shaped as they, from that of ``interact``'s result."""
+    (batch, dim), count = bottom.shape, vectors.shape[1] + 1
+    bottom, vectors, grad = bottom.contiguous(), vectors.contiguous(), grad.contiguous()
+    grad_bottom, grad_vectors = torch.empty_like(bottom), torch.empty_like(vectors)
+    library().interact_back(
+        *(_at(bottom), _at(vectors), _at(grad), *_sizes(batch, count, dim), _at(grad_bottom), _at(grad_vectors))
+    )
+    return grad_bottom, grad_vectors
+
+
+def _at(tensor: Tensor | None) -> ctypes.c_void_p:
+    return ctypes.c_void_p(None if tensor is None else tensor.data_ptr())
+
+
+def _sizes(*sizes: int) -> tuple[ctypes.c_int64, ...]:
+    return tuple(map(ctypes.c_int64, sizes))
