@@ -17,14 +17,14 @@ class Interaction(nn.Module):
         vectors: F + 1.
 
     Attributes:
-        plain: run in plain torch everywhere: ``torch.vmap`` cannot see into the CPU's kernels.
+        batched: run in plain torch everywhere: ``torch.vmap`` cannot see into the CPU's kernels.
 
     Example::
 
         Interaction(27)(bottom, vectors)  # (B, d), (B, 26, d) → (B, d + 351)
     """
 
-    plain = False
+    batched = False
 
     def __init__(self, vectors: int):
         super().__init__()
@@ -37,7 +37,7 @@ class Interaction(nn.Module):
 
     def forward(self, bottom: Tensor, vectors: Tensor) -> Tensor:
         """bottom: (B, d), vectors: (B, F, d) → (B, d + (F+1)F/2)."""
-        if not self.plain and kernels.supported(vectors, vectors.shape[2]):
+        if not self.batched and kernels.supported(vectors, vectors.shape[2]):
             return _Interact.apply(bottom, vectors)
         stacked = torch.cat([bottom.unsqueeze(1), vectors], dim=1)  # (B, F+1, d)
         return torch.cat([bottom, _PairProducts.apply(stacked, self.pairs, self.place)], dim=1)

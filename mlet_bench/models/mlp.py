@@ -30,10 +30,12 @@ class MLP(nn.Sequential):
         last_relu: whether a ReLU follows the last layer.
 
     Attributes:
-        plain: run the modules one by one everywhere: hooks and ``torch.vmap`` cannot see into the fast path.
+        plain: run the modules one by one everywhere: hooks cannot see into the fast path.
+        batched: run in operations that ``torch.vmap`` makes one kernel each of: it takes a linear layer apart into a
+            product, a multiplication by one and a sum.
     """
 
-    plain = False
+    plain, batched = False, False
 
     def __init__(self, widths: Sequence[int], generator: torch.Generator, last_relu: bool):
         layers: list[nn.Module] = []
@@ -48,6 +50,10 @@ class MLP(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, in) → (B, out)."""
+        if self.batched:
+            for layer in self:
+                x = x @ layer.weight.t() + layer.bias if isinstance(layer, nn.Linear) else layer(x)
+            return x
         if self.plain or x.device.type != "cpu" or x.dtype != torch.float32:
             return super().forward(x)
         return _FastMLP.apply(x, self._last_relu, *self.parameters())

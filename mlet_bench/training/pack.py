@@ -80,7 +80,7 @@ class Pack:
         module = _Head(copy.deepcopy(self.models[0], {id(tables): tables}))  # the tables are not copied
         for layer in module.modules():
             if isinstance(layer, MLP | Interaction):
-                layer.plain = True
+                layer.batched = True
         return lambda parameters, dense, rows: functional_call(module, parameters, (dense, rows))
 
 

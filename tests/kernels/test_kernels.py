@@ -88,9 +88,9 @@ def test_an_id_outside_its_table_is_named_and_nothing_is_read(bad):
 def test_interaction_is_the_plain_one(dim, count, batch):
     given = torch.randn(batch, dim, generator=rng()), torch.randn(batch, count - 1, dim, generator=rng(1))
     results = []
-    for plain in (True, False):
+    for batched in (True, False):
         layer, inputs = Interaction(count), [tensor.clone().requires_grad_() for tensor in given]
-        layer.plain = plain
+        layer.batched = batched
         out = layer(*inputs)
         weights = torch.randn(out.shape, generator=rng(2))
         results.append([out.detach(), *torch.autograd.grad((out * weights).sum(), inputs)])

@@ -29,14 +29,15 @@ def test_names_are_those_of_a_sequential():
 def test_values_and_gradients_are_the_plain_ones(rows, last_relu, widths):
     x, results = torch.randn(rows, widths[0], generator=rng(1)), []
     weights = torch.randn(rows, widths[-1], generator=rng(2))
-    for plain in (True, False):
+    for way in ("plain", "batched", "fast"):
         model, given = MLP(widths, rng(), last_relu), x.clone().requires_grad_()
-        model.plain = plain
+        setattr(model, way, True)
         value = model(given)
         (value * weights).sum().backward()
         results.append([value.detach(), given.grad, *(parameter.grad for parameter in model.parameters())])
-    for one, other in zip(*results, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-4)
+    for plain, batched, fast in zip(*results, strict=True):
+        torch.testing.assert_close(batched, plain, rtol=1e-5, atol=1e-4)
+        torch.testing.assert_close(fast, plain, rtol=1e-5, atol=1e-4)
 
 
 def test_no_gradient_is_taken_where_none_is_asked():

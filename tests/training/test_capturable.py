@@ -1,0 +1,85 @@
+"""A step as a GPU takes it can be held by a CUDA graph: nothing in it waits for a value or makes a tensor on the host.
+
+Seen here without a GPU: the operations of a step on the CPU, with the paths that only a CPU takes switched off.
+"""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from toys import make_rows, make_spec
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from mlet_bench import kernels
+from mlet_bench.models.mlp import MLP
+from mlet_bench.training.pack import build_pack
+from mlet_bench.training.step import TrainStep
+from mlet_bench.training.steps import Steps
+
+# Read a value on the host, have a shape that depends on one, or bring a number or a tensor over from the host.
+FORBIDDEN = (
+    "_local_scalar_dense",
+    "nonzero",
+    "unique",
+    "masked_select",
+    "lift_fresh",
+    "_to_copy",
+    "is_nonzero",
+    "equal",
+)
+
+
+class Operations(TorchDispatchMode):
+    """Notes the names of the operations that are no mere views."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        if not operation.is_view:
+            self.names.append(operation.__name__)
+        return operation(*args, **(kwargs or {}))
+
+
+def operations(schema, monkeypatch, runs=1, change=lambda step: None, **spec):
+    monkeypatch.setattr(kernels, "library", lambda: None)
+    first = make_spec(schema, bottom=(256, 64), top=(512, 256), **spec)
+    pack = build_pack([replace(first, seed=seed) for seed in range(runs)], schema, torch.device("cpu"))
+    for model in pack.models:
+        for layer in model.modules():
+            if isinstance(layer, MLP):
+                layer.plain = True
+    steps = Steps(TrainStep(pack, first), make_rows(300), 32)
+    change(steps)
+    steps.start([torch.arange(300)] * runs, 0)
+    steps.advance(1)
+    with Operations() as seen:
+        steps.advance(1)
+    return seen.names
+
+
+@pytest.mark.parametrize("runs", [1, 3])
+@pytest.mark.parametrize("optimizer", ["sgd", "adagrad"])
+@pytest.mark.parametrize("arm", ["single", "mlet", "mlet-frozen"])
+def test_no_operation_needs_the_host(arm, optimizer, runs, schema, monkeypatch):
+    names = operations(schema, monkeypatch, runs, arm=arm, optimizer=optimizer)
+    assert "index_select.default" in names
+    assert not [name for name in names if name.startswith(FORBIDDEN)]
+
+
+def test_an_operation_that_needs_the_host_is_seen(schema, monkeypatch):
+    def ask(steps):
+        inner = steps.step
+        steps.step = lambda *batch: inner(*batch) + float(batch[2].sum())
+        steps.step.pack = inner.pack
+
+    names = operations(schema, monkeypatch, change=ask)
+    assert [name for name in names if name.startswith(FORBIDDEN)]
+
+
+def test_mlet_and_a_pack_add_few_launches(schema, monkeypatch):
+    """At B=128 a GPU's step costs what its launches cost: MLET's are three products, two of them backward."""
+    single, mlet = (len(operations(schema, monkeypatch, arm=arm)) for arm in ("single", "mlet"))
+    assert single < mlet <= single + 3
+    assert len(operations(schema, monkeypatch, runs=5, arm="mlet")) <= 1.3 * mlet
