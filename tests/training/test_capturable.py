@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from toys import make_rows, make_spec
 from torch.utils._python_dispatch import TorchDispatchMode
+from toys import make_rows, make_spec
 
 from mlet_bench import kernels
 from mlet_bench.models.mlp import MLP
