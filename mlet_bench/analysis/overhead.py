@@ -61,28 +61,29 @@ def measure_overhead(
     Raises:
         BenchError: the split has fewer rows than one batch.
     """
-    records, data, software = [], (schema.name, schema.fingerprint), software_label(device)
-    grid = [(dim, inner_dim, batch) for batch in batch_sizes for dim, inner_dim in widths]
-    for dim, inner_dim, batch in tqdm(grid, desc=f"overhead {schema.name}", unit="cell", disable=None):
-        if len(rows) < batch:
-            raise BenchError(f"{schema.name} has {len(rows)} training rows, fewer than one batch of {batch} to time")
-        arms = {
-            arm: _timed_arm(schema, RunSpec(*data, model, arm, dim, k, 0, batch_size=batch, **training or {}), rows)
-            for arm, k in (("single", None), ("mlet", inner_dim))
-        }
-        for pair in range(-1, pairs):
-            order = ("single", "mlet") if pair % 2 else ("mlet", "single")
-            took = {arm: time_steps(arms[arm], (pair + 1) * steps, steps) for arm in order}
-            if pair >= 0:  # the first pair warms up, and on a GPU captures
-                record = (schema.name, model, dim, inner_dim, batch, device_label(device), software, pair)
-                records.append((*record, took["single"], took["mlet"]))
+    batch_sizes = list(batch_sizes)
+    if len(rows) < max(batch_sizes):
+        raise BenchError(
+            f"{schema.name} has {len(rows)} training rows, fewer than one batch of {max(batch_sizes)} to time"
+        )
+    records, software = [], software_label(device)
+    for dim, inner_dim in tqdm(list(widths), desc=f"overhead {schema.name}", unit="cell", disable=None):
+        # The models are made once for all batch sizes: with large tables that takes longer than the timing.
+        made = {}
+        for arm, k in (("single", None), ("mlet", inner_dim)):
+            spec = RunSpec(schema.name, schema.fingerprint, model, arm, dim, k, 0, **training or {})
+            made[arm] = TrainStep(build_pack([spec], schema, device), spec)
+        for batch in batch_sizes:
+            arms = {arm: make_steps(step, rows, batch) for arm, step in made.items()}
+            for steps_of_arm in arms.values():
+                steps_of_arm.start([epoch_order(0, 0, len(rows))], 0)
+            for pair in range(-1, pairs):
+                order = ("single", "mlet") if pair % 2 else ("mlet", "single")
+                took = {arm: time_steps(arms[arm], (pair + 1) * steps, steps) for arm in order}
+                if pair >= 0:  # the first pair warms up, and on a GPU captures
+                    record = (schema.name, model, dim, inner_dim, batch, device_label(device), software, pair)
+                    records.append((*record, took["single"], took["mlet"]))
     return pd.DataFrame(records, columns=COLUMNS)
-
-
-def _timed_arm(schema: DatasetSchema, spec: RunSpec, rows: Rows) -> Steps:
-    steps = make_steps(TrainStep(build_pack([spec], schema, rows.label.device), spec), rows, spec.batch_size)
-    steps.start([epoch_order(0, 0, len(rows))], 0)
-    return steps
 
 
 def time_steps(steps: Steps, start: int, count: int) -> float:

@@ -85,9 +85,9 @@ def bench_overhead(
     """
     schema, rows = full_scale_rows(DATASET, ROWS, device)
     found = []
-    for batch in batch_sizes:
-        frame = measure_overhead(schema, rows, "dlrm", widths, [batch], device, pairs=pairs)
-        frame["ratio"] = frame.mlet_ms / frame.single_ms
+    measured = measure_overhead(schema, rows, "dlrm", widths, batch_sizes, device, pairs=pairs)
+    measured["ratio"] = measured.mlet_ms / measured.single_ms
+    for batch, frame in measured.groupby("batch_size"):
         cells = frame.groupby(["dim", "inner_dim"])[["single_ms", "mlet_ms", "ratio"]].median()
         for (dim, inner), cell in cells.iterrows():
             bytes_ratio = step_bytes(schema, dim, inner, batch) / step_bytes(schema, dim, None, batch)

@@ -22,6 +22,15 @@ def test_one_row_a_pair(schema, splits):
     assert (frame[["single_ms", "mlet_ms"]] > 0).all(axis=None)
 
 
+def test_every_batch_size_is_timed_on_the_same_models(schema, splits, monkeypatch):
+    built = []
+    build = overhead.build_pack
+    monkeypatch.setattr(overhead, "build_pack", lambda *inputs: built.append(inputs) or build(*inputs))
+    frame = measure(schema, splits, widths=[(4, 8)], batch_sizes=[16, 64], pairs=2)
+    assert frame.groupby("batch_size").pair.apply(list).to_dict() == {16: [0, 1], 64: [0, 1]}
+    assert len(built) == 2
+
+
 def test_arms_alternate_and_see_the_same_batches(schema, splits, monkeypatch):
     calls = []
 
