@@ -9,7 +9,17 @@ from mlet_bench.spec import ARMS, DATASETS, RECIPES, with_recipe
 from mlet_bench.stopping import stop_at_once
 from mlet_bench.version import __version__
 
-BENCHMARKS = ("step", "pack", "overhead", "epoch", "preparation", "preparation-memory", "evaluation", "readme")
+BENCHMARKS = (
+    "step",
+    "pack",
+    "overhead",
+    "epoch",
+    "preparation",
+    "preparation-memory",
+    "evaluation",
+    "kernels",
+    "readme",
+)
 RECIPE_OPTIONS = ("recipe", "optimizer", "lr", "bottom", "top")
 
 
@@ -342,7 +352,8 @@ def _overhead(arguments) -> None:
 
 
 def _bench(arguments) -> None:
-    from mlet_bench.bench import auc, epoch, preparation, readme, step
+    from mlet_bench.bench import readme
+    from mlet_bench.bench.catalogue import measure
     from mlet_bench.bench.dlrm_script import DlrmScript
     from mlet_bench.bench.measure import as_markdown, frame, write_measures
     from mlet_bench.device import resolve_device
@@ -350,21 +361,9 @@ def _bench(arguments) -> None:
     if arguments.benchmark == "readme":
         readme.update_readme(Path("README.md"), arguments.out or Path("results/benchmarks"))
         return
-    if arguments.benchmark in ("step", "preparation") and arguments.dlrm is None:
-        raise BenchError("this benchmark needs a peer: give --dlrm, a checkout of github.com/facebookresearch/dlrm")
     device = resolve_device(arguments.device, arguments.threads)
-    script = DlrmScript(arguments.dlrm, arguments.dlrm_python)
-    measures = {
-        "step": lambda: step.bench_step(device, script),
-        "pack": lambda: step.bench_pack(device),
-        "overhead": lambda: step.bench_overhead(
-            device, step.GRID if arguments.whole_grid else [(16, 64)], arguments.batch_sizes
-        ),
-        "epoch": lambda: epoch.bench_epoch(device),
-        "preparation": lambda: preparation.bench_preparation(script),
-        "preparation-memory": lambda: preparation.bench_preparation_memory(arguments.rows or [100_000, 1_000_000]),
-        "evaluation": lambda: auc.bench_auc(),
-    }[arguments.benchmark]()
+    script = DlrmScript(arguments.dlrm, arguments.dlrm_python) if arguments.dlrm else None
+    measures = measure(arguments.benchmark, device, script, arguments.whole_grid, arguments.batch_sizes, arguments.rows)
     print(as_markdown(frame(measures)))
     if arguments.out:
         write_measures(measures, arguments.out)

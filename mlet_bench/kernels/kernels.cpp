@@ -300,10 +300,9 @@ extern "C" {
 // the end of the last. Returns -1, or the first place in ids whose id is not in its table: then out is not written.
 int64_t lookup(const float* weight, const float* w2, const int32_t* ids, const int64_t* starts, int64_t B, int64_t F,
                int64_t width, int64_t d, float* out) {
-  for (int64_t place = 0; place < B * F; ++place) {
-    const int64_t f = place % F;
-    if (ids[place] < 0 || ids[place] >= starts[f + 1] - starts[f]) return place;
-  }
+  for (int64_t b = 0; b < B; ++b)
+    for (int64_t f = 0; f < F; ++f)
+      if (const int32_t id = ids[b * F + f]; id < 0 || id >= starts[f + 1] - starts[f]) return b * F + f;
   at::parallel_for(0, F, 1, [&](int64_t begin, int64_t end) {
     Distinct distinct(w2 ? B : 0);
     std::vector<float> vectors(w2 ? B * d : 0);

@@ -2,7 +2,7 @@
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import softplus
 
 from mlet_bench.errors import BenchError
 from mlet_bench.spec import RunSpec
@@ -49,8 +49,9 @@ class TrainStep:
         gathered, place = lookup.gather(ids)
         logits = lookup.logits(dense, gathered.requires_grad_())  # (S, B)
         with torch.no_grad():
-            losses = binary_cross_entropy_with_logits(logits, label, reduction="none").mean(1)  # (S,)
-            # The gradient of a mean loss by its logits, by hand: half the operations of autograd's way.
+            # Cross-entropy is softplus(z) - y z, exact to rounding with a threshold of 40; with its gradient by hand
+            # that is half the operations of torch's own way.
+            losses = torch.addcmul(softplus(logits, threshold=40), label, logits, value=-1).mean(1)  # (S,)
             slope = torch.sigmoid(logits).sub_(label).div_(label.shape[1])  # (S, B)
         grad, *grads = torch.autograd.grad(logits, [gathered, *lookup.trained], slope)
         grads = lookup.update(place, grad) + grads
