@@ -32,8 +32,11 @@ def lookup(weight: Tensor, w2: Tensor | None, ids: Tensor, starts: Tensor) -> Te
         (B, F, d), contiguous.
 
     Raises:
+        TypeError: the ids are not int32.
         IndexError: an id is not in its table.
     """
+    if ids.dtype != torch.int32:
+        raise TypeError(f"ids are {ids.dtype}, the kernels read int32")
     (batch, fields), width = ids.shape, weight.shape[1]
     dim = width if w2 is None else w2.shape[2]
     out = weight.new_empty(batch, fields, dim)

@@ -58,7 +58,7 @@ class VectorLookup:
 
     def gather(self, ids: Tensor) -> tuple[Tensor, Tensor]:
         """The embedding vectors (B, F, d), and the ids of one model, (B, F). ids: (1, B, F)."""
-        ids = ids.squeeze(0).contiguous()
+        ids = ids.squeeze(0).int().contiguous()
         return kernels.lookup(self.optimizer.weight, self._w2, ids, self._starts), ids
 
     def logits(self, dense: Tensor, vectors: Tensor) -> Tensor:

@@ -82,6 +82,18 @@ def test_an_id_outside_its_table_is_named_and_nothing_is_read(bad):
 
 
 @needs_compiler
+def test_ids_of_another_type_are_refused_and_a_step_converts_them(schema):
+    weight, w2, ids, starts = tables(8, 4, 16, mlet=True)
+    with pytest.raises(TypeError, match=r"ids are torch\.int64, the kernels read int32"):
+        kernels.lookup(weight, w2, ids.long(), starts)
+    rows, losses = make_rows(32), []
+    for given in (rows.ids, rows.ids.long()):
+        step = TrainStep(build_pack([make_spec(schema)], schema, CPU), make_spec(schema))
+        losses.append([step(rows.dense[None], given[None], rows.label[None]).item() for _ in range(2)])
+    assert losses[0] == losses[1]
+
+
+@needs_compiler
 @pytest.mark.parametrize("batch", [1, 7, 128])
 @pytest.mark.parametrize("count", [2, 5, 22, 27, 40])
 @pytest.mark.parametrize("dim", kernels.DIMS)
