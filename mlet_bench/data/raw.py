@@ -15,7 +15,7 @@ import numpy as np
 
 from mlet_bench.errors import BenchError
 
-BLOCK_BYTES = 8 << 20  # a few of them, and what is parsed from them, fit the cache of a processor
+BLOCK_BYTES = 1 << 20  # what is made of one fits the cache of a processor, and numpy has enough to do with it
 LONGEST_LINE = 1 << 20  # the formats' lines have some 300 bytes; this far without a line end is no such file
 BOM = b"\xef\xbb\xbf"
 DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError, zipfile.BadZipFile, RuntimeError)
