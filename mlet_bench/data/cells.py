@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Before the text: room for a value's three words of eight bytes, and the digits that an empty token is read from.
-PAD = b"0" * 24
+from mlet_bench.data.raw import PAD
+
 U64 = np.uint64
 
 
@@ -25,7 +25,7 @@ class Cells:
     """The cells of n lines with F columns.
 
     Attributes:
-        text: the lines behind ``PAD``, as bytes.
+        text: the bytes of ``PAD`` and of the lines: a value's three words of eight bytes are within it.
         ends: (F, n) int64, where the byte behind a cell stands in ``text``.
         lengths: (F, n) int64, bytes of each cell.
     """
@@ -35,15 +35,15 @@ class Cells:
     lengths: np.ndarray
 
     @classmethod
-    def split(cls, text: bytes, separator: bytes, columns: int) -> "Cells | None":
-        """The cells of ``text``, whole lines; None if a line has another number of ``columns``."""
-        padded = np.frombuffer(PAD + text, np.uint8)
-        is_end = padded == ord("\n")
+    def split(cls, padded: bytes | bytearray, separator: bytes, columns: int) -> "Cells | None":
+        """The cells of a block's lines; None if one has another number of ``columns``."""
+        text = np.frombuffer(padded, np.uint8)
+        is_end = text == ord("\n")
         lines = int(np.count_nonzero(is_end))
-        is_end |= padded == ord(separator)
+        is_end |= text == ord(separator)
         ends = np.flatnonzero(is_end)
         # With the right total of cells and all line ends at the ends of lines, every other one is a separator.
-        if len(ends) != columns * lines or (padded[ends[columns - 1 :: columns]] != ord("\n")).any():
+        if len(ends) != columns * lines or (text[ends[columns - 1 :: columns]] != ord("\n")).any():
             return None
         ends = np.ascontiguousarray(ends.reshape(lines, columns).T)
         lengths = np.empty_like(ends)
@@ -51,7 +51,7 @@ class Cells:
         lengths[0, 0] = ends[0, 0] - len(PAD) + 1
         np.subtract(ends[0, 1:], ends[-1, :-1], out=lengths[0, 1:])
         lengths -= 1
-        return cls(padded, ends, lengths)
+        return cls(text, ends, lengths)
 
     def words(self, at: np.ndarray) -> np.ndarray:
         """The eight bytes from each place on, the first lowest: uint64."""
@@ -70,7 +70,7 @@ def hexes(cells: Cells, columns: slice) -> np.ndarray | None:
     lengths = cells.lengths[columns]
     if np.bitwise_or.reduce(lengths, axis=None) & ~8:
         return None
-    # An empty cell reads the digits before the text.
+    # An empty cell reads the zeros of PAD.
     letters = cells.words((cells.ends[columns] - 8) * (lengths > 0)).view(np.uint8)
     digits = letters - np.uint8(ord("0"))
     is_digit = digits < 10

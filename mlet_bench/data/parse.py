@@ -41,16 +41,16 @@ def parse(block: Block, fmt: RawFormat) -> Rows:
     Raises:
         BenchError: names file, line, column and value of the first fault.
     """
-    rows = _read(block.text, fmt)
+    rows = _read(block, fmt)
     if rows is not None:
         return rows
-    for number, line in enumerate(block.text.split(b"\n")[:-1], start=block.first_line):
+    lines = block.text.split(b"\n")[:-1]
+    for number, line in enumerate(lines, start=block.first_line):
         fault = line_fault(line, fmt)
         if fault is not None:
             raise BenchError(f"{block.where}, line {number}{fault}")
-    last = block.first_line + block.text.count(b"\n") - 1
     raise BenchError(
-        f"{block.where}, lines {block.first_line} to {last}: the fast reader refused them and the exact one found no "
+        f"{block.where}, lines {block.first_line} to {number}: the fast reader refused them and the exact one found no "
         "fault. This is an error of mlet-bench: report it with these lines"
     )
 
@@ -107,9 +107,9 @@ KINDS: dict[str, tuple[bytes, str, Callable[[bytes], str | None] | None]] = {
 }
 
 
-def _read(text: bytes, fmt: RawFormat) -> Rows | None:
+def _read(block: Block, fmt: RawFormat) -> Rows | None:
     """The fast reader: accepts what ``line_fault`` accepts in every line, else None."""
-    cells = Cells.split(text, fmt.separator, len(fmt.columns))
+    cells = Cells.split(block.padded, fmt.separator, len(fmt.columns))
     if cells is None or any((cells.lengths[i] == 0).any() for i, c in enumerate(fmt.columns) if not c.optional):
         return None
     found = {}

@@ -67,11 +67,11 @@ def mutated(draw, fmt):
 def agree(text, fmt):
     lines = text.split(b"\n")[:-1]
     faults = [parse.line_fault(line, fmt) for line in lines]
-    rows = parse._read(text, fmt)
+    rows = parse._read(Block.of(text, 1, "f"), fmt)
     assert (rows is not None) == (not any(faults)), (faults, text)
     if rows is None:
         with pytest.raises(BenchError, match=r"^f, line"):
-            parse.parse(Block(text, 1, "f"), fmt)
+            parse.parse(Block.of(text, 1, "f"), fmt)
         return
     assert len(rows) == len(lines)
     for number, line in enumerate(lines):
@@ -141,7 +141,7 @@ def test_the_sentence_names_file_line_column_and_value(name, values, sentence):
     fmt = FORMATS[name]
     text = "".join(line + "\n" for line in (valid_line(fmt), valid_line(fmt, **values), valid_line(fmt)))
     with pytest.raises(BenchError) as caught:
-        parse.parse(Block(text.encode(), 100, "raw.txt"), fmt)
+        parse.parse(Block.of(text.encode(), 100, "raw.txt"), fmt)
     assert str(caught.value).startswith("raw.txt, line 101")
     assert sentence in str(caught.value)
 
@@ -150,12 +150,12 @@ def test_short_and_blank_lines_are_refused_where_they_stand():
     fmt = criteo.FORMAT
     line = valid_line(fmt)
     with pytest.raises(BenchError, match="line 2: 39 columns, criteo-kaggle has 40"):
-        parse.parse(Block(f"{line}\n{line[:-9]}\n".encode(), 1, "f"), fmt)
+        parse.parse(Block.of(f"{line}\n{line[:-9]}\n".encode(), 1, "f"), fmt)
     with pytest.raises(BenchError, match="line 2: the line is blank"):
-        parse.parse(Block(f"{line}\n\n{line}\n".encode(), 1, "f"), fmt)
+        parse.parse(Block.of(f"{line}\n\n{line}\n".encode(), 1, "f"), fmt)
 
 
 def test_a_disagreement_of_the_two_readers_stops(monkeypatch):
-    monkeypatch.setattr(parse, "_read", lambda text, fmt: None)
+    monkeypatch.setattr(parse, "_read", lambda block, fmt: None)
     with pytest.raises(BenchError, match=r"lines 5 to 5: .* an error of mlet-bench"):
-        parse.parse(Block(valid_line(criteo.FORMAT).encode() + b"\n", 5, "f"), criteo.FORMAT)
+        parse.parse(Block.of(valid_line(criteo.FORMAT).encode() + b"\n", 5, "f"), criteo.FORMAT)
