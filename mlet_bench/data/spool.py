@@ -47,8 +47,8 @@ class Spool:
         return f"{name}.{kind}" in self.types
 
     def read(self, kind: str, name: str) -> np.ndarray:
-        """A whole column."""
-        return np.fromfile(self._folder / f"{name}.{kind}", self.types[f"{name}.{kind}"])
+        """A whole column, mapped: its pages are the file's in the cache of the system, and go with the array."""
+        return np.memmap(self._folder / f"{name}.{kind}", self.types[f"{name}.{kind}"], "r")
 
     def read_blocks(self, columns: list[tuple[str, str]], rows: int) -> Iterator[list[np.ndarray]]:
         """The columns, given by kind and name, ``rows`` rows at a time; the arrays are overwritten by the next ones."""

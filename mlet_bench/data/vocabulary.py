@@ -35,7 +35,7 @@ def encode_fields(fields: tuple[str, ...], codes: np.ndarray, spool: Spool, voca
     def encode(field: str) -> int:
         # Arrow's dictionary counts from 0 in order of first appearance; null is a value like others.
         missing = spool.read(MISSING, field) if spool.has(MISSING, field) else None
-        column = pa.array(spool.read(TOKENS, field), mask=missing)
+        column = pa.array(spool.read(TOKENS, field), mask=missing if missing is not None and missing.any() else None)
         encoded = pc.dictionary_encode(column, null_encoding="encode")
         del column, missing
         tokens, ids = encoded.dictionary, encoded.indices.to_numpy()
