@@ -175,7 +175,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     bench.add_argument("--batch-sizes", type=int, nargs="+", default=[128], help="overhead")
     bench.add_argument("--whole-grid", action="store_true", help="overhead: d 4..64, k 16..128, not d=16, k=64 alone")
-    bench.add_argument("--rows", type=int, nargs="+", help="preparation-memory: rows of each file")
+    bench.add_argument("--rows", type=int, nargs="+", help="preparation, preparation-memory: rows of each file")
     bench.add_argument("--out", type=Path, help="CSV file to write; of readme the folder with them")
     _device_options(bench)
 
@@ -361,7 +361,7 @@ def _bench(arguments) -> None:
             device, step.GRID if arguments.whole_grid else [(16, 64)], arguments.batch_sizes
         ),
         "epoch": lambda: epoch.bench_epoch(device),
-        "preparation": lambda: preparation.bench_preparation(script),
+        "preparation": lambda: preparation.bench_preparation(script, arguments.rows or [500_000]),
         "preparation-memory": lambda: preparation.bench_preparation_memory(arguments.rows or [100_000, 1_000_000]),
         "evaluation": lambda: auc.bench_auc(),
     }[arguments.benchmark]()

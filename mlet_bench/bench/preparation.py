@@ -1,6 +1,7 @@
 """Preparation: rows per second against facebookresearch/dlrm's getCriteoAdData, and how memory grows with the rows."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -29,27 +30,32 @@ print(time.perf_counter() - clock)
 """
 
 
-def bench_preparation(script: DlrmScript, rows: int = 200_000, rounds: int = 3) -> list[Measure]:
-    """The same generated rows, in turn, each in a process of its own; the file is in the cache of the system."""
-    with tempfile.TemporaryDirectory() as folder:
-        raw = Path(folder) / "train.txt"
-        synthesize("criteo-kaggle", rows, 0, raw)
-        raw.read_bytes()
+def bench_preparation(script: DlrmScript, sizes: list[int], rounds: int = 3) -> list[Measure]:
+    """The same generated rows, in turn, each in a process of its own; the file is in the cache of the system.
+
+    Args:
+        sizes: rows of each file. The peer takes minutes for a million; with far fewer our start, some 0.2 s, counts.
+    """
+    found = []
+    for rows in sizes:
         ours, theirs = [], []
-        for turn in range(rounds):
-            ours.append(_time(sys.executable, OURS, raw, Path(folder) / f"ours{turn}")[0])
-            place = Path(folder) / f"theirs{turn}"  # it writes beside the raw file
-            place.mkdir()
-            (place / "train.txt").write_bytes(raw.read_bytes())
-            theirs.append(_time(script.python, THEIRS, place / "train.txt", path=script.checkout)[0])
-    rates = rows / min(ours), rows / min(theirs)
-    return [
-        Measure(
-            "preparation", f"Criteo-Kaggle, {rows:,} generated rows, best of {rounds}", rates[0], "rows/s",
-            f"facebookresearch/dlrm {script.version}, getCriteoAdData", rates[1], rates[0] / rates[1], "60 or more",
-            *_where(),
-        )
-    ]  # fmt: skip
+        with tempfile.TemporaryDirectory() as folder:
+            raw = Path(folder) / "train.txt"
+            synthesize("criteo-kaggle", rows, 0, raw)
+            for turn in range(rounds):
+                raw.read_bytes()
+                ours.append(_time(sys.executable, OURS, raw, Path(folder) / f"ours{turn}")[0])
+                place = Path(folder) / f"theirs{turn}"  # it writes beside the raw file
+                place.mkdir()
+                (place / "train.txt").write_bytes(raw.read_bytes())
+                theirs.append(_time(script.python, THEIRS, place / "train.txt", path=script.checkout)[0])
+                shutil.rmtree(place)
+        rates = rows / min(ours), rows / min(theirs)
+        case = f"Criteo-Kaggle, {rows:,} generated rows, best of {rounds}"
+        peer = f"facebookresearch/dlrm {script.version}, getCriteoAdData"
+        ratio = rates[0] / rates[1]
+        found.append(Measure("preparation", case, rates[0], "rows/s", peer, rates[1], ratio, "60 or more", *_where()))
+    return found
 
 
 def bench_preparation_memory(sizes: list[int]) -> list[Measure]:
@@ -78,7 +84,7 @@ def _time(python: Path | str, code: str, *arguments: Path, path: Path | None = N
 
 
 def _where() -> tuple[str, str]:
-    import polars
+    import numpy
     import pyarrow
 
-    return f"CPU, {os.cpu_count()} cores", f"polars {polars.__version__}, pyarrow {pyarrow.__version__}"
+    return f"CPU, {os.cpu_count()} cores", f"numpy {numpy.__version__}, pyarrow {pyarrow.__version__}"

@@ -14,7 +14,7 @@ from mlet_bench.data.passes import one_pass
 from mlet_bench.data.spool import FEATURES, IDS, Spool
 from mlet_bench.spec import SPLITS
 
-GROUP_ROWS = 1 << 20  # of a row group of the result
+GROUP_ROWS = 1 << 18  # of a row group of the result: 40 MB of Criteo, so that one is made while another is written
 BLOCK_ROWS = 1 << 15  # read at a time: a column of them stays in the cache of a processor
 COMPRESSION = "zstd"
 
