@@ -16,7 +16,6 @@ from mlet_bench.spec import SPLITS
 
 GROUP_ROWS = 1 << 18  # of a row group of the result: 40 MB of Criteo, so that one is made while another is written
 BLOCK_ROWS = 1 << 15  # read at a time: a column of them stays in the cache of a processor
-COMPRESSION = "zstd"
 
 
 def assemble(fmt: RawFormat, codes: np.ndarray, spool: Spool, folder: Path) -> tuple[dict[str, int], dict[str, int]]:
@@ -35,23 +34,27 @@ def assemble(fmt: RawFormat, codes: np.ndarray, spool: Spool, folder: Path) -> t
     columns = [*((FEATURES, name) for name in ("label", *fmt.dense)), *((IDS, name) for name in fmt.fields)]
     # Few distinct dense values: a dictionary. Ids are numbered densely, so one would repeat them: a byte of each at a
     # time instead, the high ones being all but constant.
-    encoding = {"use_dictionary": ["label", *fmt.dense], "use_byte_stream_split": list(fmt.fields)}
+    encoding = {
+        "compression": "zstd",
+        "use_dictionary": ["label", *fmt.dense],
+        "use_byte_stream_split": list(fmt.fields),
+    }
     rows, clicks = dict.fromkeys(SPLITS, 0), dict.fromkeys(SPLITS, 0)
     with one_pass("write", "rows", len(codes)) as progress, ExitStack() as stack:
-        files = {
-            part: pq.ParquetWriter(
-                folder / f"{part}.parquet", schema, compression=COMPRESSION, write_page_checksum=True, **encoding
-            )
-            for part in SPLITS
-        }
-        for file in files.values():
-            stack.enter_context(file)
+        files = {}
+        for part in SPLITS:
+            file = pq.ParquetWriter(folder / f"{part}.parquet", schema, write_page_checksum=True, **encoding)
+            files[part] = stack.enter_context(file)
         for part, group in ahead(_groups(spool, columns, codes)):
-            files[part].write_table(pa.Table.from_arrays([pa.array(values) for values in group], schema=schema))
+            _write_group(files[part], schema, group)
             rows[part] += len(group[0])
             clicks[part] += int(np.count_nonzero(group[0]))
             progress.update(len(group[0]))
     return rows, clicks
+
+
+def _write_group(file: pq.ParquetWriter, schema: pa.Schema, group: list[np.ndarray]) -> None:
+    file.write_table(pa.Table.from_arrays([pa.array(values) for values in group], schema=schema))
 
 
 def _groups(spool: Spool, columns: list[tuple[str, str]], codes: np.ndarray) -> Iterator[tuple[str, list[np.ndarray]]]:

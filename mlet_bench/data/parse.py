@@ -142,14 +142,6 @@ def _runs(fmt: RawFormat) -> Iterator[tuple[str, slice]]:
         start = stop
 
 
-def _labels(cells: Cells, columns: slice, fmt: RawFormat) -> np.ndarray | None:
-    return labels(cells, columns)
-
-
-def _hexes(cells: Cells, columns: slice, fmt: RawFormat) -> np.ndarray | None:
-    return hexes(cells, columns)
-
-
 def _integers(cells: Cells, columns: slice, fmt: RawFormat) -> np.ndarray | None:
     values, rest = integers(cells, columns)
     for column, line, value in rest:  # few: the definition itself decides
@@ -172,7 +164,14 @@ def _digits(cells: Cells, columns: slice, fmt: RawFormat) -> np.ndarray | None:
     return cells.ends[columns] if all_digits(cells, columns, 20) else None  # not used, whatever they are
 
 
-READERS = {"label": _labels, "int": _integers, "hex": _hexes, "hour": _hours, "digits": _digits}
+# Of each kind: the columns' values, (columns, n), or None if one of them is against the definition.
+READERS = {
+    "label": lambda cells, columns, fmt: labels(cells, columns),
+    "int": _integers,
+    "hex": lambda cells, columns, fmt: hexes(cells, columns),
+    "hour": _hours,
+    "digits": _digits,
+}
 
 # float32(x) + 1 in float32, as facebookresearch/dlrm has it; then the logarithm in float64, rounded: float32 logarithms
 # differ in the last bit between libraries and machines, and equal files must give equal numbers.
