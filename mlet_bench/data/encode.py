@@ -25,6 +25,7 @@ from mlet_bench.spec import SPLITS, DatasetSchema, Field
 
 FORMATS: dict[str, RawFormat] = {fmt.name: fmt for fmt in (criteo.FORMAT, avazu.FORMAT)}
 VERSION = 1
+PARSERS = 4  # blocks parsed at a time, at most: as many as one thread can read and hash
 PLANTED = {"dataset": str, "rows": int, "seed": int, "best_auc": float, "md5": str}
 CONTENT = {"schema.json", "vocabulary", *(f"{part}.parquet" for part in SPLITS)}
 
@@ -134,7 +135,7 @@ def _read(source: RawFile, fmt: RawFormat, spool: Spool) -> None:
 
     def blocks() -> Iterator[Rows]:
         with one_pass("read", "rows") as progress:
-            for rows in in_threads(lambda block: parse(block, fmt), ahead(source), os.cpu_count() or 1):
+            for rows in in_threads(lambda block: parse(block, fmt), ahead(source), min(PARSERS, os.cpu_count() or 1)):
                 yield rows
                 progress.update(len(rows))
                 progress.expect(round(progress.n / source.share) if source.share else progress.n)
