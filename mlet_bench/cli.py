@@ -185,7 +185,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     bench.add_argument("--batch-sizes", type=int, nargs="+", default=[128], help="overhead")
     bench.add_argument("--whole-grid", action="store_true", help="overhead: d 4..64, k 16..128, not d=16, k=64 alone")
-    bench.add_argument("--rows", type=int, nargs="+", help="preparation-memory: rows of each file")
+    bench.add_argument("--rows", type=int, nargs="+", help="preparation, preparation-memory: rows of each file")
     bench.add_argument("--out", type=Path, help="CSV file to write; of readme the folder with them")
     _device_options(bench)
 

@@ -25,7 +25,7 @@ def measure(
     Args:
         script: the peer that ``step`` and ``preparation`` are compared with.
         whole_grid, batch_sizes: of ``overhead``; d=16, k=64 alone, or all (d, k) of the full reproduction.
-        rows: sizes of the files that ``preparation-memory`` prepares.
+        rows: sizes of the files that ``preparation`` and ``preparation-memory`` prepare.
 
     Raises:
         BenchError: no peer where one is needed, or the benchmark's own.
@@ -37,7 +37,7 @@ def measure(
         "pack": lambda: bench_pack(device),
         "overhead": lambda: bench_overhead(device, GRID if whole_grid else [(16, 64)], batch_sizes),
         "epoch": lambda: bench_epoch(device),
-        "preparation": lambda: bench_preparation(script),
+        "preparation": lambda: bench_preparation(script, rows or [500_000]),
         "preparation-memory": lambda: bench_preparation_memory(rows or [100_000, 1_000_000]),
         "evaluation": lambda: bench_auc(),
         "kernels": lambda: bench_kernels(),

@@ -1,5 +1,6 @@
 """From a raw file to a data set of ids: two passes, with memory bounded by the largest vocabulary."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,18 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-
 from mlet_bench.data import avazu, criteo
-from mlet_bench.data.ahead import ahead
+from mlet_bench.data.ahead import ahead, in_threads
 from mlet_bench.data.assemble import assemble
 from mlet_bench.data.format import RawFormat
-from mlet_bench.data.parse import parse
+from mlet_bench.data.memory import kept_memory
+from mlet_bench.data.parse import Rows, parse
 from mlet_bench.data.passes import one_pass
 from mlet_bench.data.raw import RawFile
 from mlet_bench.data.split import assign
-from mlet_bench.data.spool import FEATURES, read_column, write_rows
+from mlet_bench.data.spool import FEATURES, Spool
 from mlet_bench.data.vocabulary import encode_fields
 from mlet_bench.errors import BenchError
 from mlet_bench.files import read_json, writing
@@ -26,6 +25,7 @@ from mlet_bench.spec import SPLITS, DatasetSchema, Field
 
 FORMATS: dict[str, RawFormat] = {fmt.name: fmt for fmt in (criteo.FORMAT, avazu.FORMAT)}
 VERSION = 1
+PARSERS = 4  # blocks parsed at a time, at most: as many as one thread can read and hash
 PLANTED = {"dataset": str, "rows": int, "seed": int, "best_auc": float, "md5": str}
 CONTENT = {"schema.json", "vocabulary", *(f"{part}.parquet" for part in SPLITS)}
 
@@ -76,12 +76,12 @@ def prepare(
         raise BenchError(f"max_rows is {max_rows}: it must be 1 or more, or left out")
     source = RawFile(raw, fmt.check_header if fmt.header else None, max_rows)
     out = Path(out).resolve()
-    with writing(out), _replacing(out) as folder:
-        spool = folder / "spool"
-        spool.mkdir()
+    with writing(out), _replacing(out) as folder, kept_memory():
+        (folder / "spool").mkdir()
+        spool = Spool(folder / "spool")
         _read(source, fmt, spool)
         planted = _planted(Path(raw), fmt, source)
-        codes = assign(split, source.rows, lambda: _days(spool))
+        codes = assign(split, source.rows, lambda: spool.read(FEATURES, "day"))
         sizes = encode_fields(fmt.fields, codes, spool, folder / "vocabulary")
         rows, clicks = assemble(fmt, codes, spool, folder)
         schema = DatasetSchema(
@@ -95,7 +95,7 @@ def prepare(
             version=VERSION,
         ).sealed()
         fmt.check_full(schema)
-        shutil.rmtree(spool)
+        shutil.rmtree(folder / "spool")
         schema.write(folder)
     return schema
 
@@ -130,22 +130,17 @@ def _replacing(out: Path) -> Iterator[Path]:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _read(source: RawFile, fmt: RawFormat, spool: Path) -> None:
+def _read(source: RawFile, fmt: RawFormat, spool: Spool) -> None:
     """Pass 1: the checked, typed rows, with tokens as numbers, into the spool."""
 
-    def tables() -> Iterator[pa.Table]:
+    def blocks() -> Iterator[Rows]:
         with one_pass("read", "rows") as progress:
-            for block in ahead(source):
-                table = parse(block, fmt).to_arrow()
-                yield table
-                progress.update(table.num_rows)
+            for rows in in_threads(lambda block: parse(block, fmt), ahead(source), min(PARSERS, os.cpu_count() or 1)):
+                yield rows
+                progress.update(len(rows))
                 progress.expect(round(progress.n / source.share) if source.share else progress.n)
 
-    write_rows(spool, tables(), fmt.fields)
-
-
-def _days(spool: Path) -> np.ndarray:
-    return read_column(spool, "day", FEATURES).to_numpy()
+    spool.write_rows(blocks())
 
 
 def _planted(raw: Path, fmt: RawFormat, source: RawFile) -> dict[str, Any] | None:

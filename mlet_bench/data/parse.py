@@ -1,38 +1,56 @@
-"""A block of lines as a typed table: exact, or refused with the place of the first fault."""
+"""A block of lines as typed columns: exact, or refused with the place of the first fault."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import date
+from itertools import groupby
 
-import polars as pl
+import numpy as np
 
+from mlet_bench.data.cells import Cells, all_digits, decimals, hexes, integers, labels
 from mlet_bench.data.format import Column, RawFormat, shown
-from mlet_bench.data.raw import Block, count_byte
+from mlet_bench.data.raw import Block
 from mlet_bench.errors import BenchError
 
 DAY_ZERO = date(2000, 1, 1)
 
 
-def parse(block: Block, fmt: RawFormat) -> pl.DataFrame:
-    """A block as a table, one row a line.
+@dataclass(frozen=True)
+class Rows:
+    """n rows as typed columns.
 
-    Returns:
-        columns ``label`` (Int8), the dense features (Float32, transformed), the fields (UInt32 for ``hex``, Int64 for
-        ``int``; null where empty) and, where the format has an hour, ``day`` (UInt16, days since 2000-01-01).
+    Attributes:
+        features: ``label`` (int8), the dense features (float32, transformed) and, where the format has an hour, ``day``
+            (uint16, days since 2000-01-01), by name, each (n,).
+        tokens: the fields by name, each (n,): uint32 for ``hex``, int64 for ``int``; 0 where missing.
+        missing: of the optional fields, which rows have no token: (n,) bool.
+    """
+
+    features: dict[str, np.ndarray]
+    tokens: dict[str, np.ndarray]
+    missing: dict[str, np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.features["label"])
+
+
+def parse(block: Block, fmt: RawFormat) -> Rows:
+    """The rows of a block, one a line.
 
     Raises:
         BenchError: names file, line, column and value of the first fault.
     """
-    frame = _read(block.text, fmt)
-    if frame is not None:
-        return frame
-    for number, line in enumerate(block.text.split(b"\n")[:-1], start=block.first_line):
+    rows = _read(block, fmt)
+    if rows is not None:
+        return rows
+    lines = block.text.split(b"\n")[:-1]
+    for number, line in enumerate(lines, start=block.first_line):
         fault = line_fault(line, fmt)
         if fault is not None:
             raise BenchError(f"{block.where}, line {number}{fault}")
-    last = block.first_line + block.text.count(b"\n") - 1
     raise BenchError(
-        f"{block.where}, lines {block.first_line} to {last}: the fast reader refused them and the exact one found no "
+        f"{block.where}, lines {block.first_line} to {number}: the fast reader refused them and the exact one found no "
         "fault. This is an error of mlet-bench: report it with these lines"
     )
 
@@ -89,69 +107,81 @@ KINDS: dict[str, tuple[bytes, str, Callable[[bytes], str | None] | None]] = {
 }
 
 
-def _read(text: bytes, fmt: RawFormat) -> pl.DataFrame | None:
+def _read(block: Block, fmt: RawFormat) -> Rows | None:
     """The fast reader: accepts what ``line_fault`` accepts in every line, else None."""
-    lines = count_byte(text, b"\n")
-    # polars fills short lines with nulls and refuses long ones. With the right total of separators no line is short
-    # unless another is long, so the two together are exact.
-    if count_byte(text, fmt.separator) != (len(fmt.columns) - 1) * lines:
+    cells = Cells.split(block.padded, fmt.separator, len(fmt.columns))
+    if cells is None or any((cells.lengths[i] == 0).any() for i, c in enumerate(fmt.columns) if not c.optional):
         return None
-    # polars takes "+5" and " 5" for integers; no kind of column has a byte beyond these.
-    if text.translate(None, b"0123456789abcdefABCDEF-\n" + fmt.separator):
-        return None
-    types = {column.name: pl.Int64 if column.kind == "int" else pl.String for column in fmt.columns}
-    try:
-        frame = pl.read_csv(text, has_header=False, separator=fmt.separator.decode(), quote_char=None, schema=types)
-    except pl.exceptions.PolarsError:
-        return None
-    if frame.height != lines:
-        return None
-    # Tokens are parsed once, for the check and for the result.
-    hexes = [column.name for column in fmt.columns if column.kind == "hex"]
-    tokens = frame.select(pl.col(name).str.to_integer(base=16, dtype=pl.UInt32, strict=False) for name in hexes)
-    if frame.select(hexes).null_count().row(0) != tokens.null_count().row(0) or _has_fault(frame, fmt):
-        return None
-    return frame.with_columns(tokens).select(_output(frame, fmt))
-
-
-def _has_fault(frame: pl.DataFrame, fmt: RawFormat) -> bool:
-    """Whether a value is against the definition, hex digits left out: those were seen when they were parsed."""
-    faults = []
-    for column in fmt.columns:
-        value = pl.col(column.name)
-        if not column.optional:
-            faults.append(value.is_null().any())
-        match column.kind:
-            case "label":
-                faults.append(~value.is_in(["0", "1"]).all())
-            case "hex":
-                faults.append((value.str.len_bytes() != 8).any())
-            case "digits":
-                faults.append(~value.str.contains("^[0-9]{1,20}$").all())
-            case "hour":
-                # A file has few distinct hours: each goes through the definition itself.
-                hours = frame[column.name].drop_nulls().unique()
-                if any(_value_fault(hour.encode(), column) for hour in hours):
-                    return True
-    return any(frame.select(fault.alias(str(number)) for number, fault in enumerate(faults)).row(0))
-
-
-def _output(frame: pl.DataFrame, fmt: RawFormat) -> list[pl.Expr]:
-    label = next(column.name for column in fmt.columns if column.kind == "label")
-    columns = [pl.col(label).cast(pl.Int8).alias("label")]
+    found = {}
+    for kind, columns in _runs(fmt):
+        values = READERS[kind](cells, columns, fmt)
+        if values is None:
+            return None
+        found |= zip([column.name for column in fmt.columns[columns]], values)
+    features = {"label": next(found[column.name] for column in fmt.columns if column.kind == "label")}
     for name in fmt.dense:
-        value = pl.col(name)
+        value = found[name]
         if fmt.kind(name) == "hour":
-            value = value.cast(pl.Int64) // 3600 % 24 if fmt.unix_hour else value.str.slice(6, 2).cast(pl.Int64)
-        # float32(x) + 1 in float32, as facebookresearch/dlrm has it; then the logarithm in float64, rounded: float32
-        # logarithms differ in the last bit between libraries and machines, and equal files must give equal numbers.
-        shifted = value.fill_null(0).clip(0).cast(pl.Float32) + pl.lit(1, pl.Float32)
-        columns.append(shifted.cast(pl.Float64).log().cast(pl.Float32).alias(name))
-    for name in fmt.fields:
-        columns.append(pl.col(name))
+            value = value // 3600 % 24 if fmt.unix_hour else value % 100
+        features[name] = _logarithm(value)
     for column in fmt.columns:
         if column.kind == "hour":
-            hours = frame[column.name].unique()
-            days = pl.Series([_day(hour) for hour in hours], dtype=pl.UInt16)
-            columns.append(pl.col(column.name).replace_strict(hours, days, return_dtype=pl.UInt16).alias("day"))
-    return columns
+            hours, which = np.unique(found[column.name], return_inverse=True)
+            features["day"] = np.array([_day(f"{hour:08d}") for hour in hours], np.uint16)[which]
+    optional = {column.name: i for i, column in enumerate(fmt.columns) if column.optional}
+    missing = {name: cells.lengths[optional[name]] == 0 for name in fmt.fields if name in optional}
+    return Rows(features, {name: found[name] for name in fmt.fields}, missing)
+
+
+def _runs(fmt: RawFormat) -> Iterator[tuple[str, slice]]:
+    """Neighbouring columns of one kind, which are read together."""
+    start = 0
+    for kind, run in groupby(column.kind for column in fmt.columns):
+        stop = start + len(list(run))
+        yield kind, slice(start, stop)
+        start = stop
+
+
+def _integers(cells: Cells, columns: slice, fmt: RawFormat) -> np.ndarray | None:
+    values, rest = integers(cells, columns)
+    for column, line, value in rest:  # few: the definition itself decides
+        if _value_fault(value, fmt.columns[columns][column]):
+            return None
+        values[column, line] = int(value)
+    return values
+
+
+def _hours(cells: Cells, columns: slice, fmt: RawFormat) -> np.ndarray | None:
+    values, good = decimals(cells, cells.ends[columns], cells.lengths[columns])
+    if not good.all() or (cells.lengths[columns] != 8).any():
+        return None
+    # A file has few distinct hours: each goes through the definition itself.
+    faults = (_value_fault(b"%08d" % hour, fmt.columns[columns][0]) for hour in np.unique(values))
+    return None if any(faults) else values
+
+
+def _digits(cells: Cells, columns: slice, fmt: RawFormat) -> np.ndarray | None:
+    return cells.ends[columns] if all_digits(cells, columns, 20) else None  # not used, whatever they are
+
+
+# Of each kind: the columns' values, (columns, n), or None if one of them is against the definition.
+READERS = {
+    "label": lambda cells, columns, fmt: labels(cells, columns),
+    "int": _integers,
+    "hex": lambda cells, columns, fmt: hexes(cells, columns),
+    "hour": _hours,
+    "digits": _digits,
+}
+
+# float32(x) + 1 in float32, as facebookresearch/dlrm has it; then the logarithm in float64, rounded: float32 logarithms
+# differ in the last bit between libraries and machines, and equal files must give equal numbers.
+_LOGARITHMS = np.log(np.arange(1, 1 + (1 << 16), dtype=np.float64)).astype(np.float32)
+
+
+def _logarithm(values: np.ndarray) -> np.ndarray:
+    """ln(x + 1) of integers, float32; negative ones as 0."""
+    result = _LOGARITHMS.take(values, mode="clip")  # most values are small, a table is quicker than a logarithm
+    large = np.flatnonzero(values >= len(_LOGARITHMS))
+    if len(large):
+        result[large] = np.log((values[large].astype(np.float32) + np.float32(1)).astype(np.float64))
+    return result

@@ -15,8 +15,9 @@ import numpy as np
 
 from mlet_bench.errors import BenchError
 
-BLOCK_BYTES = 8 << 20  # a few of them, and what is parsed from them, fit the cache of a processor
+BLOCK_BYTES = 1 << 20  # what is made of one fits the cache of a processor, and numpy has enough to do with it
 LONGEST_LINE = 1 << 20  # the formats' lines have some 300 bytes; this far without a line end is no such file
+PAD = b"0" * 24  # before the lines of a block, for a reader that looks at the bytes before a value
 BOM = b"\xef\xbb\xbf"
 DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError, zipfile.BadZipFile, RuntimeError)
 
@@ -26,14 +27,24 @@ class Block:
     """Whole lines of a raw file, the header left out.
 
     Attributes:
-        text: the lines, each ended by ``\\n`` alone.
+        padded: ``PAD`` and the lines, each ended by ``\\n`` alone.
         first_line: number of the first of them in its file, counted from 1 with the header.
         where: the file, and the member of an archive, as error sentences name it.
     """
 
-    text: bytes
+    padded: bytes | bytearray
     first_line: int
     where: str
+
+    @classmethod
+    def of(cls, text: bytes, first_line: int, where: str) -> "Block":
+        """A block of the lines in ``text``."""
+        return cls(PAD + text, first_line, where)
+
+    @property
+    def text(self) -> bytes:
+        """The lines alone, copied."""
+        return bytes(self.padded[len(PAD) :])
 
 
 class RawFile:
@@ -106,33 +117,42 @@ class RawFile:
 
     def _blocks(self, stream: BinaryIO, where: str) -> Iterator[Block]:
         line, rest, header_due, rows_before = 1, b"", self._check_header is not None, self.rows
-        while chunk := stream.read(BLOCK_BYTES):
+        while True:
+            padded = bytearray(len(PAD) + len(rest) + BLOCK_BYTES)  # the one place that the lines are copied to
+            begin = len(PAD) + len(rest)
+            padded[:begin] = PAD + rest
+            count = stream.readinto(memoryview(padded)[begin:])
+            if not count:
+                break
             if self.rows == self._max_rows:
                 self.whole = False
                 return
-            if line == 1 and b"\0" in chunk[:4096]:
+            if line == 1 and b"\0" in padded[begin : begin + min(count, 4096)]:
                 raise BenchError(f"{where} is no text (it has zero bytes): expected text, .gz, .tar.gz or .zip")
-            text = rest + chunk
-            end = text.rfind(b"\n") + 1
-            text, rest = text[:end], text[end:]
-            if line == 1 and text.startswith(BOM):
+            del padded[begin + count :]
+            end = padded.rfind(b"\n") + 1 or len(PAD)
+            rest = bytes(padded[end:])
+            del padded[end:]
+            if line == 1 and padded.startswith(BOM, len(PAD)):
                 self._hash.update(BOM)
-                text = text[len(BOM) :]
+                del padded[len(PAD) : len(PAD) + len(BOM)]
             if len(rest) > LONGEST_LINE:
                 raise BenchError(f"{where} has no line end in {len(rest)} bytes: it is no raw data file")
-            if not text:
+            if len(padded) == len(PAD):
                 continue
-            start = text.index(b"\n") + 1 if header_due else 0
-            text = self._cut(text, start)
-            self._hash.update(text)
+            header_end = padded.index(b"\n") + 1 if header_due else len(PAD)
+            self._cut(padded, header_end)
+            self._hash.update(memoryview(padded)[len(PAD) :])
             if header_due:
-                self._check_header(text[:start].removesuffix(b"\n").removesuffix(b"\r"), where)
-                header_due, text, line = False, text[start:], line + 1
-            count = count_byte(text, b"\n")
-            if count:
-                self.rows += count
-                yield Block(text.replace(b"\r\n", b"\n") if b"\r" in text else text, line, where)
-                line += count
+                header = bytes(padded[len(PAD) : header_end])
+                self._check_header(header.removesuffix(b"\n").removesuffix(b"\r"), where)
+                header_due, line = False, line + 1
+                del padded[len(PAD) : header_end]
+            rows = count_byte(padded, b"\n")
+            if rows:
+                self.rows += rows
+                yield Block(padded.replace(b"\r\n", b"\n") if b"\r" in padded else padded, line, where)
+                line += rows
             if not self.whole:
                 return
         if rest and self.rows == self._max_rows:
@@ -146,19 +166,18 @@ class RawFile:
             held = "is empty" if line == 1 else "has a header and no rows"
             raise BenchError(f"{where} {held}: there is nothing to prepare")
 
-    def _cut(self, text: bytes, start: int) -> bytes:
-        """Cut ``text``, whose rows begin at byte ``start``, after the last row wanted."""
+    def _cut(self, padded: bytearray, start: int) -> None:
+        """Cut what lies behind the last row wanted; rows begin at byte ``start``."""
         if self._max_rows is None:
-            return text
+            return
         wanted = self._max_rows - self.rows
-        ends = np.flatnonzero(np.frombuffer(text, np.uint8)[start:] == ord("\n"))
-        if len(ends) <= wanted:
-            return text
-        self.whole = False
-        return text[: start + int(ends[wanted - 1]) + 1]
+        ends = np.flatnonzero(np.frombuffer(padded, np.uint8)[start:] == ord("\n"))
+        if len(ends) > wanted:
+            self.whole = False
+            del padded[start + int(ends[wanted - 1]) + 1 :]
 
 
-def count_byte(text: bytes, byte: bytes) -> int:
+def count_byte(text: bytes | bytearray, byte: bytes) -> int:
     """How often one byte occurs: numpy compares many at once, ``bytes.count`` stops at each."""
     return int(np.count_nonzero(np.frombuffer(text, np.uint8) == ord(byte)))
 

@@ -1,59 +1,68 @@
-"""What the two passes of the preparation hand on: typed rows and ids, uncompressed, in a folder that goes at the end.
-
-Tokens lie in a file of their own, because they are read a field at a time and everything else a block at a time.
-"""
+"""What the passes of the preparation hand on: a flat file for each column, in a folder that goes at the end."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
-TOKENS, FEATURES = "tokens.arrow", "features.arrow"
+from mlet_bench.data.parse import Rows
 
-
-def write_rows(spool: Path, tables: Iterable[pa.Table], fields: Iterable[str]) -> None:
-    """Store the tables, one below the other: the tokens of ``fields``, and the other columns."""
-    fields = list(fields)
-    with ExitStack() as stack:
-        writers = None
-        for table in tables:
-            parts = {TOKENS: table.select(fields), FEATURES: table.drop_columns(fields)}
-            if writers is None:
-                files = {name: stack.enter_context(pa.OSFile(str(spool / name), "wb")) for name in parts}
-                writers = {
-                    name: stack.enter_context(pa.ipc.new_file(files[name], parts[name].schema)) for name in parts
-                }
-            for name, part in parts.items():
-                writers[name].write_table(part)
+FEATURES, TOKENS, MISSING, IDS = "feature", "token", "missing", "id"  # kinds of columns
 
 
-def read_column(spool: Path, name: str, file: str = TOKENS) -> pa.ChunkedArray:
-    """One column of all rows, mapped: of the file only its pages are read, and they go with the column."""
-    with pa.memory_map(str(spool / file)) as mapped:
-        return pa.ipc.open_file(mapped).read_all().column(name)
+class Spool:
+    """Columns by kind and name.
+
+    Attributes:
+        types: the type of each column's values, by file name.
+    """
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self.types: dict[str, np.dtype] = {}
+
+    def write_rows(self, blocks: Iterable[Rows]) -> None:
+        """Store all rows, one below the other."""
+        with ExitStack() as stack:
+            files = {}
+            for rows in blocks:
+                parts = ((FEATURES, rows.features), (TOKENS, rows.tokens), (MISSING, rows.missing))
+                for name, values in (
+                    (f"{name}.{kind}", values) for kind, part in parts for name, values in part.items()
+                ):
+                    if name not in files:
+                        files[name] = stack.enter_context(open(self._folder / name, "wb"))
+                        self.types[name] = values.dtype
+                    files[name].write(np.ascontiguousarray(values))
+
+    def write(self, kind: str, name: str, values: np.ndarray) -> None:
+        """Store a whole column."""
+        self.types[f"{name}.{kind}"] = values.dtype
+        with open(self._folder / f"{name}.{kind}", "wb") as file:
+            file.write(values)
+
+    def has(self, kind: str, name: str) -> bool:
+        """Whether there is such a column."""
+        return f"{name}.{kind}" in self.types
+
+    def read(self, kind: str, name: str) -> np.ndarray:
+        """A whole column, mapped: its pages are the file's in the cache of the system, and go with the array."""
+        return np.memmap(self._folder / f"{name}.{kind}", self.types[f"{name}.{kind}"], "r")
+
+    def read_blocks(self, columns: list[tuple[str, str]], rows: int) -> Iterator[list[np.ndarray]]:
+        """The columns, given by kind and name, ``rows`` rows at a time; the arrays are overwritten by the next ones."""
+        names = [f"{name}.{kind}" for kind, name in columns]
+        with ExitStack() as stack:
+            files = [stack.enter_context(open(self._folder / name, "rb", buffering=0)) for name in names]
+            arrays = [np.empty(rows, self.types[name]) for name in names]
+            while count := min(_read_into(file, array) for file, array in zip(files, arrays)):
+                yield [array[:count] for array in arrays]
 
 
-def read_blocks(spool: Path, columns: list[str], fields: Iterable[str]) -> Iterator[pa.RecordBatch]:
-    """Feature columns of the stored rows followed by the ids of fields, a block of rows at a time."""
-    # Not mapped: pages of a map stay resident until its end.
-    with pa.OSFile(str(spool / FEATURES)) as file:
-        reader = pa.ipc.open_file(file)
-        start = 0
-        for number in range(reader.num_record_batches):
-            batch = reader.get_batch(number)
-            arrays = [batch.column(name) for name in columns]
-            count, offset = batch.num_rows, 4 * start
-            arrays += [pa.array(np.fromfile(_ids(spool, field), np.int32, count, offset=offset)) for field in fields]
-            start += count
-            yield pa.RecordBatch.from_arrays(arrays, names=[*columns, *fields])
-
-
-def write_ids(spool: Path, field: str, ids: np.ndarray) -> None:
-    """Store the ids of one field: (n_rows,) int32."""
-    ids.tofile(_ids(spool, field))
-
-
-def _ids(spool: Path, field: str) -> Path:
-    return spool / f"{field}.int32"
+def _read_into(file, array: np.ndarray) -> int:
+    """Fill the array from a file; returns how many values there were."""
+    view, start = memoryview(array).cast("B"), 0
+    while count := file.readinto(view[start:]):
+        start += count
+    return start // array.itemsize

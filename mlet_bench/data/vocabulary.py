@@ -11,17 +11,20 @@ import pyarrow.parquet as pq
 
 from mlet_bench.data.passes import one_pass
 from mlet_bench.data.split import TRAIN
-from mlet_bench.data.spool import read_column, write_ids
+from mlet_bench.data.spool import IDS, MISSING, TOKENS, Spool
 
 THREADS = 4  # fields at a time, at most: each holds its column, its ids and its vocabulary
+COUNTED = 1 << 18  # ids counted at a time
+# Eight digits each, numbers one apart, small numbers: no value repeats often enough for a dictionary.
+ENCODINGS = {"token": "DELTA_LENGTH_BYTE_ARRAY", "id": "DELTA_BINARY_PACKED", "count": "DELTA_BINARY_PACKED"}
 
 
-def encode_fields(fields: tuple[str, ...], codes: np.ndarray, spool: Path, vocabularies: Path) -> list[int]:
+def encode_fields(fields: tuple[str, ...], codes: np.ndarray, spool: Spool, vocabularies: Path) -> list[int]:
     """Write each field's vocabulary, and the ids of all rows into the spool, a few fields at a time.
 
     Args:
         codes: (n_rows,) the split of each row; the vocabulary counts training rows.
-        spool: folder with the rows, the tokens as numbers.
+        spool: has the rows, the tokens as numbers.
 
     Returns:
         the fields' table sizes.
@@ -30,13 +33,17 @@ def encode_fields(fields: tuple[str, ...], codes: np.ndarray, spool: Path, vocab
     train = codes == TRAIN
 
     def encode(field: str) -> int:
-        # Arrow's dictionary counts from 0 in order of first appearance, over all chunks; null is a value like others.
-        encoded = pc.dictionary_encode(read_column(spool, field), null_encoding="encode")
-        tokens = encoded.chunk(0).dictionary  # all chunks share it
-        ids = np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks])
-        del encoded
-        write_ids(spool, field, ids)
-        counts = np.bincount(ids[train], minlength=len(tokens))
+        # Arrow's dictionary counts from 0 in order of first appearance; null is a value like others.
+        missing = spool.read(MISSING, field) if spool.has(MISSING, field) else None
+        column = pa.array(spool.read(TOKENS, field), mask=missing if missing is not None and missing.any() else None)
+        encoded = pc.dictionary_encode(column, null_encoding="encode")
+        del column, missing
+        tokens, ids = encoded.dictionary, encoded.indices.to_numpy()
+        spool.write(IDS, field, ids)
+        counts = np.zeros(len(tokens), np.int64)
+        for start in range(0, len(ids), COUNTED):
+            rows = slice(start, start + COUNTED)
+            np.add.at(counts, ids[rows][train[rows]], 1)
         _write_vocabulary(tokens, counts, vocabularies / f"{field}.parquet")
         progress.update(len(ids))
         return len(tokens)
@@ -59,5 +66,6 @@ def _write_vocabulary(tokens: pa.Array, counts: np.ndarray, path: Path) -> None:
     else:
         strings = tokens.cast(pa.string())
     ids = pa.array(np.arange(len(tokens), dtype=np.int32))
-    columns = {"token": strings, "id": ids, "count": pa.array(counts.astype(np.int64))}
-    pq.write_table(pa.table(columns), path, compression="zstd", write_page_checksum=True)
+    columns = {"token": strings, "id": ids, "count": pa.array(counts)}
+    options = {"compression": "zstd", "use_dictionary": False, "column_encoding": ENCODINGS}
+    pq.write_table(pa.table(columns), path, write_page_checksum=True, **options)

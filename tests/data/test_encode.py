@@ -14,12 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mlet_bench.data import assemble, encode, raw, split, spool, vocabulary
+from mlet_bench.data import assemble, encode, raw, split, vocabulary
 from mlet_bench.data.encode import FORMATS, prepare
+from mlet_bench.data.parse import Rows
+from mlet_bench.data.spool import Spool
 from mlet_bench.errors import BenchError
 from mlet_bench.spec import SPLITS, DatasetSchema, Field
 
@@ -120,6 +121,7 @@ def test_many_small_blocks_and_row_groups_change_nothing(tmp_path, monkeypatch, 
     whole = prepare(name, tmp_path / "raw", tmp_path / "whole", split=way)
     monkeypatch.setattr(raw, "BLOCK_BYTES", 5000)
     monkeypatch.setattr(assemble, "GROUP_ROWS", 100)
+    monkeypatch.setattr(assemble, "BLOCK_ROWS", 64)
     assert prepare(name, tmp_path / "raw", tmp_path / "out", split=way) == whole
     agrees(tmp_path / "out", name, text, way)
     with pq.ParquetFile(tmp_path / "out" / "train.parquet") as file:
@@ -343,19 +345,30 @@ def test_the_fingerprint_is_of_the_content_not_of_the_name(tmp_path):
     assert a.fields[0] == Field("C1", a.table_sizes[0])
 
 
-def test_ids_count_by_first_appearance_over_all_chunks(tmp_path):
-    draw = np.random.default_rng(0)
-    tokens = pd.array(draw.integers(0, 2**32, 100_000)[(100_000 ** draw.random(400_000)).astype(int)], dtype="UInt32")
-    tokens[draw.random(400_000) < 0.05] = pd.NA
-    codes = draw.integers(0, 3, 400_000, dtype=np.int8)
-    table = pa.table({"I1": np.zeros(400_000, np.float32), "C1": pa.array(tokens)})
-    spool.write_rows(tmp_path, (table.slice(start, 30_000) for start in range(0, 400_000, 30_000)), ["C1"])
-    sizes = vocabulary.encode_fields(("C1",), codes, tmp_path, tmp_path / "vocabulary")
-    ids, unique = pd.factorize(tokens, use_na_sentinel=False)
+@pytest.mark.parametrize("missing", [0, 0.05])
+def test_ids_count_by_first_appearance_over_all_blocks(tmp_path, monkeypatch, missing):
+    monkeypatch.setattr(vocabulary, "COUNTED", 70_000)
+    draw, n = np.random.default_rng(0), 400_000
+    tokens = draw.integers(0, 2**32, 100_000, dtype=np.uint32)[(100_000 ** draw.random(n)).astype(int)]
+    absent, codes = draw.random(n) < missing, draw.integers(0, 3, n, dtype=np.int8)
+    tokens[absent] = 0
+    tokens[[7, n - 7]], absent[[7, n - 7]] = 0, False  # the token of zeros is no missing one
+    parts = [slice(start, start + 30_000) for start in range(0, n, 30_000)]
+    rows = Spool(tmp_path)
+    rows.write_rows(
+        Rows({"label": codes[part]}, {"C1": tokens[part]}, {"C1": absent[part]} if missing else {}) for part in parts
+    )
+    sizes = vocabulary.encode_fields(("C1",), codes, rows, tmp_path / "vocabulary")
+    values = pd.array(tokens, dtype="UInt32")
+    values[absent] = pd.NA
+    ids, unique = pd.factorize(values, use_na_sentinel=False)
     assert sizes == [len(unique)]
-    blocks = list(spool.read_blocks(tmp_path, ["I1"], ["C1"]))
-    assert [block.num_rows for block in blocks] == [30_000] * 13 + [10_000]
-    np.testing.assert_array_equal(np.concatenate([block["C1"] for block in blocks]), ids)
+    blocks = [
+        [values.copy() for values in block] for block in rows.read_blocks([("id", "C1"), ("feature", "label")], 30_000)
+    ]
+    assert [len(block[0]) for block in blocks] == [30_000] * 13 + [10_000]
+    np.testing.assert_array_equal(np.concatenate([block[0] for block in blocks]), ids)
+    np.testing.assert_array_equal(np.concatenate([block[1] for block in blocks]), codes)
     found = pd.read_parquet(tmp_path / "vocabulary" / "C1.parquet")
     assert found["token"].fillna("").tolist() == ["" if pd.isna(token) else f"{token:08x}" for token in unique]
     np.testing.assert_array_equal(found["count"], np.bincount(ids[codes == split.TRAIN], minlength=len(unique)))
