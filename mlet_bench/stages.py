@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import pandas as pd
@@ -17,13 +17,14 @@ from mlet_bench.errors import BenchError, RunsFailed, out_of_memory
 from mlet_bench.evaluation.collapse import collapse_run
 from mlet_bench.evaluation.evaluate import evaluate_run
 from mlet_bench.evaluation.verify import Check, verify_run
-from mlet_bench.files import atomic, read_json, write_json
+from mlet_bench.files import read_json, read_table, write_json, write_table
+from mlet_bench.owned import owned
 from mlet_bench.spec import DatasetSchema, RunSpec
 from mlet_bench.stopping import stop_requests
 from mlet_bench.training.loop import train_together
 from mlet_bench.training.memory import check_memory, pack_size
 from mlet_bench.training.tuning import train_tuned
-from mlet_bench.training.unfinished import drop_if_empty, is_trained, owned, publish, unfinished
+from mlet_bench.training.unfinished import drop_if_empty, is_trained, publish, unfinished
 
 FAILED = "failed.json"
 
@@ -64,7 +65,7 @@ def train_runs(
     folders = {seed: Path(out.replace("{seed}", str(seed))) for seed in seeds}
     with ExitStack() as stack:
         for folder in folders.values():
-            stack.enter_context(owned(folder))
+            stack.enter_context(owned(folder, "training"))
         asked = stack.enter_context(stop_requests())
         with _failure_recorded(folders.values(), "train"):
             shape = next(iter(specs.values()))
@@ -90,7 +91,7 @@ def train_runs(
             publish(place, folder)
             # Relative, so that a results folder can move as a whole.
             write_json(folder / "data.json", {"data": os.path.relpath(data, folder)})
-            curve = pd.read_parquet(folder / "curve.parquet")
+            curve = read_table(folder / "curve.parquet", "train the run anew")
             yield folder, (curve.iloc[-1].to_dict() if len(curve) else {})
         for _, place in runs:
             shutil.rmtree(place)
@@ -123,13 +124,14 @@ def spectrum_runs(folders: Sequence[Path], data: Path | None) -> Iterator[tuple[
 
 def verify_runs(folders: Sequence[Path], data: Path | None, device: torch.device) -> Iterator[tuple[Path, list[Check]]]:
     """Recompute what runs report; yield the checks of each."""
-    for folder, _, schema, splits in _each_run(folders, data, ("val", "test"), device):
+    for folder, _, schema, splits in _each_run(None, folders, data, ("val", "test"), device):
         yield folder, verify_run(folder, schema, splits)
 
 
 def compare_runs(folders: Sequence[Path], baselines: Sequence[Path]) -> dict[Path, dict]:
     """DeLong intervals of evaluated runs against those of equal seed; the content of each ``sampling.json``."""
-    return compare_cell(folders, baselines)
+    with _failure_recorded(folders, "compare"):
+        return compare_cell(folders, baselines)
 
 
 def overhead(data: Path, out: Path, device: torch.device, **settings) -> pd.DataFrame:
@@ -141,18 +143,20 @@ def overhead(data: Path, out: Path, device: torch.device, **settings) -> pd.Data
     schema = DatasetSchema.read(data)
     rows = load_split(data, schema, "train", device)
     frame = measure_overhead(schema, rows, device=device, **settings)
-    with atomic(out) as partial:
-        frame.to_parquet(partial, index=False)
+    write_table(out, frame)
     return frame
 
 
 def _each_run(
-    stage: str, folders: Sequence[Path], data: Path | None, splits: Sequence[str], device: torch.device
+    stage: str | None, folders: Sequence[Path], data: Path | None, splits: Sequence[str], device: torch.device
 ) -> Iterator[tuple[Path, Path, DatasetSchema, dict[str, Rows]]]:
-    """Each run folder with its data set, schema and splits; a data set that several runs share is read once."""
+    """Each run folder with its data set, schema and splits; a data set that several runs share is read once.
+
+    A failure is recorded as one of ``stage``; None leaves the run as it is.
+    """
     loaded: dict[Path, tuple[DatasetSchema, dict[str, Rows]]] = {}
     for folder in folders:
-        with _failure_recorded([folder], stage):
+        with _failure_recorded([folder], stage) if stage else nullcontext():
             source = (data or _data_of(folder)).resolve()
             if source not in loaded:
                 schema = DatasetSchema.read(source)
@@ -171,9 +175,10 @@ def _load(data: Path, schema: DatasetSchema, splits: Sequence[str], device: torc
 
 # A stage that passes takes away the failures of those that run after it on its result, and no other's.
 FOLLOWING = {
-    "train": ("train", "collapse", "evaluate", "spectrum"),
-    "collapse": ("collapse", "evaluate", "spectrum"),
-    "evaluate": ("evaluate",),
+    "train": ("train", "collapse", "evaluate", "compare", "spectrum"),
+    "collapse": ("collapse", "evaluate", "compare", "spectrum"),
+    "evaluate": ("evaluate", "compare"),
+    "compare": ("compare",),
     "spectrum": ("spectrum",),
 }
 

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 import torch
 from kill_at import numbers
@@ -16,7 +17,7 @@ from mlet_bench.errors import BenchError, out_of_memory
 from mlet_bench.files import atomic, writing
 from mlet_bench.spec import DatasetSchema
 
-STAGES = ("synthesize", "prepare", "train", "collapse", "evaluate", "spectrum")
+STAGES = ("synthesize", "prepare", "train", "collapse", "evaluate", "compare", "spectrum")
 
 
 @pytest.fixture
@@ -138,11 +139,14 @@ SEED = "runs/seed0"
         ("collapse", f"{SEED}/spec.json", "spec.json"),
         ("evaluate", "data/vocabulary/site_id.parquet", "prepare it anew"),
         ("evaluate", f"{SEED}/collapsed.safetensors", "collapse"),
+        ("evaluate", f"{SEED}/collapsed.json", "collapse"),
+        ("compare", f"{SEED}/scores.parquet", "evaluate"),
     ],
 )
 def test_a_damaged_file_is_named(place, capsys, stage, file, advice, damage):
     folder = place(stage)
-    damage(folder / file)
+    # A small Parquet file of a run holds notes from its middle on, which no number depends on.
+    flip(folder / file, 0.1) if damage is flip and stage == "compare" else damage(folder / file)
     before = numbers(folder)
     assert call(*commands(folder)[stage]) == 2
     error = capsys.readouterr().err
@@ -167,6 +171,45 @@ def test_a_flipped_bit_of_the_data_is_refused_or_changes_no_number(whole, tmp_pa
             assert torch.equal(found.label, right.label)
         path.write_bytes(content)
     assert refused > 30
+
+
+def test_a_flipped_bit_of_a_table_of_a_run_is_refused_or_changes_no_number(tmp_path):
+    path = tmp_path / "curve.parquet"
+    right = pd.DataFrame({"step": range(50), "val_auc": [0.7 + 0.001 * step for step in range(50)]})
+    files.write_table(path, right)
+    content, refused = path.read_bytes(), 0
+    for spot in range(100):
+        flip(path, spot / 100)
+        try:
+            found = files.read_table(path, "train the run anew")
+        except BenchError as error:
+            assert str(path) in str(error) and "train the run anew" in str(error)
+            refused += 1
+        else:
+            assert found.values.tolist() == right.values.tolist()
+        path.write_bytes(content)
+    assert refused > 30
+
+
+def test_a_flipped_bit_of_sealed_numbers_is_refused_or_changes_none(tmp_path):
+    path, right = (
+        tmp_path / "metrics.json",
+        {"test": {"auc": 0.7512345, "rows": 150}, "by_seed": {0: 1e-7, 10: 0.5, 2: None}},
+    )
+    files.write_sealed(path, right)
+    plain = files.read_json(path, "evaluate the run anew")
+    assert plain == json.loads(json.dumps(right))
+    content, accepted = path.read_bytes(), 0
+    for spot in range(len(content)):
+        path.write_bytes(content[:spot] + bytes([content[spot] ^ 0x04]) + content[spot + 1 :])
+        try:
+            found = files.read_json(path, "evaluate the run anew")
+        except BenchError as error:
+            assert str(path) in str(error) and "evaluate the run anew" in str(error)
+        else:
+            accepted += 1
+            assert plain.items() <= found.items()
+    assert accepted < 10  # the name of the seal itself
 
 
 @pytest.mark.parametrize("damage", [flip, cut])

@@ -9,6 +9,7 @@ from fake_results import make_results
 from kill_at import killed, numbers
 
 from mlet_bench.cli import main
+from mlet_bench.owned import owned
 
 STEPS = 60  # of each of the two seeds below
 SEEDED = random.Random(20260123)
@@ -38,6 +39,7 @@ def commands(place) -> dict[str, tuple]:
         "train": (*training, "--arm", "mlet", "--inner-dim", 8, *options),
         "collapse": ("collapse", *runs),
         "evaluate": ("evaluate", *runs),
+        "compare": ("compare", *runs, "--baseline", *runs),
         "spectrum": ("spectrum", *runs),
     }
 
@@ -55,7 +57,7 @@ MORE = pytest.mark.stress  # each takes seconds; make stress
         ("prepare", "mlet_bench.data.vocabulary:_write_vocabulary", SEEDED.randint(2, 21), "SIGKILL"),
         ("prepare", "mlet_bench.data.assemble:_Writer.write", 2, "SIGKILL"),
         pytest.param("prepare", "mlet_bench.data.assemble:_Writer.write", 2, "SIGTERM", marks=MORE),
-        pytest.param("prepare", "shutil:rmtree", 3, "SIGKILL", marks=MORE),
+        pytest.param("prepare", "shutil:rmtree", 4, "SIGKILL", marks=MORE),
         ("train", STEP, SEEDED.randint(2, STEPS), "SIGKILL"),
         ("train", STEP, STEPS + SEEDED.randint(2, STEPS), "SIGKILL"),
         ("train", STEP, SEEDED.randint(2, STEPS), "SIGTERM"),
@@ -63,6 +65,7 @@ MORE = pytest.mark.stress  # each takes seconds; make stress
         pytest.param("train", "mlet_bench.stages:shutil.rmtree", 2, "SIGKILL", marks=MORE),
         ("collapse", RENAME, SEEDED.randint(1, 4), "SIGKILL"),
         pytest.param("evaluate", RENAME, SEEDED.randint(1, 4), "SIGTERM", marks=MORE),
+        pytest.param("compare", RENAME, SEEDED.randint(1, 2), "SIGKILL", marks=MORE),
         pytest.param("spectrum", RENAME, SEEDED.randint(1, 4), "SIGKILL", marks=MORE),
     ],
 )
@@ -96,6 +99,7 @@ FILES = {
     "train": of_runs("spec.json", "curve.parquet", "model.safetensors", "data.json", "provenance.json"),
     "collapse": of_runs("collapsed.json", "collapsed.safetensors"),
     "evaluate": of_runs("metrics.json", "rare.parquet", "scores.parquet"),
+    "compare": of_runs("sampling.json"),
     "spectrum": of_runs("spectrum.parquet", "factors.parquet"),
 }
 
@@ -151,11 +155,9 @@ def test_what_other_code_trained_is_not_gone_on_with(whole, tmp_path):
 
 
 def test_two_trainings_do_not_share_a_folder(whole, tmp_path, capsys):
-    from mlet_bench.training.unfinished import owned
-
     give(whole, tmp_path, "prepare")
     words = commands(tmp_path)["train"]
-    with owned(tmp_path / "runs" / "seed1"):
+    with owned(tmp_path / "runs" / "seed1", "training"):
         assert call(*words) == 2
     assert "another process is training in" in capsys.readouterr().err
     assert call(*words) == 0

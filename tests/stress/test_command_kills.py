@@ -42,7 +42,7 @@ def kill_until_done(command: list, longest: float) -> tuple[int, int]:
     return cut, subprocess.run(command, stdout=subprocess.DEVNULL).returncode
 
 
-@pytest.mark.parametrize("stage", ["synthesize", "prepare", "train", "collapse", "evaluate", "spectrum"])
+@pytest.mark.parametrize("stage", ["synthesize", "prepare", "train", "collapse", "evaluate", "compare", "spectrum"])
 def test_a_command_ends_in_the_same_bits(whole, tmp_path, stage):  # noqa: F811
     place = tmp_path / "cut"
     place.mkdir()
