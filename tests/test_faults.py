@@ -11,7 +11,7 @@ import torch
 from kill_at import numbers
 from test_kills import call, commands, give, made, whole  # noqa: F401  (whole is a fixture)
 
-from mlet_bench import files, stages
+from mlet_bench import failures, files, stages
 from mlet_bench.data.dataset import load_split
 from mlet_bench.errors import BenchError, out_of_memory
 from mlet_bench.files import atomic, writing
@@ -284,6 +284,6 @@ def test_a_failure_is_told_although_it_cannot_be_recorded(place, capsys, monkeyp
 
     folder = place("collapse")
     cut(folder / SEED / "model.safetensors")
-    monkeypatch.setattr(stages, "write_json", no_room)
+    monkeypatch.setattr(failures, "write_json", no_room)
     assert call(*commands(folder)["collapse"]) == 2
     assert "model.safetensors" in capsys.readouterr().err

@@ -14,7 +14,20 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "mlet_bench"
 # Lowest floor first; a module may import from its own floor and from those below it.
 FLOORS = [
-    {"errors", "version", "files", "owned", "spec", "device", "gpus", "provenance", "config", "lineage", "stopping"},
+    {
+        "errors",
+        "version",
+        "files",
+        "owned",
+        "spec",
+        "device",
+        "gpus",
+        "provenance",
+        "config",
+        "lineage",
+        "stopping",
+        "failures",
+    },
     {"data", "embeddings"},
     {"models"},
     {"evaluation"},
