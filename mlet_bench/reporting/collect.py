@@ -154,6 +154,8 @@ def collect(results: Path) -> Results:
                 parts = _read_parts(folder, run, schema, tuned=seed == config["seeds"][0])  # the choice is the cell's
         except BenchError as error:  # one damaged file hides no other run
             status, reason, run = "failed", f"not readable: {error}", None
+        if status == "missing" and schema is None:
+            reason = _unprepared(results / "logs" / cell.dataset) or reason
         whole = {**row, "status": status, "reason": reason, **(_run_row(run) if run else {})}
         (longer_rows if longer else rows).append(whole)
         if run:
@@ -176,6 +178,12 @@ def collect(results: Path) -> Results:
         sampling=_stack(frames["sampling"], (*CELL_KEYS, "seed", *SAMPLING_COLUMNS)),
         reweighting=_stack(frames["factors"], (*CELL_KEYS, "seed", *REWEIGHTING_COLUMNS)),
     )
+
+
+def _unprepared(logs: Path) -> str:
+    """What the jobs of a data set that is not prepared say of their failure; empty if they say nothing."""
+    lines = [line for log in sorted(logs.glob("*.log")) for line in log.read_text(errors="replace").splitlines()]
+    return next((f"not trained: {line}" for line in reversed(lines) if ": error: " in line), "")
 
 
 def _read_parts(folder: Path, run: RunFiles, schema: DatasetSchema | None, tuned: bool) -> dict[str, pd.DataFrame]:

@@ -102,6 +102,16 @@ def test_an_unreadable_file_fails_its_run_alone(tmp_path, name):
     assert_alone_failed(results, f"not readable: .*{SINGLE}/{name}")
 
 
+def test_a_data_set_that_could_not_be_prepared_says_why(tmp_path):
+    results = make_results(tmp_path, skip={("mlet-d4-k16", 1)})
+    (results / "logs/avazu").mkdir(parents=True)
+    (results / "logs/avazu/prepare.log").write_text("read: 3 rows\nmlet-bench prepare: error: raw.txt, line 4: <b>\n")
+    assert row_of(results, "mlet-d4-k16", 1)["reason"] == "not trained"  # it is prepared
+    (results / "data/avazu/schema.json").unlink()
+    assert row_of(results, "mlet-d4-k16", 1)["reason"] == "not trained: mlet-bench prepare: error: raw.txt, line 4: <b>"
+    assert row_of(results, "mlet-d4-k16", 0)["status"] == "done"
+
+
 def test_a_file_of_another_layout_is_named(tmp_path):
     results = make_results(tmp_path)
     edit(results / SINGLE / "metrics.json", test={"auc": 0.7})

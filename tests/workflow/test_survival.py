@@ -21,17 +21,21 @@ def mlet_bench(*words) -> subprocess.CompletedProcess:
 
 def test_a_failed_cell_stops_no_other_and_the_report_says_why(tmp_path):
     results = tmp_path / "results" / "toy"
+    (tmp_path / "raw.txt").write_text("1\tno Criteo row\n")
+    broken = {"criteo-kaggle": {"source": "file", "file": str(tmp_path / "raw.txt")}}
     bad = results / "runs/avazu/dlrm/mlet-d4-k8/seed1"
     bad.mkdir(parents=True)
     (bad / "unfinished").write_text("a file where a folder is needed")
-    done = snakemake(tmp_path, "--cores", "2", config=SMALL)
+    done = snakemake(tmp_path, "--cores", "2", config=SMALL | {"datasets": SMALL["datasets"] | broken})
     assert done.returncode != 0
     said = (results / "logs/avazu/dlrm/mlet-d4-k8/train.log").read_text()
     assert "mlet-bench train: error: " in said and "unfinished" in said and "Traceback" not in said
     for seed in (0, 1):
         assert (results / f"runs/avazu/dlrm/single-d4/seed{seed}/metrics.json").exists()
     # The report was written although the DAG did not come that far.
-    status = pd.read_parquet(results / "tables" / "runs.parquet").set_index(["cell", "seed"])
+    status = pd.read_parquet(results / "tables" / "runs.parquet").set_index(["dataset", "cell", "seed"])
+    assert status.loc["criteo-kaggle"].reason.str.contains("prepare: error: .*raw.txt, line 1").all()
+    status = status.loc["avazu"]
     assert status.loc["mlet-d4-k8"].status.tolist() == ["failed", "failed"]
     assert status.loc["single-d4"].status.tolist() == ["done", "done"]
     assert "unfinished" in status.loc[("mlet-d4-k8", 1), "reason"]
