@@ -3,13 +3,13 @@
 import json
 import shutil
 import subprocess
-import sys
 
+import forked
 import pandas as pd
 import pytest
 import torch
 from kill_at import numbers
-from test_kills import call, commands, give, made, whole  # noqa: F401  (whole is a fixture)
+from staged import call, commands, give
 
 from mlet_bench import failures, files, stages
 from mlet_bench.data.dataset import load_split
@@ -21,7 +21,7 @@ STAGES = ("synthesize", "prepare", "train", "collapse", "evaluate", "compare", "
 
 
 @pytest.fixture
-def place(whole, tmp_path):  # noqa: F811
+def place(whole, tmp_path):
     """Make a folder where a stage is about to run."""
 
     def before(stage):
@@ -34,14 +34,6 @@ def place(whole, tmp_path):  # noqa: F811
     return before
 
 
-LIMITED = """
-import resource, sys
-from mlet_bench.cli import main
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
-sys.exit(main(sys.argv[2:]))
-"""
-
-
 @pytest.mark.parametrize(
     ("stage", "limit"), [("synthesize", 1 << 16), ("prepare", 1 << 13), ("train", 1 << 16), ("collapse", 1 << 16)]
 )
@@ -49,8 +41,7 @@ def test_a_file_that_cannot_grow_is_named(place, stage, limit):
     """The limit of a file's size stands for the disk's: writes fail in the same place, in each library's own way."""
     folder = place(stage)
     before = numbers(folder)
-    command = [sys.executable, "-c", LIMITED, str(limit), *map(str, commands(folder)[stage])]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = forked.run(*commands(folder)[stage], largest_file=limit)
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
     assert "cannot be written" in done.stderr and "bytes free" in done.stderr and "make room" in done.stderr
     left = numbers(folder).keys() - before.keys()
@@ -67,12 +58,12 @@ def test_a_full_disk(tmp_path, place):
     try:
         folder = place("train")
         words = [str(word).replace(str(folder / "runs"), str(disk)) for word in commands(folder)["train"]]
-        done = subprocess.run([sys.executable, "-m", "mlet_bench.cli", *words], capture_output=True, text=True)
+        done = forked.run(*words)
         assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
         assert f"{disk}/seed" in done.stderr and "bytes" in done.stderr and "make room" in done.stderr
         assert not list(disk.rglob("*.partial*"))
         subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
-        done = subprocess.run([sys.executable, "-m", "mlet_bench.cli", *words], capture_output=True, text=True)
+        done = forked.run(*words)
         assert done.returncode == 2 and "Read-only file system" in done.stderr and str(disk) in done.stderr
         assert "Traceback" not in done.stderr
     finally:
@@ -154,7 +145,7 @@ def test_a_damaged_file_is_named(place, capsys, stage, file, advice, damage):
     assert {name.rpartition("/")[2] for name in numbers(folder).keys() - before.keys()} <= {"failed.json"}
 
 
-def test_a_flipped_bit_of_the_data_is_refused_or_changes_no_number(whole, tmp_path):  # noqa: F811
+def test_a_flipped_bit_of_the_data_is_refused_or_changes_no_number(whole, tmp_path):
     """Anywhere in the file: what is not refused lies in notes that nothing reads."""
     give(whole, tmp_path, "prepare")
     schema = DatasetSchema.read(tmp_path / "data")
@@ -213,7 +204,7 @@ def test_a_flipped_bit_of_sealed_numbers_is_refused_or_changes_none(tmp_path):
 
 
 @pytest.mark.parametrize("damage", [flip, cut])
-def test_a_damaged_raw_file_is_named(whole, tmp_path, capsys, damage):  # noqa: F811
+def test_a_damaged_raw_file_is_named(whole, tmp_path, capsys, damage):
     give(whole, tmp_path, "synthesize")
     damage(tmp_path / "raw.txt")
     assert call(*commands(tmp_path)["prepare"]) == 2
@@ -265,7 +256,7 @@ def test_other_errors_of_torch_are_none_of_memory():
     assert out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied")) is None
 
 
-def test_a_stage_that_passes_leaves_the_failure_of_its_sibling(whole, place, capsys):  # noqa: F811
+def test_a_stage_that_passes_leaves_the_failure_of_its_sibling(whole, place, capsys):
     folder = place("spectrum")
     (folder / SEED / "metrics.json").unlink()
     cut(folder / "data" / "test.parquet")
