@@ -9,15 +9,29 @@ from mlet_bench.data.dataset import Rows
 from mlet_bench.spec import DatasetSchema, Field
 
 
+def is_of_the_dag(file: str) -> bool:
+    return file.startswith("tests/workflow/")
+
+
 def pytest_collection_modifyitems(items):
-    """For ``make test``, where several processes share the files: those of the DAG, which stand on one finished run,
-    go to one process and begin first, since they take longest; so do those of kills and faults.
+    """The tests of the DAG begin first: they take longest."""
+    items.sort(key=lambda item: not is_of_the_dag(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """In several processes (make test) the tests of a file stay together, and with them those that share what is made
+    once: a finished run of the DAG, and every stage of ``staged``.
     """
-    together = {"test_kills": "kills", "test_faults": "kills"}
-    items.sort(key=lambda item: "workflow" not in item.path.parts)
-    for item in items:
-        own = "workflow" if "workflow" in item.path.parts else together.get(item.path.stem, item.path.stem)
-        item.add_marker(pytest.mark.xdist_group(own))
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file = nodeid.partition("::")[0]
+            of_stages = file in ("tests/test_kills.py", "tests/test_faults.py")
+            return "workflow" if is_of_the_dag(file) else "stages" if of_stages else file
+
+    return Together(config, log)
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ A test that kills a command, limits its files or gives it another environment ne
 MLflow anew for each would take most of the suite's time.
 """
 
+import atexit
 import importlib
 import json
 import os
@@ -45,7 +46,9 @@ def run(
 def _server(imported: tuple[str, ...]) -> subprocess.Popen:
     """The process to fork from; it ends with this one, at the end of its input."""
     words, quiet = [sys.executable, __file__, *imported], os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
-    return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=quiet)
+    server = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=quiet)
+    atexit.register(server.communicate)
+    return server
 
 
 def serve() -> None:

@@ -2,21 +2,16 @@
 
 import json
 import re
-import subprocess
-import sys
 import time
 from pathlib import Path
 
+import forked
 import pandas as pd
 from kill_at import numbers
 from toy_dag import TOY, snakemake, start
 
 SMALL = TOY | {"datasets": {"avazu": {"source": "synthesize", "rows": 1500}}}
 RUNS = 4  # two arms, two seeds
-
-
-def mlet_bench(*words) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-m", "mlet_bench.cli", *map(str, words)], capture_output=True, text=True)
 
 
 def test_a_failed_cell_stops_no_other_and_the_report_says_why(tmp_path):
@@ -62,12 +57,13 @@ def test_eight_jobs_a_second_snakemake_and_a_sync_at_once(finished, tmp_path):
             time.sleep(0.1)
         syncs = []
         while first.poll() is None:
-            syncs.append(mlet_bench("sync", results))
+            syncs.append(forked.run("sync", results, imported=forked.STORE))
+            time.sleep(1)
     finally:
         first.wait()
     assert first.returncode == 0, Path(tmp_path, "snakemake.log").read_text()[-3000:]
     assert syncs and not [sync.stderr for sync in syncs if sync.returncode]
-    last = mlet_bench("sync", results)
+    last = forked.run("sync", results, imported=forked.STORE)
     assert last.stdout.startswith("0 runs created") and last.returncode == 0
     one, other = numbers(finished / "results" / "toy" / "runs"), numbers(results / "runs")
     assert one == other  # eight jobs at once give the bits of two
