@@ -11,40 +11,44 @@ from staged import STEPS, call, commands, give, made
 from mlet_bench.owned import owned
 
 SEEDED = random.Random(20260123)
-
-
+ENDS = {"SIGKILL": -9, "SIGTERM": 143}
 RENAME = "mlet_bench.files:os.replace"
 STEP = "mlet_bench.training.step:TrainStep.__call__"
 
 
+MOMENTS = [
+    ("synthesize", RENAME, 2),
+    ("prepare", "mlet_bench.data.encode:parse", 1),
+    ("prepare", "mlet_bench.data.vocabulary:_write_vocabulary", SEEDED.randint(2, 21)),
+    ("prepare", "mlet_bench.data.assemble:_Writer.write", 2),
+    ("prepare", "shutil:rmtree", 4),
+    ("train", STEP, SEEDED.randint(2, STEPS)),
+    ("train", STEP, STEPS + SEEDED.randint(2, STEPS)),
+    ("collapse", RENAME, SEEDED.randint(1, 4)),
+    ("evaluate", RENAME, SEEDED.randint(1, 4)),
+    ("compare", RENAME, SEEDED.randint(1, 2)),
+    ("spectrum", RENAME, SEEDED.randint(1, 4)),
+]
+# Trained to the end, and being put in its place: there SIGTERM comes too late to stop anything.
+LATE = [
+    ("train", "mlet_bench.training.unfinished:os.link", SEEDED.randint(1, 8)),
+    ("train", "mlet_bench.stages:shutil.rmtree", 2),
+]
+
+
 @pytest.mark.parametrize(
-    ("stage", "place", "at", "how"),
-    [
-        ("synthesize", RENAME, 2, "SIGKILL"),
-        ("prepare", "mlet_bench.data.encode:parse", 1, "SIGKILL"),
-        ("prepare", "mlet_bench.data.vocabulary:_write_vocabulary", SEEDED.randint(2, 21), "SIGKILL"),
-        ("prepare", "mlet_bench.data.assemble:_Writer.write", 2, "SIGKILL"),
-        ("prepare", "mlet_bench.data.assemble:_Writer.write", 2, "SIGTERM"),
-        ("prepare", "shutil:rmtree", 4, "SIGKILL"),
-        ("train", STEP, SEEDED.randint(2, STEPS), "SIGKILL"),
-        ("train", STEP, STEPS + SEEDED.randint(2, STEPS), "SIGKILL"),
-        ("train", STEP, SEEDED.randint(2, STEPS), "SIGTERM"),
-        ("train", "mlet_bench.training.unfinished:os.link", SEEDED.randint(1, 8), "SIGKILL"),
-        ("train", "mlet_bench.stages:shutil.rmtree", 2, "SIGKILL"),
-        ("collapse", RENAME, SEEDED.randint(1, 4), "SIGKILL"),
-        ("evaluate", RENAME, SEEDED.randint(1, 4), "SIGTERM"),
-        ("compare", RENAME, SEEDED.randint(1, 2), "SIGKILL"),
-        ("spectrum", RENAME, SEEDED.randint(1, 4), "SIGKILL"),
-    ],
+    ("how", "stage", "place", "at"),
+    [(how, *moment) for how in ("SIGKILL", "SIGTERM") for moment in MOMENTS]
+    + [("SIGKILL", *moment) for moment in LATE],
 )
-def test_a_stage_that_was_cut_off_ends_in_the_same_bits(whole, tmp_path, stage, place, at, how):
+def test_a_stage_that_was_cut_off_ends_in_the_same_bits(whole, tmp_path, how, stage, place, at):
     cut = tmp_path / "cut"
     stages = commands(cut)
     cut.mkdir()
     for earlier in list(stages)[: list(stages).index(stage)]:
         give(whole, cut, earlier)
     done = killed(place, at, how, *stages[stage])
-    assert done.returncode == {"SIGKILL": -9, "SIGTERM": 143}[how], done.stderr
+    assert done.returncode == ENDS[how], done.stderr
     assert call(*stages[stage]) == 0
     assert numbers(cut) == {name: found for name, found in numbers(whole).items() if name in made(stage)}
 
@@ -98,12 +102,17 @@ def test_two_trainings_do_not_share_a_folder(whole, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("command", "place", "at"),
-    [("sync", "mlflow:MlflowClient.log_batch", 3), ("report", RENAME, SEEDED.randint(1, 20))],
+    ("how", "command", "place", "at"),
+    [
+        ("SIGKILL", "sync", "mlflow:MlflowClient.log_batch", 3),
+        ("SIGTERM", "sync", "mlflow:MlflowClient.log_batch", 2),
+        ("SIGKILL", "report", RENAME, SEEDED.randint(1, 20)),
+        pytest.param("SIGTERM", "report", RENAME, SEEDED.randint(1, 20), marks=pytest.mark.stress),
+    ],
 )
-def test_report_and_sync_that_were_cut_off(tmp_path, command, place, at):
+def test_report_and_sync_that_were_cut_off(tmp_path, how, command, place, at):
     results = make_results(tmp_path)
-    assert killed(place, at, "SIGKILL", command, results).returncode == -9
+    assert killed(place, at, how, command, results).returncode == ENDS[how]
     assert call(command, results) == 0
     assert not list(results.rglob("*.partial*"))
     if command == "sync":
