@@ -10,7 +10,7 @@ smoke: .venv/.ready
 	@echo "Report: results/smoke/report.html   Summary: results/smoke/summary.md   Claims: results/smoke/claims.md"
 
 test: .venv/.ready
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(CORES) --no-loadscope-reorder
 
 # Kills at random moments, many times, through the DAG and stage by stage; -s prints the counts.
 stress: .venv/.ready

@@ -322,9 +322,12 @@ def _verify(arguments) -> None:
 
 
 def _compare(arguments) -> None:
-    from mlet_bench.stages import compare_runs
+    from mlet_bench.analysis.sampling import compare_cell
+    from mlet_bench.failures import failure_recorded
 
-    for folder, found in compare_runs(arguments.runs, arguments.baseline).items():
+    with failure_recorded(arguments.runs, "compare"):
+        cell = compare_cell(arguments.runs, arguments.baseline)
+    for folder, found in cell.items():
         print(f"{folder}: test auc {found['difference']:+.5f} [{found['low']:+.5f}, {found['high']:+.5f}] over rows")
 
 

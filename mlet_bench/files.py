@@ -1,5 +1,7 @@
 """Files that are either whole or absent, and the canonical JSON that run ids and fingerprints hash."""
 
+from __future__ import annotations
+
 import glob
 import hashlib
 import json
@@ -9,9 +11,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlet_bench.errors import BenchError
+
+if TYPE_CHECKING:
+    import pandas as pd  # the workflow writes and reads no table
 
 
 @contextmanager
@@ -135,19 +140,60 @@ def write_json(path: Path | str, value: Any) -> None:
         partial.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
+SEAL = "seal"
+
+
+def write_sealed(path: Path | str, value: dict[str, Any]) -> None:
+    """``write_json`` with one more key, a sum over the others: ``read_json`` refuses what was altered since."""
+    plain = json.loads(json.dumps(value, allow_nan=False))  # as it will be read: keys are text
+    write_json(path, plain | {SEAL: digest(plain)})
+
+
 def read_json(path: Path | str, hint: str) -> Any:
-    """Read a JSON file of ours.
+    """Read a JSON file of ours, without its seal if it has one.
 
     Args:
         hint: what to do when the file is absent, as the second half of a sentence.
 
     Raises:
-        BenchError: the file is absent or is not JSON.
+        BenchError: the file is absent, is not JSON, or its seal is broken.
     """
     path = Path(path)
     try:
-        return json.loads(path.read_text())
+        content = json.loads(path.read_text())
+        seal = content.pop(SEAL, None) if isinstance(content, dict) else None
+        whole = seal is None or seal == digest(content)
     except FileNotFoundError:
         raise BenchError(f"{path} does not exist: {hint}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise BenchError(f"{path} is not valid JSON ({error}): {hint}") from None
+    if not whole:
+        raise BenchError(f"{path} was altered since it was written: {hint}")
+    return content
+
+
+def write_table(path: Path | str, frame: pd.DataFrame, compression: str = "snappy") -> None:
+    """Write a Parquet file with a sum of each page, whole or not at all."""
+    with atomic(path) as partial:
+        frame.to_parquet(partial, index=False, compression=compression, write_page_checksum=True)
+
+
+def read_table(path: Path | str, hint: str) -> pd.DataFrame:
+    """Read a Parquet file of ours.
+
+    Args:
+        hint: what to do when the file is absent or damaged, as the second half of a sentence.
+
+    Raises:
+        BenchError: the file is absent, cut off, altered, or no Parquet.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        # Without the notes of pandas, which no sum covers.
+        return pq.read_table(path, page_checksum_verification=True).to_pandas(ignore_metadata=True)
+    except FileNotFoundError:
+        raise BenchError(f"{path} does not exist: {hint}") from None
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise BenchError(f"{path} is damaged or no Parquet file ({error}): {hint}") from None

@@ -2,8 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 import pandas as pd
@@ -11,21 +11,20 @@ import torch
 
 from mlet_bench.analysis.overhead import measure_overhead
 from mlet_bench.analysis.rank import spectrum_run
-from mlet_bench.analysis.sampling import compare_cell
 from mlet_bench.data.dataset import Rows, load_split, training_counts
-from mlet_bench.errors import BenchError, RunsFailed, out_of_memory
+from mlet_bench.errors import BenchError, RunsFailed
 from mlet_bench.evaluation.collapse import collapse_run
 from mlet_bench.evaluation.evaluate import evaluate_run
 from mlet_bench.evaluation.verify import Check, verify_run
-from mlet_bench.files import atomic, read_json, write_json
+from mlet_bench.failures import failure_recorded
+from mlet_bench.files import read_json, read_table, write_json, write_table
+from mlet_bench.owned import owned
 from mlet_bench.spec import DatasetSchema, RunSpec
 from mlet_bench.stopping import stop_requests
 from mlet_bench.training.loop import train_together
 from mlet_bench.training.memory import check_memory, pack_size
 from mlet_bench.training.tuning import train_tuned
-from mlet_bench.training.unfinished import drop_if_empty, is_trained, owned, publish, unfinished
-
-FAILED = "failed.json"
+from mlet_bench.training.unfinished import drop_if_empty, is_trained, publish, unfinished
 
 
 def train_runs(
@@ -64,9 +63,9 @@ def train_runs(
     folders = {seed: Path(out.replace("{seed}", str(seed))) for seed in seeds}
     with ExitStack() as stack:
         for folder in folders.values():
-            stack.enter_context(owned(folder))
+            stack.enter_context(owned(folder, "training"))
         asked = stack.enter_context(stop_requests())
-        with _failure_recorded(folders.values(), "train"):
+        with failure_recorded(folders.values(), "train"):
             shape = next(iter(specs.values()))
             check_memory(shape, schema, device)
             size = pack if pack is not None else pack_size(shape, schema, device, len(seeds))
@@ -78,7 +77,7 @@ def train_runs(
         def train_all(group: Sequence[tuple[RunSpec, Path]]) -> None:
             train_together(group, schema, splits, size, checkpoint_seconds, asked=asked, eager=eager)
 
-        with _failure_recorded(folders.values(), "train"):
+        with failure_recorded(folders.values(), "train"):
             try:
                 if shape.settings.tunes_lr:
                     train_tuned(runs, embedding_lr_factors, train_all)
@@ -90,7 +89,7 @@ def train_runs(
             publish(place, folder)
             # Relative, so that a results folder can move as a whole.
             write_json(folder / "data.json", {"data": os.path.relpath(data, folder)})
-            curve = pd.read_parquet(folder / "curve.parquet")
+            curve = read_table(folder / "curve.parquet", "train the run anew")
             yield folder, (curve.iloc[-1].to_dict() if len(curve) else {})
         for _, place in runs:
             shutil.rmtree(place)
@@ -99,7 +98,7 @@ def train_runs(
 def collapse_runs(folders: Sequence[Path], data: Path | None) -> Iterator[tuple[Path, dict]]:
     """Collapse runs and check each on validation rows; yield its ``collapsed.json``."""
     for folder, _, schema, splits in _each_run("collapse", folders, data, ("val",), torch.device("cpu")):
-        with _failure_recorded([folder], "collapse"):
+        with failure_recorded([folder], "collapse"):
             description = collapse_run(folder, schema, splits)
         yield folder, description
 
@@ -107,7 +106,7 @@ def collapse_runs(folders: Sequence[Path], data: Path | None) -> Iterator[tuple[
 def evaluate_runs(folders: Sequence[Path], data: Path | None, device: torch.device) -> Iterator[tuple[Path, dict]]:
     """Score collapsed runs; yield the content of each ``metrics.json``."""
     for folder, source, schema, splits in _each_run("evaluate", folders, data, ("val", "test"), device):
-        with _failure_recorded([folder], "evaluate"):
+        with failure_recorded([folder], "evaluate"):
             counts = [training_counts(source, field.name) for field in schema.fields]
             metrics = evaluate_run(folder, schema, splits, counts)
         yield folder, metrics
@@ -116,20 +115,15 @@ def evaluate_runs(folders: Sequence[Path], data: Path | None, device: torch.devi
 def spectrum_runs(folders: Sequence[Path], data: Path | None) -> Iterator[tuple[Path, pd.DataFrame]]:
     """Compute the ranks of collapsed runs; yield the content of each ``spectrum.parquet``."""
     for folder, source, schema, _ in _each_run("spectrum", folders, data, (), torch.device("cpu")):
-        with _failure_recorded([folder], "spectrum"):
+        with failure_recorded([folder], "spectrum"):
             frame = spectrum_run(folder, schema, source)
         yield folder, frame
 
 
 def verify_runs(folders: Sequence[Path], data: Path | None, device: torch.device) -> Iterator[tuple[Path, list[Check]]]:
     """Recompute what runs report; yield the checks of each."""
-    for folder, _, schema, splits in _each_run(folders, data, ("val", "test"), device):
+    for folder, _, schema, splits in _each_run(None, folders, data, ("val", "test"), device):
         yield folder, verify_run(folder, schema, splits)
-
-
-def compare_runs(folders: Sequence[Path], baselines: Sequence[Path]) -> dict[Path, dict]:
-    """DeLong intervals of evaluated runs against those of equal seed; the content of each ``sampling.json``."""
-    return compare_cell(folders, baselines)
 
 
 def overhead(data: Path, out: Path, device: torch.device, **settings) -> pd.DataFrame:
@@ -141,18 +135,20 @@ def overhead(data: Path, out: Path, device: torch.device, **settings) -> pd.Data
     schema = DatasetSchema.read(data)
     rows = load_split(data, schema, "train", device)
     frame = measure_overhead(schema, rows, device=device, **settings)
-    with atomic(out) as partial:
-        frame.to_parquet(partial, index=False)
+    write_table(out, frame)
     return frame
 
 
 def _each_run(
-    stage: str, folders: Sequence[Path], data: Path | None, splits: Sequence[str], device: torch.device
+    stage: str | None, folders: Sequence[Path], data: Path | None, splits: Sequence[str], device: torch.device
 ) -> Iterator[tuple[Path, Path, DatasetSchema, dict[str, Rows]]]:
-    """Each run folder with its data set, schema and splits; a data set that several runs share is read once."""
+    """Each run folder with its data set, schema and splits; a data set that several runs share is read once.
+
+    A failure is recorded as one of ``stage``; None leaves the run as it is.
+    """
     loaded: dict[Path, tuple[DatasetSchema, dict[str, Rows]]] = {}
     for folder in folders:
-        with _failure_recorded([folder], stage):
+        with failure_recorded([folder], stage) if stage else nullcontext():
             source = (data or _data_of(folder)).resolve()
             if source not in loaded:
                 schema = DatasetSchema.read(source)
@@ -167,33 +163,3 @@ def _data_of(folder: Path) -> Path:
 
 def _load(data: Path, schema: DatasetSchema, splits: Sequence[str], device: torch.device) -> dict[str, Rows]:
     return {split: load_split(data, schema, split, device) for split in splits}
-
-
-# A stage that passes takes away the failures of those that run after it on its result, and no other's.
-FOLLOWING = {
-    "train": ("train", "collapse", "evaluate", "spectrum"),
-    "collapse": ("collapse", "evaluate", "spectrum"),
-    "evaluate": ("evaluate",),
-    "spectrum": ("spectrum",),
-}
-
-
-@contextmanager
-def _failure_recorded(folders: Iterable[Path], stage: str) -> Iterator[None]:
-    """Leave ``failed.json`` in run folders whose stage raised, for the report; take it away once the stage passes."""
-    folders = list(folders)
-    reasons: dict[Path, str] = {}
-    try:
-        yield
-    except Exception as error:
-        known = error if isinstance(error, BenchError) else out_of_memory(error)
-        reason = str(known) if known else f"{type(error).__name__}: {error}"
-        reasons = error.reasons if isinstance(error, RunsFailed) else dict.fromkeys(folders, reason)
-        with suppress(BenchError, OSError):  # where the disk is full, say, the error itself is what counts
-            for folder, sentence in reasons.items():
-                write_json(folder / FAILED, {"stage": stage, "error": sentence})
-        raise
-    finally:
-        for path in (folder / FAILED for folder in folders if folder not in reasons):
-            if path.exists() and read_json(path, "delete it")["stage"] in FOLLOWING[stage]:
-                path.unlink()

@@ -2,10 +2,36 @@
 
 import pytest
 import torch
+from staged import call, commands
 from toys import SIZES, make_rows
 
 from mlet_bench.data.dataset import Rows
 from mlet_bench.spec import DatasetSchema, Field
+
+
+def is_of_the_dag(file: str) -> bool:
+    return file.startswith("tests/workflow/")
+
+
+def pytest_collection_modifyitems(items):
+    """The tests of the DAG begin first: they take longest."""
+    items.sort(key=lambda item: not is_of_the_dag(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """In several processes (make test) the tests of a file stay together, and with them those that share what is made
+    once: a finished run of the DAG, and every stage of ``staged``.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file = nodeid.partition("::")[0]
+            of_stages = file in ("tests/test_kills.py", "tests/test_faults.py")
+            return "workflow" if is_of_the_dag(file) else "stages" if of_stages else file
+
+    return Together(config, log)
 
 
 @pytest.fixture(autouse=True)
@@ -33,3 +59,12 @@ def schema() -> DatasetSchema:
 def splits() -> dict[str, Rows]:
     """700 rows of train, 150 of validation, 150 of test."""
     return {"train": make_rows(700), "val": make_rows(150, seed=1), "test": make_rows(150, seed=2)}
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory):
+    """Every stage of ``staged``, undisturbed: the raw file, the data set, and runs of two seeds. Nobody changes it."""
+    place = tmp_path_factory.mktemp("staged") / "whole"
+    for words in commands(place).values():
+        assert call(*words) == 0
+    return place

@@ -1,7 +1,7 @@
-"""Run a command that kills itself: python tests/kill_at.py PLACE CALL SIGNAL COMMAND...
+"""A command that kills itself at a chosen moment, and what it leaves.
 
-PLACE is a function as the module that calls it knows it, ``mlet_bench.files:os.replace``; before its CALL-th call the
-process sends itself SIGNAL. The rest is a command of mlet-bench. Tests import ``numbers`` to compare what was left.
+The moment is a place, a function as the module that calls it knows it, ``mlet_bench.files:os.replace``, and a number:
+before its ``call``-th call the process sends itself the signal.
 """
 
 import functools
@@ -10,8 +10,9 @@ import importlib
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
+
+import forked
 
 # Times differ from run to run, and so does what is derived from them.
 TIMES = {"provenance.json"}
@@ -19,8 +20,8 @@ TIMES = {"provenance.json"}
 
 def killed(place: str, call: int, how: str, *words) -> subprocess.CompletedProcess:
     """Run a command of mlet-bench in a process that kills itself; whoever calls this looks at how it ended."""
-    command = [sys.executable, __file__, place, str(call), how, *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True)
+    imported = forked.STORE if words[0] == "sync" else forked.TRAINING
+    return forked.run(*words, imported=imported, kill=(place, call, how))
 
 
 def numbers(folder: Path) -> dict[str, str]:
@@ -47,13 +48,3 @@ def arm(place: str, call: int, how: str) -> None:
         return inner(*arguments, **options)
 
     setattr(owner, name, counted)
-
-
-if __name__ == "__main__":
-    import torch
-
-    from mlet_bench.cli import main
-
-    torch.set_num_threads(1)
-    arm(sys.argv[1], int(sys.argv[2]), sys.argv[3])
-    sys.exit(main(sys.argv[4:]))

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from mlet_bench.cli import main
+from mlet_bench.files import read_json, write_sealed
 
 
 def call(*words) -> int:
@@ -39,6 +40,23 @@ def test_one_cell_by_hand(data, tmp_path, capsys):
     assert metrics["bytes"]["inference_tables"] == 4 * 4 * sum(field["size"] for field in sizes)
     assert metrics["bytes"]["training"] > metrics["bytes"]["inference"]
     assert "test auc" in capsys.readouterr().out
+
+    edit(run / "provenance.json", commit="abc", dirty=False)  # known in a checkout alone
+    assert call("verify", run) == 0
+    found = capsys.readouterr().out.splitlines()
+    assert len(found) == 16 and all(f"{run}: ok: " in line for line in found)
+    edit(run / "metrics.json", test=metrics["test"] | {"auc": 0.9})
+    assert call("verify", run) == 2
+    captured = capsys.readouterr()
+    assert f"{run}: FAILED: test auc: " in captured.out and f"1 checks failed: {run}: test auc" in captured.err
+    (run / "collapsed.safetensors").unlink()
+    assert call("verify", run) == 2
+    assert "keep: collapsed" in capsys.readouterr().err
+    assert not (run / "failed.json").exists()  # verify judges, it changes nothing
+
+
+def edit(path, **changes):
+    write_sealed(path, read_json(path, "make it") | changes)
 
 
 def test_several_seeds_share_one_call(data, tmp_path, capsys):

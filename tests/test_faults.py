@@ -3,24 +3,25 @@
 import json
 import shutil
 import subprocess
-import sys
 
+import forked
+import pandas as pd
 import pytest
 import torch
 from kill_at import numbers
-from test_kills import call, commands, give, made, whole  # noqa: F401  (whole is a fixture)
+from staged import call, commands, give
 
-from mlet_bench import files, stages
+from mlet_bench import failures, files, stages
 from mlet_bench.data.dataset import load_split
 from mlet_bench.errors import BenchError, out_of_memory
 from mlet_bench.files import atomic, writing
 from mlet_bench.spec import DatasetSchema
 
-STAGES = ("synthesize", "prepare", "train", "collapse", "evaluate", "spectrum")
+STAGES = ("synthesize", "prepare", "train", "collapse", "evaluate", "compare", "spectrum")
 
 
 @pytest.fixture
-def place(whole, tmp_path):  # noqa: F811
+def place(whole, tmp_path):
     """Make a folder where a stage is about to run."""
 
     def before(stage):
@@ -33,14 +34,6 @@ def place(whole, tmp_path):  # noqa: F811
     return before
 
 
-LIMITED = """
-import resource, sys
-from mlet_bench.cli import main
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
-sys.exit(main(sys.argv[2:]))
-"""
-
-
 @pytest.mark.parametrize(
     ("stage", "limit"), [("synthesize", 1 << 16), ("prepare", 1 << 13), ("train", 1 << 16), ("collapse", 1 << 16)]
 )
@@ -48,8 +41,7 @@ def test_a_file_that_cannot_grow_is_named(place, stage, limit):
     """The limit of a file's size stands for the disk's: writes fail in the same place, in each library's own way."""
     folder = place(stage)
     before = numbers(folder)
-    command = [sys.executable, "-c", LIMITED, str(limit), *map(str, commands(folder)[stage])]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = forked.run(*commands(folder)[stage], largest_file=limit)
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
     assert "cannot be written" in done.stderr and "bytes free" in done.stderr and "make room" in done.stderr
     left = numbers(folder).keys() - before.keys()
@@ -66,12 +58,12 @@ def test_a_full_disk(tmp_path, place):
     try:
         folder = place("train")
         words = [str(word).replace(str(folder / "runs"), str(disk)) for word in commands(folder)["train"]]
-        done = subprocess.run([sys.executable, "-m", "mlet_bench.cli", *words], capture_output=True, text=True)
+        done = forked.run(*words)
         assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
         assert f"{disk}/seed" in done.stderr and "bytes" in done.stderr and "make room" in done.stderr
         assert not list(disk.rglob("*.partial*"))
         subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
-        done = subprocess.run([sys.executable, "-m", "mlet_bench.cli", *words], capture_output=True, text=True)
+        done = forked.run(*words)
         assert done.returncode == 2 and "Read-only file system" in done.stderr and str(disk) in done.stderr
         assert "Traceback" not in done.stderr
     finally:
@@ -138,11 +130,14 @@ SEED = "runs/seed0"
         ("collapse", f"{SEED}/spec.json", "spec.json"),
         ("evaluate", "data/vocabulary/site_id.parquet", "prepare it anew"),
         ("evaluate", f"{SEED}/collapsed.safetensors", "collapse"),
+        ("evaluate", f"{SEED}/collapsed.json", "collapse"),
+        ("compare", f"{SEED}/scores.parquet", "evaluate"),
     ],
 )
 def test_a_damaged_file_is_named(place, capsys, stage, file, advice, damage):
     folder = place(stage)
-    damage(folder / file)
+    # A small Parquet file of a run holds notes from its middle on, which no number depends on.
+    flip(folder / file, 0.1) if damage is flip and stage == "compare" else damage(folder / file)
     before = numbers(folder)
     assert call(*commands(folder)[stage]) == 2
     error = capsys.readouterr().err
@@ -150,7 +145,7 @@ def test_a_damaged_file_is_named(place, capsys, stage, file, advice, damage):
     assert {name.rpartition("/")[2] for name in numbers(folder).keys() - before.keys()} <= {"failed.json"}
 
 
-def test_a_flipped_bit_of_the_data_is_refused_or_changes_no_number(whole, tmp_path):  # noqa: F811
+def test_a_flipped_bit_of_the_data_is_refused_or_changes_no_number(whole, tmp_path):
     """Anywhere in the file: what is not refused lies in notes that nothing reads."""
     give(whole, tmp_path, "prepare")
     schema = DatasetSchema.read(tmp_path / "data")
@@ -169,8 +164,47 @@ def test_a_flipped_bit_of_the_data_is_refused_or_changes_no_number(whole, tmp_pa
     assert refused > 30
 
 
+def test_a_flipped_bit_of_a_table_of_a_run_is_refused_or_changes_no_number(tmp_path):
+    path = tmp_path / "curve.parquet"
+    right = pd.DataFrame({"step": range(50), "val_auc": [0.7 + 0.001 * step for step in range(50)]})
+    files.write_table(path, right)
+    content, refused = path.read_bytes(), 0
+    for spot in range(100):
+        flip(path, spot / 100)
+        try:
+            found = files.read_table(path, "train the run anew")
+        except BenchError as error:
+            assert str(path) in str(error) and "train the run anew" in str(error)
+            refused += 1
+        else:
+            assert found.values.tolist() == right.values.tolist()
+        path.write_bytes(content)
+    assert refused > 30
+
+
+def test_a_flipped_bit_of_sealed_numbers_is_refused_or_changes_none(tmp_path):
+    path, right = (
+        tmp_path / "metrics.json",
+        {"test": {"auc": 0.7512345, "rows": 150}, "by_seed": {0: 1e-7, 10: 0.5, 2: None}},
+    )
+    files.write_sealed(path, right)
+    plain = files.read_json(path, "evaluate the run anew")
+    assert plain == json.loads(json.dumps(right))
+    content, accepted = path.read_bytes(), 0
+    for spot in range(len(content)):
+        path.write_bytes(content[:spot] + bytes([content[spot] ^ 0x04]) + content[spot + 1 :])
+        try:
+            found = files.read_json(path, "evaluate the run anew")
+        except BenchError as error:
+            assert str(path) in str(error) and "evaluate the run anew" in str(error)
+        else:
+            accepted += 1
+            assert plain.items() <= found.items()
+    assert accepted < 10  # the name of the seal itself
+
+
 @pytest.mark.parametrize("damage", [flip, cut])
-def test_a_damaged_raw_file_is_named(whole, tmp_path, capsys, damage):  # noqa: F811
+def test_a_damaged_raw_file_is_named(whole, tmp_path, capsys, damage):
     give(whole, tmp_path, "synthesize")
     damage(tmp_path / "raw.txt")
     assert call(*commands(tmp_path)["prepare"]) == 2
@@ -222,7 +256,7 @@ def test_other_errors_of_torch_are_none_of_memory():
     assert out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied")) is None
 
 
-def test_a_stage_that_passes_leaves_the_failure_of_its_sibling(whole, place, capsys):  # noqa: F811
+def test_a_stage_that_passes_leaves_the_failure_of_its_sibling(whole, place, capsys):
     folder = place("spectrum")
     (folder / SEED / "metrics.json").unlink()
     cut(folder / "data" / "test.parquet")
@@ -241,6 +275,6 @@ def test_a_failure_is_told_although_it_cannot_be_recorded(place, capsys, monkeyp
 
     folder = place("collapse")
     cut(folder / SEED / "model.safetensors")
-    monkeypatch.setattr(stages, "write_json", no_room)
+    monkeypatch.setattr(failures, "write_json", no_room)
     assert call(*commands(folder)["collapse"]) == 2
     assert "model.safetensors" in capsys.readouterr().err

@@ -2,113 +2,55 @@
 
 import json
 import random
-import shutil
 
 import pytest
 from fake_results import make_results
 from kill_at import killed, numbers
+from staged import STEPS, call, commands, give, made
 
-from mlet_bench.cli import main
+from mlet_bench.owned import owned
 
-STEPS = 60  # of each of the two seeds below
 SEEDED = random.Random(20260123)
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """Every stage, undisturbed: the raw file, the data set, and runs of two seeds."""
-    place = tmp_path_factory.mktemp("kills") / "whole"
-    for words in commands(place).values():
-        assert call(*words) == 0
-    return place
-
-
-def call(*words) -> int:
-    return main([str(word) for word in words])
-
-
-def commands(place) -> dict[str, tuple]:
-    """Stage → its command, with every file below ``place``."""
-    runs = [place / "runs" / f"seed{seed}" for seed in (0, 1)]
-    training = ("train", "--data", place / "data", "--dim", 4, "--seed", 0, 1, "--out", place / "runs" / "seed{seed}")
-    options = ("--batch-size", 8, "--device", "cpu", "--threads", 1, "--checkpoint-seconds", 0, "--validations", 6)
-    return {
-        "synthesize": ("synthesize", "avazu", "--rows", 600, "--out", place / "raw.txt"),
-        "prepare": ("prepare", "avazu", "--raw", place / "raw.txt", "--out", place / "data"),
-        "train": (*training, "--arm", "mlet", "--inner-dim", 8, *options),
-        "collapse": ("collapse", *runs),
-        "evaluate": ("evaluate", *runs),
-        "spectrum": ("spectrum", *runs),
-    }
-
-
+ENDS = {"SIGKILL": -9, "SIGTERM": 143}
 RENAME = "mlet_bench.files:os.replace"
 STEP = "mlet_bench.training.step:TrainStep.__call__"
-MORE = pytest.mark.stress  # each takes seconds; make stress
+
+
+MOMENTS = [
+    ("synthesize", RENAME, 2),
+    ("prepare", "mlet_bench.data.encode:parse", 1),
+    ("prepare", "mlet_bench.data.vocabulary:_write_vocabulary", SEEDED.randint(2, 21)),
+    ("prepare", "mlet_bench.data.assemble:_write_group", 2),
+    ("prepare", "shutil:rmtree", 4),
+    ("train", STEP, SEEDED.randint(2, STEPS)),
+    ("train", STEP, STEPS + SEEDED.randint(2, STEPS)),
+    ("collapse", RENAME, SEEDED.randint(1, 4)),
+    ("evaluate", RENAME, SEEDED.randint(1, 4)),
+    ("compare", RENAME, SEEDED.randint(1, 2)),
+    ("spectrum", RENAME, SEEDED.randint(1, 4)),
+]
+# Trained to the end, and being put in its place: there SIGTERM comes too late to stop anything.
+LATE = [
+    ("train", "mlet_bench.training.unfinished:os.link", SEEDED.randint(1, 8)),
+    ("train", "mlet_bench.stages:shutil.rmtree", 2),
+]
 
 
 @pytest.mark.parametrize(
-    ("stage", "place", "at", "how"),
-    [
-        pytest.param("synthesize", RENAME, 2, "SIGKILL", marks=MORE),
-        ("prepare", "mlet_bench.data.encode:parse", 1, "SIGKILL"),
-        ("prepare", "mlet_bench.data.vocabulary:_write_vocabulary", SEEDED.randint(2, 21), "SIGKILL"),
-        ("prepare", "mlet_bench.data.assemble:_write_group", 2, "SIGKILL"),
-        pytest.param("prepare", "mlet_bench.data.assemble:_write_group", 2, "SIGTERM", marks=MORE),
-        pytest.param("prepare", "shutil:rmtree", 3, "SIGKILL", marks=MORE),
-        ("train", STEP, SEEDED.randint(2, STEPS), "SIGKILL"),
-        ("train", STEP, STEPS + SEEDED.randint(2, STEPS), "SIGKILL"),
-        ("train", STEP, SEEDED.randint(2, STEPS), "SIGTERM"),
-        ("train", "mlet_bench.training.unfinished:os.link", SEEDED.randint(1, 8), "SIGKILL"),
-        pytest.param("train", "mlet_bench.stages:shutil.rmtree", 2, "SIGKILL", marks=MORE),
-        ("collapse", RENAME, SEEDED.randint(1, 4), "SIGKILL"),
-        pytest.param("evaluate", RENAME, SEEDED.randint(1, 4), "SIGTERM", marks=MORE),
-        pytest.param("spectrum", RENAME, SEEDED.randint(1, 4), "SIGKILL", marks=MORE),
-    ],
+    ("how", "stage", "place", "at"),
+    [(how, *moment) for how in ("SIGKILL", "SIGTERM") for moment in MOMENTS]
+    + [("SIGKILL", *moment) for moment in LATE],
 )
-def test_a_stage_that_was_cut_off_ends_in_the_same_bits(whole, tmp_path, stage, place, at, how):
+def test_a_stage_that_was_cut_off_ends_in_the_same_bits(whole, tmp_path, how, stage, place, at):
     cut = tmp_path / "cut"
     stages = commands(cut)
     cut.mkdir()
     for earlier in list(stages)[: list(stages).index(stage)]:
         give(whole, cut, earlier)
     done = killed(place, at, how, *stages[stage])
-    assert done.returncode == {"SIGKILL": -9, "SIGTERM": 143}[how], done.stderr
+    assert done.returncode == ENDS[how], done.stderr
     assert call(*stages[stage]) == 0
     assert numbers(cut) == {name: found for name, found in numbers(whole).items() if name in made(stage)}
-
-
-def give(whole, cut, stage) -> None:
-    """Copy what a stage made."""
-    for name in FILES[stage]:
-        (cut / name).parent.mkdir(parents=True, exist_ok=True)
-        copy = shutil.copytree if (whole / name).is_dir() else shutil.copy2
-        copy(whole / name, cut / name)
-
-
-def of_runs(*names) -> list[str]:
-    return [f"runs/seed{seed}/{name}" for seed in (0, 1) for name in names]
-
-
-FILES = {
-    "synthesize": ["raw.txt", "raw.txt.planted.json"],
-    "prepare": ["data"],
-    "train": of_runs("spec.json", "curve.parquet", "model.safetensors", "data.json", "provenance.json"),
-    "collapse": of_runs("collapsed.json", "collapsed.safetensors"),
-    "evaluate": of_runs("metrics.json", "rare.parquet", "scores.parquet"),
-    "spectrum": of_runs("spectrum.parquet", "factors.parquet"),
-}
-
-
-class made:
-    """The files that the stages up to one make."""
-
-    def __init__(self, stage):
-        stages = list(FILES)
-        self.names = [name for each in stages[: stages.index(stage) + 1] for name in FILES[each]]
-
-    def __contains__(self, file):
-        return any(file == name or file.startswith(f"{name}/") for name in self.names)
 
 
 def test_a_stopped_training_says_where_and_goes_on_from_there(whole, tmp_path):
@@ -151,23 +93,26 @@ def test_what_other_code_trained_is_not_gone_on_with(whole, tmp_path):
 
 
 def test_two_trainings_do_not_share_a_folder(whole, tmp_path, capsys):
-    from mlet_bench.training.unfinished import owned
-
     give(whole, tmp_path, "prepare")
     words = commands(tmp_path)["train"]
-    with owned(tmp_path / "runs" / "seed1"):
+    with owned(tmp_path / "runs" / "seed1", "training"):
         assert call(*words) == 2
     assert "another process is training in" in capsys.readouterr().err
     assert call(*words) == 0
 
 
 @pytest.mark.parametrize(
-    ("command", "place", "at"),
-    [("sync", "mlflow:MlflowClient.log_batch", 3), ("report", RENAME, SEEDED.randint(1, 20))],
+    ("how", "command", "place", "at"),
+    [
+        ("SIGKILL", "sync", "mlflow:MlflowClient.log_batch", 3),
+        ("SIGTERM", "sync", "mlflow:MlflowClient.log_batch", 2),
+        ("SIGKILL", "report", RENAME, SEEDED.randint(1, 20)),
+        pytest.param("SIGTERM", "report", RENAME, SEEDED.randint(1, 20), marks=pytest.mark.stress),
+    ],
 )
-def test_report_and_sync_that_were_cut_off(tmp_path, command, place, at):
+def test_report_and_sync_that_were_cut_off(tmp_path, how, command, place, at):
     results = make_results(tmp_path)
-    assert killed(place, at, "SIGKILL", command, results).returncode == -9
+    assert killed(place, at, how, command, results).returncode == ENDS[how]
     assert call(command, results) == 0
     assert not list(results.rglob("*.partial*"))
     if command == "sync":

@@ -14,7 +14,21 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "mlet_bench"
 # Lowest floor first; a module may import from its own floor and from those below it.
 FLOORS = [
-    {"errors", "version", "files", "spec", "device", "gpus", "provenance", "config", "lineage", "stopping", "kernels"},
+    {
+        "errors",
+        "version",
+        "files",
+        "owned",
+        "spec",
+        "device",
+        "gpus",
+        "provenance",
+        "config",
+        "lineage",
+        "stopping",
+        "failures",
+        "kernels",
+    },
     {"data", "embeddings"},
     {"models"},
     {"evaluation"},

@@ -2,9 +2,8 @@
 
 import socket
 import sqlite3
-import subprocess
-import sys
 
+import forked
 import pytest
 from fake_results import make_results, small_config
 
@@ -25,9 +24,7 @@ def command(request, results, tmp_path):
 
     def run(monkeypatch, uri):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-        done = subprocess.run(
-            [sys.executable, "-m", "mlet_bench.cli", *words], capture_output=True, text=True, timeout=PATIENCE
-        )
+        done = forked.run(*words, imported=forked.STORE, seconds=PATIENCE)
         assert done.returncode == 2 and not done.stdout and "Traceback" not in done.stderr
         assert not (tmp_path / "again").exists()
         return done.stderr

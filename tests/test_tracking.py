@@ -193,6 +193,13 @@ def test_the_environment_names_the_store_and_passwords_stay_out_of_messages(stor
     assert "secret" not in str(caught.value)
 
 
+def test_a_run_that_cannot_be_read_keeps_no_other_out(store):
+    (store / "runs/avazu/dlrm/single-d4/seed0/curve.parquet").write_text("cut off")
+    with pytest.raises(BenchError, match=r"1 runs cannot be read, the other 1 are synced: .*curve\.parquet is damaged"):
+        sync(store)
+    assert [run.data.tags["mlet_bench.cell"] for run in runs_of(store, "one/avazu")] == ["mlet-d4-k16"]
+
+
 def test_a_file_that_is_no_database_is_reported(tmp_path):
     results = make_results(tmp_path, ONE_SEED)
     (tmp_path / "mlflow.db").write_text("no database " * 100)

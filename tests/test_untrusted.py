@@ -1,8 +1,10 @@
 """Files from elsewhere: nothing in them is run, nothing is written outside the folder asked for."""
 
 import ast
+import gzip
 import io
 import pickle
+import random
 import tarfile
 import zipfile
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 import torch
 
 from mlet_bench.data.encode import prepare
+from mlet_bench.data.raw import RawFile
 from mlet_bench.data.synthetic import synthesize
 from mlet_bench.errors import BenchError
 from mlet_bench.training.checkpoint import load_checkpoint
@@ -95,6 +98,46 @@ def test_an_archive_cannot_write_outside_the_folder_asked_for(pack, tmp_path):
     assert sum(schema.rows.values()) == 300
     made = {path for path in tmp_path.rglob("*")} - before
     assert made and all(path == place / "out" or (place / "out") in path.parents for path in made)
+
+
+def packed(kind: str, text: bytes) -> bytes:
+    """An archive, or a compressed file, in memory."""
+    buffer = io.BytesIO()
+    if kind == "gz":
+        return gzip.compress(text)
+    if kind == "tar.gz":
+        with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+            for name, content in (("dac/readme.txt", b"hello"), ("dac/train.txt", text), ("dac/test.txt", text)):
+                info = tarfile.TarInfo(name)
+                info.size = len(content)
+                archive.addfile(info, io.BytesIO(content))
+        return buffer.getvalue()
+    with zipfile.ZipFile(buffer, "w", getattr(zipfile, kind)) as archive:
+        archive.writestr("x/train.csv", text)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["gz", "tar.gz", "ZIP_STORED", "ZIP_DEFLATED", "ZIP_BZIP2", "ZIP_LZMA"])
+def test_a_damaged_archive_is_refused_or_gives_the_right_rows(kind, tmp_path):
+    """Bytes changed, left out, or cut off at its end: no library's own exception, and no altered row."""
+    text = b"".join(b"%d\t%d\t%08x\n" % (row % 2, row, row * 2654435761 % 2**32) for row in range(300))
+    draw, whole, path, refused = random.Random(0), packed(kind, text), tmp_path / "raw", 0
+    for _ in range(200):
+        damaged, place = bytearray(whole), draw.randrange(len(whole))
+        match draw.randrange(4):
+            case 0:
+                del damaged[place : place + draw.randrange(1, 50)]
+            case 1:
+                del damaged[place:]
+            case _:
+                damaged[place] ^= 1 << draw.randrange(8)
+        path.write_bytes(damaged)
+        try:
+            assert b"".join(block.text for block in RawFile(path)) == text
+        except BenchError as error:
+            refused += 1
+            assert str(path) in str(error)
+    assert refused > 100
 
 
 def test_a_link_in_the_place_of_the_data_is_not_followed(tmp_path):

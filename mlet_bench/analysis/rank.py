@@ -9,7 +9,7 @@ from torch import Tensor
 from mlet_bench.data.dataset import training_counts
 from mlet_bench.embeddings import FieldTables, MLETTables
 from mlet_bench.evaluation.collapse import load_collapsed, load_trained
-from mlet_bench.files import atomic
+from mlet_bench.files import write_table
 from mlet_bench.models import build_model
 from mlet_bench.spec import DatasetSchema, RunSpec
 
@@ -114,6 +114,5 @@ def spectrum_run(folder: Path, schema: DatasetSchema, data_folder: Path) -> pd.D
     }
     for name, parts in frames.items():
         frame = pd.concat(parts, ignore_index=True)
-        with atomic(folder / name) as partial:
-            frame.to_parquet(partial, index=False)
+        write_table(folder / name, frame)
     return frame

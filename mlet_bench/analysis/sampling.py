@@ -9,7 +9,7 @@ from mlet_bench.analysis.delong import delong_difference, delong_mean_difference
 from mlet_bench.analysis.statistics import Interval
 from mlet_bench.errors import BenchError
 from mlet_bench.evaluation.scores import read_scores
-from mlet_bench.files import write_json
+from mlet_bench.files import write_sealed
 from mlet_bench.spec import RunSpec
 
 FILE = "sampling.json"
@@ -42,7 +42,7 @@ def compare_cell(folders: Sequence[Path], baselines: Sequence[Path]) -> dict[Pat
     cell = {"seeds": [ours.seed for ours, *_ in pairs.values()], **_ends(whole)}
     for folder, content in contents.items():
         content["cell"] = cell
-        write_json(folder / FILE, content)
+        write_sealed(folder / FILE, content)
     return contents
 
 

@@ -21,6 +21,7 @@ from mlet_bench.data.spool import FEATURES, Spool
 from mlet_bench.data.vocabulary import encode_fields
 from mlet_bench.errors import BenchError
 from mlet_bench.files import read_json, writing
+from mlet_bench.owned import owned
 from mlet_bench.spec import SPLITS, DatasetSchema, Field
 
 FORMATS: dict[str, RawFormat] = {fmt.name: fmt for fmt in (criteo.FORMAT, avazu.FORMAT)}
@@ -102,8 +103,9 @@ def prepare(
 
 @contextmanager
 def _replacing(out: Path) -> Iterator[Path]:
-    """Yield a sibling folder to fill; put it in the place of ``out`` on success, remove it on any error."""
-    old, work = out.with_name(f".{out.name}.replaced"), out.with_name(f".{out.name}.partial")
+    """Yield a folder to fill; put it in the place of ``out`` on success, remove it on any error."""
+    work = out.with_name(f".{out.name}.partial")
+    new, old = work / "new", work / "old"
     if out.exists():
         if not out.is_dir():
             raise BenchError(f"{out} is a file: give a folder for the data set")
@@ -112,22 +114,22 @@ def _replacing(out: Path) -> Iterator[Path]:
         if found and ("schema.json" not in found or found - CONTENT):
             foreign = ", ".join(sorted(found - CONTENT)[:3]) or "no schema.json"
             raise BenchError(f"{out} is there and is no data set of ours ({foreign}): give another folder")
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
-    try:
-        yield work
-        shutil.rmtree(old, ignore_errors=True)
-        if out.exists():
-            out.rename(old)
+    with owned(work, "preparing a data set"):
+        for left in (new, old):
+            shutil.rmtree(left, ignore_errors=True)
+        new.mkdir()
         try:
-            work.rename(out)
-        except OSError:
-            if old.exists():
-                old.rename(out)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+            yield new
+            if out.exists():
+                out.rename(old)
+            try:
+                new.rename(out)
+            except BaseException:  # a signal too
+                if old.exists() and not out.exists():
+                    old.rename(out)
+                raise
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
 
 
 def _read(source: RawFile, fmt: RawFormat, spool: Spool) -> None:

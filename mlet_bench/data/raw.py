@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import lzma
 import tarfile
 import zipfile
 import zlib
@@ -19,7 +20,7 @@ BLOCK_BYTES = 1 << 20  # what is made of one fits the cache of a processor, and 
 LONGEST_LINE = 1 << 20  # the formats' lines have some 300 bytes; this far without a line end is no such file
 PAD = b"0" * 24  # before the lines of a block, for a reader that looks at the bytes before a value
 BOM = b"\xef\xbb\xbf"
-DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError, zipfile.BadZipFile, RuntimeError)
+DAMAGED = (EOFError, OSError, RuntimeError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True)
@@ -100,9 +101,8 @@ class RawFile:
         """
         if not self.path.is_file():
             raise BenchError(f"{self.path} is no file: give the path of a raw data file")
-        with ExitStack() as stack:
+        with self.path.open("rb") as file, ExitStack() as stack:
             try:
-                file = stack.enter_context(self.path.open("rb"))
                 size = self.path.stat().st_size
                 for where, stream in _members(file, self.path, stack):
                     for block in self._blocks(stream, where):
@@ -203,6 +203,8 @@ def _members(file: BinaryIO, path: Path, stack: ExitStack) -> Iterator[tuple[str
                 break
     for name in _choose(list(files), path):
         yield f"{path} ({name})", archive.extractfile(files[name])
+    while stream.read(BLOCK_BYTES):  # the sum of a packed archive stands at its end
+        pass
 
 
 def _choose(names: list[str], path: Path) -> list[str]:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from mlet_bench.data.laws import table_sizes
 from mlet_bench.data.planted import ExpectedAuc, PlantedModel, mix64
 from mlet_bench.errors import BenchError
-from mlet_bench.files import atomic, write_json
+from mlet_bench.files import atomic, write_sealed
 from mlet_bench.spec import DATASETS
 
 CHUNK = 65_536  # rows; decides the random numbers, so another value is another data set
@@ -61,7 +61,7 @@ def synthesize(name: str, rows: int, seed: int, out: Path) -> dict:
         else:
             md5, best_auc = _write(planted, file)
     content = {"dataset": name, "rows": rows, "seed": seed, "best_auc": best_auc, "md5": md5}
-    write_json(sidecar, content)
+    write_sealed(sidecar, content)
     return content
 
 

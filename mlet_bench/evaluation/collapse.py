@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mlet_bench.data.dataset import Rows
 from mlet_bench.errors import BenchError
-from mlet_bench.files import atomic, file_digest, read_json, write_json
+from mlet_bench.files import atomic, file_digest, read_json, write_sealed
 from mlet_bench.models import build_collapsed, build_model, collapse_model
 from mlet_bench.spec import DatasetSchema, RunSpec
 
@@ -87,7 +87,7 @@ def collapse_run(folder: Path, schema: DatasetSchema, splits: dict[str, Rows]) -
         },
         "max_logit_difference": difference,
     }
-    write_json(folder / "collapsed.json", description)
+    write_sealed(folder / "collapsed.json", description)
     return description
 
 

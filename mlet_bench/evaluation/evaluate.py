@@ -12,7 +12,7 @@ from mlet_bench.evaluation.metrics import all_metrics
 from mlet_bench.evaluation.rare import quality_by_frequency, row_frequencies
 from mlet_bench.evaluation.score import logits, score
 from mlet_bench.evaluation.scores import FILE, probabilities, write_scores
-from mlet_bench.files import atomic, read_json, write_json
+from mlet_bench.files import read_json, read_table, write_sealed, write_table
 from mlet_bench.spec import DatasetSchema, RunSpec
 
 
@@ -40,7 +40,7 @@ def evaluate_run(folder: Path, schema: DatasetSchema, data: dict[str, Rows], cou
             f"{schema.fingerprint}: scores would mean nothing"
         )
     if path.exists() and (folder / "rare.parquet").exists() and (folder / FILE).exists():
-        stored = read_json(path, "evaluate the run first")
+        stored = read_json(path, "delete it and evaluate the run anew")
         if stored.get("collapsed_sha256") == description["sha256"]:
             return stored  # the test split is scored once
     model.to(data["test"].label.device)
@@ -49,8 +49,7 @@ def evaluate_run(folder: Path, schema: DatasetSchema, data: dict[str, Rows], cou
     probability = probabilities(logit)
     write_scores(folder, label, logit)
     rare = quality_by_frequency(label, probability, row_frequencies(test.ids.cpu().numpy(), counts))
-    with atomic(folder / "rare.parquet") as partial:
-        rare.to_parquet(partial, index=False)
+    write_table(folder / "rare.parquet", rare)
     metrics = {
         "val": score(model, data["val"]),
         "test": all_metrics(label, probability),
@@ -58,8 +57,8 @@ def evaluate_run(folder: Path, schema: DatasetSchema, data: dict[str, Rows], cou
         "collapsed_sha256": description["sha256"],
     }
     if RunSpec.read(folder).authors_selection:
-        metrics["authors_selection"] = authors_selection(pd.read_parquet(folder / "curve.parquet"))
-    write_json(path, metrics)
+        metrics["authors_selection"] = authors_selection(read_table(folder / "curve.parquet", "train the run anew"))
+    write_sealed(path, metrics)
     return metrics
 
 

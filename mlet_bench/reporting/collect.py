@@ -15,7 +15,7 @@ from mlet_bench.analysis.reweighting import reweighting
 from mlet_bench.config import Cell, cell_training, run_folders
 from mlet_bench.errors import BenchError
 from mlet_bench.evaluation.rare import COLUMNS as RARE_COLUMNS
-from mlet_bench.files import read_json
+from mlet_bench.files import read_json, read_table
 from mlet_bench.spec import DatasetSchema, RunSpec
 
 TEST_METRICS = ("auc", "logloss", "ne", "pr_auc", "accuracy", "calibration")
@@ -131,7 +131,8 @@ def collect(results: Path) -> Results:
     """Read everything below ``results/<profile>`` that the report shows.
 
     Raises:
-        BenchError: ``config.json`` is absent, or a file is unreadable; its name is in the message.
+        BenchError: ``config.json``, a data set's schema or the timings are absent or unreadable. A run with an
+            unreadable file is one that failed.
     """
     results = Path(results)
     config = read_json(results / "config.json", "not a results folder; run the workflow first")
@@ -140,30 +141,27 @@ def collect(results: Path) -> Results:
         for name in config["datasets"]
         if (results / "data" / name / "schema.json").is_file()
     }
-    rows, longer_rows, curves, longer_curves, spectra, rare, tuned = [], [], [], [], [], [], []
-    sampling, factors = [], []
+    rows, longer_rows, curves, longer_curves = [], [], [], []
+    frames: dict[str, list[pd.DataFrame]] = {name: [] for name in ("spectrum", "rare", "sampling", "factors", "tuned")}
     for cell, seed, folder in run_folders(config, results):
         row = {**_cell_row(cell), "seed": seed}
-        status, reason, run = _read_status(folder, cell, seed, config, schemas.get(cell.dataset))
+        schema, run, parts = schemas.get(cell.dataset), None, {}
         # Another length of training is another experiment: it enters no comparison of the main grid.
         longer = cell.epochs != config["training"]["epochs"]
+        try:
+            status, reason, run = _read_status(folder, cell, seed, config, schema)
+            if run and not longer:
+                parts = _read_parts(folder, run, schema, tuned=seed == config["seeds"][0])  # the choice is the cell's
+        except BenchError as error:  # one damaged file hides no other run
+            status, reason, run = "failed", f"not readable: {error}", None
+        if status == "missing" and schema is None:
+            reason = _unprepared(results / "logs" / cell.dataset) or reason
         whole = {**row, "status": status, "reason": reason, **(_run_row(run) if run else {})}
         (longer_rows if longer else rows).append(whole)
         if run:
             (longer_curves if longer else curves).append(run.curve[list(CURVE_COLUMNS)].assign(**row))
-        if run and not longer:
-            if run.spectrum is not None:
-                spectra.append(run.spectrum[list(SPECTRUM_COLUMNS)].assign(**row))
-            if (folder / "rare.parquet").is_file():
-                rare.append(_read_table(folder / "rare.parquet", RARE_COLUMNS)[list(RARE_COLUMNS)].assign(**row))
-            if (folder / "sampling.json").is_file():
-                sampling.append(_sampling(folder / "sampling.json", run.spec.id).assign(**row))
-            if (folder / "factors.parquet").is_file() and cell.dataset in schemas:
-                table = _read_table(folder / "factors.parquet", ("field", "stage", "factor", "index", "singular_value"))
-                sizes = {field.name: field.size for field in schemas[cell.dataset].fields}
-                factors.append(reweighting(table, sizes).assign(**row))
-            if (folder / "tuning.json").is_file() and seed == config["seeds"][0]:  # the choice is the cell's
-                tuned.append(_tuned(folder / "tuning.json").assign(**row))
+        for name, frame in parts.items():
+            frames[name].append(frame.assign(**row))
     runs = _typed(pd.DataFrame(rows, columns=_run_columns()))
     every = pd.concat([runs, _typed(pd.DataFrame(longer_rows, columns=_run_columns()))]) if longer_rows else runs
     return Results(
@@ -171,15 +169,38 @@ def collect(results: Path) -> Results:
         schemas=schemas,
         runs=runs,
         curves=_stack(curves, (*CELL_KEYS, "seed", *CURVE_COLUMNS)),
-        spectrum=_stack(spectra, (*CELL_KEYS, "seed", *SPECTRUM_COLUMNS)),
+        spectrum=_stack(frames["spectrum"], (*CELL_KEYS, "seed", *SPECTRUM_COLUMNS)),
         overhead=_read_overhead(results, config),
         longer_curves=_stack(longer_curves, (*CELL_KEYS, "seed", *CURVE_COLUMNS)),
-        rare=_stack(rare, (*CELL_KEYS, "seed", *RARE_COLUMNS)),
-        tuned=_stack(tuned, (*CELL_KEYS, "seed", *TUNED_COLUMNS)),
+        rare=_stack(frames["rare"], (*CELL_KEYS, "seed", *RARE_COLUMNS)),
+        tuned=_stack(frames["tuned"], (*CELL_KEYS, "seed", *TUNED_COLUMNS)),
         open=every[every["status"] != "done"].reset_index(drop=True),
-        sampling=_stack(sampling, (*CELL_KEYS, "seed", *SAMPLING_COLUMNS)),
-        reweighting=_stack(factors, (*CELL_KEYS, "seed", *REWEIGHTING_COLUMNS)),
+        sampling=_stack(frames["sampling"], (*CELL_KEYS, "seed", *SAMPLING_COLUMNS)),
+        reweighting=_stack(frames["factors"], (*CELL_KEYS, "seed", *REWEIGHTING_COLUMNS)),
     )
+
+
+def _unprepared(logs: Path) -> str:
+    """What the jobs of a data set that is not prepared say of their failure; empty if they say nothing."""
+    lines = [line for log in sorted(logs.glob("*.log")) for line in log.read_text(errors="replace").splitlines()]
+    return next((f"not trained: {line}" for line in reversed(lines) if ": error: " in line), "")
+
+
+def _read_parts(folder: Path, run: RunFiles, schema: DatasetSchema | None, tuned: bool) -> dict[str, pd.DataFrame]:
+    """What a finished run's folder holds beside the run itself, of that which is there."""
+    parts = {}
+    if run.spectrum is not None:
+        parts["spectrum"] = run.spectrum[list(SPECTRUM_COLUMNS)]
+    if (folder / "rare.parquet").is_file():
+        parts["rare"] = _read_table(folder / "rare.parquet", RARE_COLUMNS)[list(RARE_COLUMNS)]
+    if (folder / "sampling.json").is_file():
+        parts["sampling"] = _sampling(folder / "sampling.json", run.spec.id)
+    if (folder / "factors.parquet").is_file() and schema is not None:
+        table = _read_table(folder / "factors.parquet", ("field", "stage", "factor", "index", "singular_value"))
+        parts["factors"] = reweighting(table, {field.name: field.size for field in schema.fields})
+    if (folder / "tuning.json").is_file() and tuned:
+        parts["tuned"] = _tuned(folder / "tuning.json")
+    return parts
 
 
 def _tuned(path: Path) -> pd.DataFrame:
@@ -315,10 +336,7 @@ def _require(path: Path, content: Any, names: tuple[str, ...]) -> None:
 
 
 def _read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    try:
-        table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise BenchError(f"{path} is not a readable Parquet file ({error}): remove it and run its job again") from None
+    table = read_table(path, "remove it and run its job again")
     if absent := [name for name in columns if name not in table.columns]:
         raise BenchError(f"{path} lacks the columns {', '.join(absent)}: remove it and run its job again")
     return table

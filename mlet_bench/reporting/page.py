@@ -54,7 +54,7 @@ def write_report(results: Path | str) -> None:
     Runs that failed or are missing are listed as such; with no run at all the report says that.
 
     Raises:
-        BenchError: ``config.json`` is absent, or a file of a run is unreadable.
+        BenchError: ``config.json`` is absent, or it, a data set's schema or the timings are unreadable.
     """
     # matplotlib takes a second, and only the report needs it.
     from mlet_bench.reporting.figures import write_figures

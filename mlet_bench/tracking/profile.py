@@ -29,6 +29,9 @@ def put_profile(store: Store, results: Path, config: dict[str, Any], ids: dict[s
     for name in config["datasets"]:
         _copy(results / "data" / name / "schema.json", copies / "data" / name)
         _copy(results / "overhead" / f"{name}.parquet", copies / "overhead")
+        if not (results / "data" / name / "schema.json").is_file():
+            for log in (results / "logs" / name).glob("*.log"):  # why it is not prepared
+                _copy(log, copies / "logs" / name)
     for cell, _, folder in run_folders(config, results):
         if (place := f"{cell.folder}/{folder.name}") not in ids:
             copy_small_files(folder, copies / "runs" / place)

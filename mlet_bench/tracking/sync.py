@@ -59,21 +59,39 @@ def sync(results: Path | str, progress: Callable[[str], None] | None = None) -> 
         progress: called with one line for each run written.
 
     Raises:
-        BenchError: a run folder is unreadable, or the store cannot be reached or written.
+        BenchError: the store cannot be reached or written; or run folders are unreadable, after all others are synced.
     """
     results = Path(results).resolve()
     config = read_json(results / "config.json", "not a results folder; run the workflow first")
-    profile = config["profile"]
-    found = [_read(folder) for folder in sorted((results / "runs").glob("*/*/*/seed*")) if is_finished(folder)]
-    runs = [one for one in found if one is not None]
+    runs, unreadable = [], []
+    for folder in sorted((results / "runs").glob("*/*/*/seed*")):
+        try:
+            runs += [_read(folder)] if is_finished(folder) else []
+        except BenchError as error:
+            unreadable.append(str(error))
+    runs = [one for one in runs if one is not None]
     failed = {
         folder: (cell, read_json(folder / "failed.json", "run the job again"))
         for cell, _, folder in run_folders(config, results)
         if (folder / "failed.json").is_file()
     }
-    if not runs and not failed:
-        return SyncReport()
-    uri = store_uri(results)
+    report = _write_all(results, config, runs, failed, progress) if runs or failed else SyncReport()
+    if unreadable:
+        synced = report.created + report.updated + report.unchanged
+        raise BenchError(
+            f"{len(unreadable)} runs cannot be read, the other {synced} are synced: {'; '.join(unreadable)}"
+        )
+    return report
+
+
+def _write_all(
+    results: Path,
+    config: dict[str, Any],
+    runs: list[tuple[Path, str, RunFiles]],
+    failed: dict[Path, tuple[Cell, dict[str, Any]]],
+    progress: Callable[[str], None] | None,
+) -> SyncReport:
+    profile, uri = config["profile"], store_uri(results)
     prepare_mlflow()
     from filelock import FileLock, Timeout
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from mlet_bench.data.dataset import Rows
 from mlet_bench.errors import RunsFailed, Stopped
 from mlet_bench.evaluation.score import score
-from mlet_bench.files import atomic, file_digest, write_json
+from mlet_bench.files import atomic, file_digest, write_sealed, write_table
 from mlet_bench.provenance import provenance, utc_now
 from mlet_bench.spec import DatasetSchema, RunSpec, derive_seed
 from mlet_bench.training.captured import make_steps
@@ -220,14 +220,13 @@ class _Training:
     def _store(self, number: int, rows_seen: int) -> None:
         spec, folder, progress = self.specs[number], self.folders[number], self.progress[number]
         spec.write(folder)
-        with atomic(folder / "curve.parquet") as partial:
-            columns = CURVE + (AUTHORS_CURVE if spec.authors_selection else ())
-            pd.DataFrame(progress.curve, columns=columns).to_parquet(partial, index=False)
+        columns = CURVE + (AUTHORS_CURVE if spec.authors_selection else ())
+        write_table(folder / "curve.parquet", pd.DataFrame(progress.curve, columns=columns))
         path, state = folder / "model.safetensors", self.pack.models[number].state_dict()
         with atomic(path, sum(tensor.nbytes for tensor in state.values())) as partial:
             save_file({name: tensor.contiguous() for name, tensor in state.items()}, partial)
         origin = provenance(self.device, self.started, progress.seconds, rows_seen)
-        write_json(folder / "provenance.json", origin | {"model_sha256": file_digest(path)})
+        write_sealed(folder / "provenance.json", origin | {"model_sha256": file_digest(path)})
         drop_checkpoint(folder)
 
     def _title(self) -> str:

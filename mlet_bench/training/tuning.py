@@ -5,10 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
-
 from mlet_bench.errors import BenchError, RunsFailed
-from mlet_bench.files import read_json, write_json
+from mlet_bench.files import read_json, read_table, write_sealed
 from mlet_bench.spec import RunSpec
 from mlet_bench.training.unfinished import is_trained
 
@@ -59,7 +57,8 @@ def train_tuned(
             _drop_models(runs, factor)
             continue
         reached = {
-            spec.seed: float(pd.read_parquet(place / "curve.parquet")["val_auc"].iloc[-1]) for spec, place in candidates
+            spec.seed: float(read_table(place / "curve.parquet", f"delete {place}")["val_auc"].iloc[-1])
+            for spec, place in candidates
         }
         mean = sum(reached.values()) / len(reached)
         records.append({"factor": factor, "val_auc": mean, "val_auc_by_seed": reached})
@@ -74,7 +73,7 @@ def train_tuned(
     for _, folder in runs:
         for name in FILES:
             shutil.copy2(_place(folder, best["factor"]) / name, folder / name)
-        write_json(folder / "tuning.json", {"chosen": best["factor"], "by": "val_auc", "candidates": records})
+        write_sealed(folder / "tuning.json", {"chosen": best["factor"], "by": "val_auc", "candidates": records})
     for _, folder in runs:
         # Renamed first: a half-deleted candidate must not be taken for a finished one.
         done = (folder / "candidates").rename(folder / ".candidates.done")

@@ -4,14 +4,10 @@ Snakemake deletes the declared files of a job that did not end well, also those 
 trained in ``unfinished`` inside its folder, which is declared nowhere, and appears in the folder as hard links.
 """
 
-import fcntl
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from mlet_bench.errors import BenchError
 from mlet_bench.files import digest, read_json, write_json
 from mlet_bench.lineage import code_digests
 from mlet_bench.spec import RunSpec
@@ -52,28 +48,3 @@ def publish(place: Path, folder: Path) -> None:
             except OSError:
                 shutil.copy2(place / name, folder / name)
             os.utime(folder / name)  # it is a result from now on, newer than the data it was made from
-
-
-@contextmanager
-def owned(folder: Path) -> Iterator[None]:
-    """Refuse a folder in which another process trains: one that outlived its Snakemake, for instance.
-
-    Raises:
-        BenchError: it does.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            # The system lets go of it when the process ends, however it ends.
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BenchError(
-                f"another process is training in {folder}, maybe one that a killed snakemake left behind: wait for it "
-                "or end it, then run this again"
-            ) from None
-        except OSError:
-            pass  # a file system without locks
-        yield
-    finally:
-        os.close(handle)

@@ -1,7 +1,5 @@
 """A cell against its baseline, row for row: paired by seed, and refused where the rows are not the same."""
 
-import json
-
 import numpy as np
 import pytest
 from toys import make_spec
@@ -10,6 +8,7 @@ from mlet_bench.analysis.delong import delong_difference
 from mlet_bench.analysis.sampling import compare_cell
 from mlet_bench.errors import BenchError
 from mlet_bench.evaluation.scores import read_scores, write_scores
+from mlet_bench.files import read_json
 
 LABEL = (np.random.default_rng(0).random(400) < 0.3).astype(np.int8)
 
@@ -35,7 +34,7 @@ def test_each_seed_stands_against_its_own(run):
     found = compare_cell(ours, theirs)
     for folder, baseline in zip(ours, reversed(theirs)):
         hand = delong_difference(LABEL, read_scores(folder)[1], read_scores(baseline)[1])
-        stored = json.loads((folder / "sampling.json").read_text())
+        stored = read_json(folder / "sampling.json", "make it")
         assert stored == found[folder]
         assert [stored[name] for name in ("difference", "low", "high", "rows")] == [hand.mean, hand.low, hand.high, 400]
     differences = [content["difference"] for content in found.values()]

@@ -21,7 +21,8 @@ from mlet_bench.data import assemble, encode, raw, split, vocabulary
 from mlet_bench.data.encode import FORMATS, prepare
 from mlet_bench.data.parse import Rows
 from mlet_bench.data.spool import Spool
-from mlet_bench.errors import BenchError
+from mlet_bench.errors import BenchError, Stopped
+from mlet_bench.owned import owned
 from mlet_bench.spec import SPLITS, DatasetSchema, Field
 
 GENUINE = {"criteo-kaggle": "criteo_kaggle_sample.txt", "avazu": "avazu_sample.csv"}
@@ -271,6 +272,34 @@ def test_what_stands_at_out_is_replaced_only_if_it_is_ours(tmp_path):
     with pytest.raises(BenchError, match="is a file"):
         prepare("criteo-kaggle", path, path)
     assert path.read_bytes() == random_file("criteo-kaggle", 30)
+
+
+def test_two_preparations_do_not_share_a_folder(tmp_path):
+    """One that outlived its snakemake, say: the next would empty the folder under it."""
+    path, out = tmp_path / "raw", tmp_path / "out"
+    path.write_bytes(random_file("criteo-kaggle", 30))
+    with owned(tmp_path / ".out.partial", "preparing a data set"):
+        with pytest.raises(BenchError, match=r"another process is preparing a data set in .*/\.out\.partial"):
+            prepare("criteo-kaggle", path, out)
+        assert left(tmp_path) == [".out.partial", "raw"]
+    prepare("criteo-kaggle", path, out)
+    assert left(tmp_path) == ["out", "raw"]
+
+
+def test_a_signal_between_two_data_sets_leaves_the_first(tmp_path, monkeypatch):
+    path, out = tmp_path / "raw", tmp_path / "out"
+    path.write_bytes(random_file("criteo-kaggle", 30))
+    first, rename = prepare("criteo-kaggle", path, out), Path.rename
+
+    def interrupted(self, target):
+        if self.name == "new":
+            raise Stopped(15, "stopped")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(Stopped):
+        prepare("criteo-kaggle", path, out, max_rows=20)
+    assert DatasetSchema.read(out) == first and left(tmp_path) == ["out", "raw"]
 
 
 def test_wrong_arguments_are_refused(tmp_path):

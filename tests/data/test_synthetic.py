@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-import json
 import re
 from types import SimpleNamespace
 
@@ -18,6 +17,7 @@ from mlet_bench.data.laws import LAWS, MAX_ROWS
 from mlet_bench.data.planted import RANK, ExpectedAuc, PlantedModel
 from mlet_bench.data.synthetic import INTEGERS, synthesize, table_sizes, tokens
 from mlet_bench.errors import BenchError
+from mlet_bench.files import read_json
 
 ROWS = 70_000  # more than a chunk
 HEADER = (
@@ -140,7 +140,7 @@ def test_same_arguments_same_bytes(planted, tmp_path):
     content = path.read_bytes()
     assert gzip.decompress(again.read_bytes()) == content
     assert info["md5"] == hashlib.md5(content).hexdigest()
-    assert json.loads(path.with_name("raw.txt.planted.json").read_text()) == info
+    assert read_json(path.with_name("raw.txt.planted.json"), "make it") == info
     assert {key: info[key] for key in ("dataset", "rows", "seed")} == {"dataset": name, "rows": ROWS, "seed": 3}
     assert {file.name for file in tmp_path.iterdir()} == {"again.txt.gz", "again.txt.gz.planted.json"}
 

@@ -1,7 +1,5 @@
 """From a trained run to its metrics: every arm collapses, agrees, loads from its two files alone, is scored once."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -14,6 +12,7 @@ from mlet_bench.evaluation.evaluate import evaluate_run
 from mlet_bench.evaluation.metrics import all_metrics
 from mlet_bench.evaluation.score import predict
 from mlet_bench.evaluation.scores import read_scores
+from mlet_bench.files import read_json, write_sealed
 from mlet_bench.spec import ARMS
 from mlet_bench.training.loop import train
 
@@ -105,7 +104,7 @@ def test_metrics_are_those_of_the_collapsed_model(schema, splits, trained, count
     folder = trained()
     collapse_run(folder, schema, {"val": splits["val"]})
     metrics = evaluate_run(folder, schema, splits, counts)
-    assert json.loads((folder / "metrics.json").read_text()) == metrics
+    assert read_json(folder / "metrics.json", "evaluate it") == metrics
     assert set(metrics["test"]) == {"auc", "logloss", "ne", "pr_auc", "accuracy", "calibration"}
     probability = predict(load_collapsed(folder)[0], splits["test"])
     label = splits["test"].label.numpy()
@@ -128,8 +127,8 @@ def test_test_is_scored_once_until_the_model_changes(schema, splits, trained, co
     first = evaluate_run(folder, schema, splits, counts)
     other = splits | {"test": make_rows(150, seed=9)}
     assert evaluate_run(folder, schema, other, counts) == first
-    stored = json.loads((folder / "metrics.json").read_text())
-    (folder / "metrics.json").write_text(json.dumps(stored | {"collapsed_sha256": "of another model"}))
+    stored = read_json(folder / "metrics.json", "evaluate it")
+    write_sealed(folder / "metrics.json", stored | {"collapsed_sha256": "of another model"})
     assert evaluate_run(folder, schema, other, counts)["test"] != first["test"]
 
 

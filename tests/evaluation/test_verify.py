@@ -1,7 +1,5 @@
 """Verify says ok of a run as it was left, and names what was changed."""
 
-import json
-
 import numpy as np
 import pytest
 from toys import make_spec
@@ -11,6 +9,7 @@ from mlet_bench.errors import BenchError
 from mlet_bench.evaluation.collapse import collapse_run
 from mlet_bench.evaluation.evaluate import evaluate_run
 from mlet_bench.evaluation.verify import verify_run
+from mlet_bench.files import read_json, write_sealed
 from mlet_bench.spec import DatasetSchema
 from mlet_bench.training.loop import train
 
@@ -29,7 +28,7 @@ def run(schema, splits, tmp_path):
 
 
 def edit(path, change):
-    path.write_text(json.dumps(change(json.loads(path.read_text()))))
+    write_sealed(path, change(read_json(path, "make it")))
 
 
 def failed(run):

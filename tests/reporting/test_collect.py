@@ -1,6 +1,7 @@
 """Run folders to rows: done, failed, missing, stale, and files that cannot be read."""
 
 import json
+import re
 
 import pytest
 from fake_results import make_results, small_config
@@ -74,26 +75,47 @@ def test_a_run_on_other_data_is_not_taken_for_this_one(tmp_path):
     assert collect(results).runs["reason"].str.contains("fingerprint").all()
 
 
-def test_metrics_of_another_model_are_refused(tmp_path):
+def assert_alone_failed(results, pattern):
+    """The first run of `single` failed for a reason, the three others are as they were."""
+    runs = collect(results).runs
+    assert runs["status"].tolist() == ["failed", "done", "done", "done"]
+    assert re.search(pattern, runs["reason"][0]), runs["reason"][0]
+    assert runs["test_auc"].isna().tolist() == [True, False, False, False]
+
+
+def test_metrics_of_another_model_are_a_failure(tmp_path):
     results = make_results(tmp_path)
     edit(results / SINGLE / "collapsed.json", sha256="c" * 64)
-    with pytest.raises(BenchError, match=r"single-d4/seed0/metrics.json scores model bbbb.*cccc"):
-        collect(results)
+    assert_alone_failed(results, r"single-d4/seed0/metrics.json scores model bbbb.*cccc")
 
 
-@pytest.mark.parametrize("name", ["curve.parquet", "metrics.json", "spectrum.parquet", "provenance.json"])
-def test_an_unreadable_file_is_named(tmp_path, name):
+NAMES = (
+    *("spec.json", "curve.parquet", "metrics.json", "provenance.json", "collapsed.json"),
+    *("spectrum.parquet", "factors.parquet", "rare.parquet", "sampling.json", "tuning.json", "failed.json"),
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_unreadable_file_fails_its_run_alone(tmp_path, name):
     results = make_results(tmp_path)
     (results / SINGLE / name).write_bytes(b"{ no file of ours")
-    with pytest.raises(BenchError, match=f"{SINGLE}/{name}"):
-        collect(results)
+    assert_alone_failed(results, f"not readable: .*{SINGLE}/{name}")
+
+
+def test_a_data_set_that_could_not_be_prepared_says_why(tmp_path):
+    results = make_results(tmp_path, skip={("mlet-d4-k16", 1)})
+    (results / "logs/avazu").mkdir(parents=True)
+    (results / "logs/avazu/prepare.log").write_text("read: 3 rows\nmlet-bench prepare: error: raw.txt, line 4: <b>\n")
+    assert row_of(results, "mlet-d4-k16", 1)["reason"] == "not trained"  # it is prepared
+    (results / "data/avazu/schema.json").unlink()
+    assert row_of(results, "mlet-d4-k16", 1)["reason"] == "not trained: mlet-bench prepare: error: raw.txt, line 4: <b>"
+    assert row_of(results, "mlet-d4-k16", 0)["status"] == "done"
 
 
 def test_a_file_of_another_layout_is_named(tmp_path):
     results = make_results(tmp_path)
     edit(results / SINGLE / "metrics.json", test={"auc": 0.7})
-    with pytest.raises(BenchError, match=r"metrics.json lacks logloss, ne"):
-        collect(results)
+    assert_alone_failed(results, r"metrics.json lacks logloss, ne")
 
 
 def test_column_types_do_not_depend_on_what_is_done(tmp_path):

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from kill_at import numbers
-from test_kills import commands, give, made, whole  # noqa: F401  (whole is a fixture)
+from staged import commands, give, made
 
 pytestmark = pytest.mark.stress
 
@@ -42,8 +42,8 @@ def kill_until_done(command: list, longest: float) -> tuple[int, int]:
     return cut, subprocess.run(command, stdout=subprocess.DEVNULL).returncode
 
 
-@pytest.mark.parametrize("stage", ["synthesize", "prepare", "train", "collapse", "evaluate", "spectrum"])
-def test_a_command_ends_in_the_same_bits(whole, tmp_path, stage):  # noqa: F811
+@pytest.mark.parametrize("stage", ["synthesize", "prepare", "train", "collapse", "evaluate", "compare", "spectrum"])
+def test_a_command_ends_in_the_same_bits(whole, tmp_path, stage):
     place = tmp_path / "cut"
     place.mkdir()
     stages = commands(place)

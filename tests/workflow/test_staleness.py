@@ -73,6 +73,13 @@ def test_the_glue_of_one_stage_is_nothing_to_another(finished, checkout):
     assert planned(finished, checkout) == {"report": 1, "all": 1}
 
 
+def test_a_change_of_one_data_set_runs_its_own_cells_alone(finished):
+    config = TOY | {"datasets": TOY["datasets"] | {"avazu": {"source": "synthesize", "rows": 1500, "seed": 1}}}
+    changed = jobs(snakemake(finished, "-n", config=config))
+    assert changed["synthesize"] == changed["prepare"] == 1
+    assert changed["train"] == changed["collapse"] == changed["evaluate"] == changed["spectrum"] == 2
+
+
 def test_one_more_arm_trains_its_own_cells(finished):
     config = TOY | {"controls": {"enabled": True, "arms": ["single-lr-tuned"]}}
     added = jobs(snakemake(finished, "-n", config=config))

@@ -2,11 +2,10 @@
 
 import json
 import re
-import subprocess
-import sys
 import time
 from pathlib import Path
 
+import forked
 import pandas as pd
 from kill_at import numbers
 from toy_dag import TOY, snakemake, start
@@ -15,23 +14,23 @@ SMALL = TOY | {"datasets": {"avazu": {"source": "synthesize", "rows": 1500}}}
 RUNS = 4  # two arms, two seeds
 
 
-def mlet_bench(*words) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-m", "mlet_bench.cli", *map(str, words)], capture_output=True, text=True)
-
-
 def test_a_failed_cell_stops_no_other_and_the_report_says_why(tmp_path):
     results = tmp_path / "results" / "toy"
+    (tmp_path / "raw.txt").write_text("1\tno Criteo row\n")
+    broken = {"criteo-kaggle": {"source": "file", "file": str(tmp_path / "raw.txt")}}
     bad = results / "runs/avazu/dlrm/mlet-d4-k8/seed1"
     bad.mkdir(parents=True)
     (bad / "unfinished").write_text("a file where a folder is needed")
-    done = snakemake(tmp_path, "--cores", "2", config=SMALL)
+    done = snakemake(tmp_path, "--cores", "2", config=SMALL | {"datasets": SMALL["datasets"] | broken})
     assert done.returncode != 0
     said = (results / "logs/avazu/dlrm/mlet-d4-k8/train.log").read_text()
     assert "mlet-bench train: error: " in said and "unfinished" in said and "Traceback" not in said
     for seed in (0, 1):
         assert (results / f"runs/avazu/dlrm/single-d4/seed{seed}/metrics.json").exists()
     # The report was written although the DAG did not come that far.
-    status = pd.read_parquet(results / "tables" / "runs.parquet").set_index(["cell", "seed"])
+    status = pd.read_parquet(results / "tables" / "runs.parquet").set_index(["dataset", "cell", "seed"])
+    assert status.loc["criteo-kaggle"].reason.str.contains("prepare: error: .*raw.txt, line 1").all()
+    status = status.loc["avazu"]
     assert status.loc["mlet-d4-k8"].status.tolist() == ["failed", "failed"]
     assert status.loc["single-d4"].status.tolist() == ["done", "done"]
     assert "unfinished" in status.loc[("mlet-d4-k8", 1), "reason"]
@@ -58,12 +57,13 @@ def test_eight_jobs_a_second_snakemake_and_a_sync_at_once(finished, tmp_path):
             time.sleep(0.1)
         syncs = []
         while first.poll() is None:
-            syncs.append(mlet_bench("sync", results))
+            syncs.append(forked.run("sync", results, imported=forked.STORE))
+            time.sleep(1)
     finally:
         first.wait()
     assert first.returncode == 0, Path(tmp_path, "snakemake.log").read_text()[-3000:]
     assert syncs and not [sync.stderr for sync in syncs if sync.returncode]
-    last = mlet_bench("sync", results)
+    last = forked.run("sync", results, imported=forked.STORE)
     assert last.stdout.startswith("0 runs created") and last.returncode == 0
     one, other = numbers(finished / "results" / "toy" / "runs"), numbers(results / "runs")
     assert one == other  # eight jobs at once give the bits of two
