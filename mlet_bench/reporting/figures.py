@@ -27,6 +27,7 @@ from mlet_bench.reporting.drawing import (
     short_count,
 )
 from mlet_bench.reporting.evidence import reweighting_table
+from mlet_bench.reporting.evidence_figures import rare, reduction
 from mlet_bench.reporting.tables import PAPER_OVERHEAD, cells_table, overhead_table, rank_means, spectrum_table
 from mlet_bench.reporting.vector import add_tip, with_titles
 
@@ -40,7 +41,10 @@ def write_figures(results: Results, folder: Path) -> dict[str, Path]:
     makers = {
         "quality_over_size": quality_over_size,
         "quality_over_d": quality_over_d,
+        "reduction": reduction,
+        "rare": rare,
         "curves": curves,
+        "longer": longer,
         "effective_rank": effective_rank,
         "reweighting": reweighting,
         "overhead": overhead,
@@ -109,11 +113,21 @@ def quality_over_d(results: Results) -> Figure | None:
 
 
 def curves(results: Results) -> Figure | None:
-    """Validation AUC over training rows, mean over the seeds that are done; a column a width d.
+    """Validation AUC over training rows of the main grid."""
+    return _curves(results.curves)
+
+
+def longer(results: Results) -> Figure | None:
+    """The same of the cells trained for more epochs."""
+    return _curves(results.longer_curves)
+
+
+def _curves(points: pd.DataFrame) -> Figure | None:
+    """Means over the seeds that are done; a column a width d, a row a data set and model.
 
     A point needs a validation at the same row in some seed; the earliest part of training lies below the axis.
     """
-    points = results.curves.dropna(subset="val_auc")
+    points = points.dropna(subset="val_auc")
     if points.empty:
         return None
     means = points.groupby(["dataset", "model", "arm", "dim", "inner_dim", "rows"], dropna=False)["val_auc"].mean()

@@ -125,7 +125,7 @@ def _table(table: Table) -> str:
     whole = f'<div class="scroll{tall}"><table>{head}\n<tbody>\n{body}\n</tbody></table></div>'
     if not table.folded:
         return whole
-    return f"<details><summary>{len(table.rows):,} rows, in tables/{table.folded}.csv</summary>{whole}</details>"
+    return f"<details><summary>{escape(table.folded)}</summary>{whole}</details>"
 
 
 def _classes(place: int, text: str, table: Table) -> str:
