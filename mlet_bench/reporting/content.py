@@ -24,7 +24,7 @@ from mlet_bench.reporting.document import (
 )
 from mlet_bench.reporting.evidence_sections import longer_section, rare_section, reduction_section, sampling_section
 from mlet_bench.reporting.ledger import at_edge, claims_section, partial_datasets
-from mlet_bench.reporting.why_sections import rank_section, reweighting_section
+from mlet_bench.reporting.why_sections import controls_section, rank_section, reweighting_section
 from mlet_bench.spec import ARMS
 
 
@@ -49,11 +49,12 @@ def make_report(results: Results, tables: dict[str, pd.DataFrame], figures: list
         else "",
     ]
     sections = [
-        main_section(results.runs, results.config, _arms(results.config), figures),
+        main_section(results.runs, results.config, _arms(results.config), tables["claims"], figures),
         claims_section(tables["claims"], results.tuned),
         _quality(results, tables, figures),
         sampling_section(tables["sampling"]),
         reduction_section(tables["reduction"], figures),
+        controls_section(tables["differences"]),
         cost_section(tables["overhead"], tables["cells"], results.config["training"]["optimizer"], figures),
         rank_section(tables["spectrum"], figures),
         reweighting_section(tables["reweighting"], figures),

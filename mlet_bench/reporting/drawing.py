@@ -39,9 +39,9 @@ ARM_STYLE = {
     "single": ("#000000", "-"),
     "mlet": ("#0072B2", "-"),
     "single-lr": ("#E69F00", "--"),
-    "single-lr-tuned": ("#56B4E9", (0, (5, 1.5))),
+    "single-lr-tuned": ("#D55E00", (0, (5, 1.5))),
     "single-init": ("#009E73", "-."),
-    "mlet-frozen": ("#D55E00", (0, (1, 1.2))),
+    "mlet-frozen": ("#56B4E9", (0, (1, 1.2))),
     "mlet-unit": ("#CC79A7", (0, (4, 1.2, 1, 1.2, 1, 1.2))),
 }
 MARKERS = "osD^vPX*h<>p"
@@ -147,8 +147,10 @@ def line_style(arm: str, inner_dim: int | None, inner_dims: list[int]) -> dict[s
     color, dashes = ARM_STYLE[arm]
     if arm == "single":
         return {"color": color, "linestyle": dashes, "linewidth": 2.2, "marker": ".", "markersize": 8, "zorder": 5}
-    marker = MARKERS[inner_dims.index(inner_dim) % len(MARKERS)] if inner_dim is not None else "x"  # an arm without k
-    return {"color": color, "linestyle": dashes, "linewidth": 1.2, "marker": marker, "markersize": 4.5}
+    style = {"color": color, "linestyle": dashes, "linewidth": 1.2}
+    if inner_dim is None:  # a cross has no area, so that it needs a thicker edge to be seen
+        return style | {"marker": "x", "markersize": 6, "markeredgewidth": 1.6}
+    return style | {"marker": MARKERS[inner_dims.index(inner_dim) % len(MARKERS)], "markersize": 4.5}
 
 
 def legend(figure: Figure, table: pd.DataFrame, more: Sequence[Artist] = ()) -> None:

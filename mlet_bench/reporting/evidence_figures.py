@@ -64,7 +64,11 @@ def _factors_over_d(ax: Axes, part: pd.DataFrame, inner_dims: list[int], metric:
         style, several = line_style(arm, inner_dim, inner_dims), line["factor_low"].notna()
         bars = [(factor - low)[several], (high - factor)[several]]
         ax.errorbar(at[several], factor[several], yerr=bars, fmt="none", ecolor=style["color"], elinewidth=0.9)
-        ax.plot(at, factor, **style)
+        ax.plot(at, factor, **style | {"linestyle": "none"})
+        known = np.isfinite(line["factor"]) & (line["factor"] > 0)
+        ax.plot(
+            at, factor.where(known), color=style["color"], linestyle=style["linestyle"], linewidth=style["linewidth"]
+        )
         for bound, arrow in ((np.inf, "^"), (0.0, "v")):
             only = (line["factor"] == bound).to_numpy()
             ax.plot(at[only], factor[only], arrow, color=style["color"], markersize=9, fillstyle="none")
@@ -98,11 +102,12 @@ def rare(results: Results) -> Figure | None:
         of_set = table[(table["dataset"] == dataset) & (table["model"] == model)]
         for column, dim in enumerate(dims):
             ax = axes[row][column]
+            if column:
+                ax.sharey(axes[row][0])
             _gains_by_group(ax, of_set[of_set["dim"] == dim], inner_dims_of(table))
-            ax.sharey(axes[row][0])
-            ax.set_title(f"{panel_title(results, dataset, model)}, d = {dim}")
+            ax.set_title(f"{panel_title(results, dataset, model)}\nd = {dim}")
             ax.set_ylabel("gain in AUC over single" if column == 0 else "")
-            ax.set_xlabel("times the row's rarest category was trained on" if row == len(panels) - 1 else "")
+            ax.set_xlabel("training rows with it" if row == len(panels) - 1 else "")
     legend(figure, table)
     return figure
 

@@ -47,7 +47,10 @@ def rare_section(table: pd.DataFrame, figures: list[str]) -> Section | None:
         "AUC within each group, minus that of single at the same d, paired by seed with 95% intervals. 0 is a category "
         "that training never saw: its row of the table is as it was drawn, but for what MLET's W2 moves."
     ]
-    caption = "Gain in AUC by a row's rarest category, rarest first; bars are 95% intervals over seeds."
+    caption = (
+        "Gain in AUC by a row's rarest category: how many training rows have it, rarest first. Bars are 95% intervals "
+        "over seeds."
+    )
     return Section("Rare categories", text, [("rare", caption)] if "rare" in figures else [], made)
 
 

@@ -53,10 +53,10 @@ def claims_section(table: pd.DataFrame, tuned: pd.DataFrame) -> Section:
         [
             f"{row['claim']}: {row['sentence']} ({row['source']})",
             row["verdict"],
+            _by_line(row["number"]),
             row["rival_verdict"] or NOTHING,
-            row["number"] or NOTHING,
-            row["rival_number"] or NOTHING,
-            row["note"] or NOTHING,
+            _by_line(row["rival_number"]),
+            _by_line(row["note"]),
         ]
         for row in table.to_dict("records")
     ]
@@ -70,7 +70,7 @@ def claims_section(table: pd.DataFrame, tuned: pd.DataFrame) -> Section:
             f"The rival could be stronger than shown: {listed([' '.join(key) for key in edge])} chose the largest "
             "embedding learning rate of the list."
         )
-    header = ["claim", "against single", "against rival", "number, single", "number, strongest rival", "note"]
+    header = ["claim", "against single", "number", "against the strongest rival", "number", "note"]
     common = [["all", rule] for rule in common_rules()]
     rules = [[claim, rule_of(claim)] for claim in table["claim"]]
     folded = "The rule of each verdict, written before any full-scale result was there; with the cells: claims.md"
@@ -80,3 +80,8 @@ def claims_section(table: pd.DataFrame, tuned: pd.DataFrame) -> Section:
         [],
         [("", Table(header, rows)), ("", Table(["claim", "rule"], rules + common, folded=folded))],
     )
+
+
+def _by_line(text: str) -> str:
+    """One thing said a line, where lines can be."""
+    return text.replace("; ", ";\n") or NOTHING
