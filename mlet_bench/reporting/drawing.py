@@ -164,7 +164,7 @@ def legend(figure: Figure, table: pd.DataFrame, more: Sequence[Artist] = ()) -> 
         marks = {"color": "#444444", "linestyle": "none", "markersize": 5}
         handles.append(Line2D([], [], label=f"k = {inner_dim}", marker=marker, **marks))
     handles += more
-    columns = max(2, int(figure.get_figwidth() / 1.45))
+    columns = max(2, int(figure.get_figwidth() / 1.6))
     figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), columns), handlelength=3)
 
 

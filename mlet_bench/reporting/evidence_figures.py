@@ -44,8 +44,8 @@ def reduction(results: Results) -> Figure | None:
         axes[1][column].set_xlabel("embedding width d")
     low, high = PAPER_REDUCTION
     marks = [
-        Patch(color=CLAIMED, label=f"the paper's {low}-{high}x"),
-        Patch(color=BEYOND, label="beyond the widths of single"),
+        Patch(color=CLAIMED, label=f"the paper: {low}-{high}x"),
+        Patch(color=BEYOND, label="not measured"),
     ]
     legend(figure, table, marks)
     return figure
@@ -58,20 +58,16 @@ def _factors_over_d(ax: Axes, part: pd.DataFrame, inner_dims: list[int], metric:
     lines = list(by_line(part))
     for ((arm, inner_dim), line), shift in zip(lines, spread(len(lines))):
         # Infinity and 0 say that only a bound is known; they are drawn at it.
-        at = line["dim"].astype(float).to_numpy() * 2**shift
+        at = line["dim"].astype(float).to_numpy() * 2 ** (3 * shift)
         least, most = line["least"].to_numpy(), line["most"].to_numpy()
         factor, low, high = (np.clip(line[name], least, most) for name in ("factor", "factor_low", "factor_high"))
         style, several = line_style(arm, inner_dim, inner_dims), line["factor_low"].notna()
         bars = [(factor - low)[several], (high - factor)[several]]
         ax.errorbar(at[several], factor[several], yerr=bars, fmt="none", ecolor=style["color"], elinewidth=0.9)
-        ax.plot(at, factor, **style | {"linestyle": "none"})
-        known = np.isfinite(line["factor"]) & (line["factor"] > 0)
-        ax.plot(
-            at, factor.where(known), color=style["color"], linestyle=style["linestyle"], linewidth=style["linewidth"]
-        )
+        ax.plot(at, factor.where(np.isfinite(line["factor"]) & (line["factor"] > 0)), **style)
         for bound, arrow in ((np.inf, "^"), (0.0, "v")):
             only = (line["factor"] == bound).to_numpy()
-            ax.plot(at[only], factor[only], arrow, color=style["color"], markersize=9, fillstyle="none")
+            ax.plot(at[only], factor[only], arrow, color=style["color"], markersize=8, fillstyle="none")
         for x, y, row in zip(at, factor, line.to_dict("records")):
             add_tip(ax, x, y, f"{name_of(row)}: {row['text']} at equal {metric}, {counted(row['pairs'], 'seed')}")
     ends = part.groupby("dim")[["least", "most"]].first()
@@ -117,7 +113,7 @@ def _gains_by_group(ax: Axes, part: pd.DataFrame, inner_dims: list[int]) -> None
     lines = list(by_line(part))
     for ((arm, inner_dim), line), shift in zip(lines, spread(len(lines))):
         line = line.sort_values("group")
-        at = line["group"].to_numpy(float) + shift
+        at = line["group"].to_numpy(float) + 4 * shift
         several = line["gain_low"].notna().to_numpy()
         bars = [(line["gain"] - line["gain_low"])[several], (line["gain_high"] - line["gain"])[several]]
         ax.errorbar(at[several], line["gain"][several], yerr=bars, fmt="none", ecolor=ARM_STYLE[arm][0], elinewidth=0.9)
