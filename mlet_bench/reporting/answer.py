@@ -24,7 +24,7 @@ def answer(claims: pd.DataFrame, cells: pd.DataFrame) -> list[str]:
     # The numbers of C2, C4 and C7 are long, and stand below.
     brief = {claim: _both(row[claim] | {"number": "", "rival_number": ""}) for claim in ("C2", "C4", "C7")}
     return [
-        f"What it buys: {_bought(row['C1']['verdict'], row['C1']['rival_verdict'])}: that tables can be cut 4-8x at "
+        f"What it buys: {bought(row['C1']['verdict'], row['C1']['rival_verdict'])}: that tables can be cut 4-8x at "
         f"equal quality (C1) {_both(row['C1'])}.",
         f"What it costs: that training takes 25% more time (C5) {_told(row['C5']['verdict'], row['C5']['number'])}"
         f"{_memory(cells)}; that the deployed n×d model predicts what was trained, at single's size (C3), "
@@ -34,7 +34,7 @@ def answer(claims: pd.DataFrame, cells: pd.DataFrame) -> list[str]:
     ]
 
 
-def _bought(ours: str, theirs: str) -> str:
+def bought(ours: str, theirs: str) -> str:
     """What the two verdicts on C1 come to; it says no more than they do."""
     match ours, theirs:
         case verdicts.NOT_REPRODUCED, _:

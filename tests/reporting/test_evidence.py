@@ -127,11 +127,15 @@ def test_what_a_tuned_cell_tried_is_told_and_a_choice_at_the_edge_doubted(tmp_pa
 def test_each_control_stands_beside_mlet_of_its_width(tmp_path):
     gains = {"single": 0.0, "mlet": 0.004, "single-lr": 0.003, "single-lr-tuned": 0.002}
     config = small_config(arms=list(gains), inner_dims=[16, 64], seeds=[0])
-    summary = summarise(make_results(tmp_path, config, auc=lambda cell, seed: 0.7 + gains[cell.arm]))
+
+    def auc(cell, seed):
+        return 0.7 + gains[cell.arm] * (cell.inner_dim or 16) / 16
+
+    summary = summarise(make_results(tmp_path, config, auc=auc))
     table = summary.split("## What explains it")[1].split("\n## ")[0]
     assert "| data | d | k | mlet | single-lr | single-lr-tuned |" in table
-    for k in (16, 64):
-        assert f"| avazu | 4 | {k} | +0.00400 | +0.00300 | +0.00200 |" in table
+    assert "| avazu | 4 | 16 | +0.00400 | +0.00300 | +0.00200 |" in table
+    assert "| avazu | 4 | 64 | +0.01600 | +0.01200 | +0.00200 |" in table
     alone = summarise(make_results(tmp_path / "alone", auc=lambda cell, seed: 0.7))
     assert "What explains it" not in alone
 

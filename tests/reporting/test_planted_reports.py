@@ -8,6 +8,7 @@ import pytest
 from fake_results import make_results, small_config
 
 from mlet_bench.files import write_json
+from mlet_bench.reporting.answer import bought
 from mlet_bench.reporting.collect import collect
 from mlet_bench.reporting.content import make_report
 from mlet_bench.reporting.markdown import render_markdown
@@ -76,6 +77,31 @@ def test_a_tie_and_a_loss_are_not_called_gains(tmp_path, factor, number):
     assert f"(C1) is not reproduced against single (avazu: {number}" in answer(summary)["What it buys"]
     assert "(C2) is not reproduced against single" in answer(summary)["Why"]
     assert {verdicts(tables)[claim] for claim in ("C1", "C2")} == {"not reproduced"}
+
+
+def test_a_rival_as_good_as_mlet_is_said_at_once(tmp_path):
+    def auc(cell, seed):
+        return 0.7 + 0.01 * math.log2(cell.dim * (1 if cell.arm == "single" else 5)) + 0.001 * math.sin(seed)
+
+    config = small_config(**GRID, seeds=SEEDS, arms=["single", "mlet", "single-lr-tuned"])
+    buys = answer(summarise(make_results(tmp_path, config, planted=None, auc=auc, full=True))[0])["What it buys"]
+    assert buys.startswith("tables 4x smaller than the paper's baseline, but not than a single layer set up better: ")
+    assert "is not reproduced against the strongest rival (avazu: 1.00x [1.00x, 1.00x] at equal AUC" in buys
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "says"),
+    [
+        ("reproduced", "reproduced", "tables 4x smaller, also beside"),
+        ("reproduced", "not run", "beside a single layer set up better that is open"),
+        ("not reproduced", "undecided", "not tables 4x smaller"),
+        ("undecided", "not reproduced", "beside the paper's baseline that is open"),
+        ("undecided", "undecided", "not known"),
+        ("not run", "not run", "not known"),
+    ],
+)
+def test_what_two_verdicts_come_to(ours, theirs, says):
+    assert says in bought(ours, theirs)
 
 
 def test_missing_cells_leave_it_undecided_and_are_named(tmp_path):
