@@ -153,6 +153,7 @@ def _write_run(folder, cell, seed, schema, config, auc, spectrum):
             "collapsed_sha256": "b" * 64,
         },
     )
+    _write_rare(folder, auc)
     if cell.arm != "single":
         _write_sampling(folder, spec, seed, config)
     if spectrum:
@@ -173,6 +174,17 @@ def _write_sampling(folder, spec, seed, config):
     cell = {"seeds": config["seeds"], "difference": 0.002, "low": -0.001, "high": 0.005}
     content = {"run_id": spec.id, "baseline_id": "0" * 12, "rows": 160, "difference": 0.002, "low": -0.002}
     write_json(folder / "sampling.json", content | {"high": 0.006, "cell": cell})
+
+
+def _write_rare(folder, auc):
+    """Three groups of rows by their rarest and by their typical category; rare rows are harder."""
+    rows = [
+        (grouping, group, 10 * group, 10 * group + 9, 50, 9, auc - 0.02 * (2 - group), 0.5)
+        for grouping in ("rarest", "typical")
+        for group in range(3)
+    ]
+    names = ["grouping", "group", "low", "high", "rows", "clicks", "auc", "logloss"]
+    pd.DataFrame(rows, columns=names).to_parquet(folder / "rare.parquet")
 
 
 def _write_factors(folder, cell, schema):

@@ -87,7 +87,7 @@ def test_a_run_holds_its_spec_curve_scores_and_origin(raced):
     assert run.data.tags["mlet_bench.run_id"] == spec["id"]
     params = run.data.params
     assert (params["arm"], params["inner_dim"], params["bottom"], params["lr"]) == ("mlet", "16", "256-64", "0.2")
-    assert set(params) == set(spec) - {"id"}
+    assert set(params) == set(spec) - {"id"} | {"trained_width"}
     assert run.data.metrics["test_auc"] == metrics["test"]["auc"] and run.data.metrics["rows_per_second"] == 1000
     assert run.data.metrics["bytes_inference_tables"] == metrics["bytes"]["inference_tables"]
     assert run.data.metrics["effective_rank_uniform"] == pytest.approx(3.2)
@@ -112,6 +112,8 @@ def test_the_axes_of_parallel_coordinates_are_numbers(raced):
     """MLflow's UI makes an axis of words as soon as one value is no number; a missing one leaves it a scale."""
     runs = {run.data.params["arm"]: run for run in runs_of(raced[0], "toy/avazu")}
     assert {arm: run.data.params.get("inner_dim") for arm, run in runs.items()} == {"single": None, "mlet": "16"}
+    # Parallel coordinates need an axis that both arms have.
+    assert {arm: run.data.params["trained_width"] for arm, run in runs.items()} == {"single": "4", "mlet": "16"}
     for run in runs.values():
         assert run.data.params["dim"] == "4" and 0.5 < run.data.metrics["test_auc"] < 1
 

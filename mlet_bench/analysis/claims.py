@@ -144,6 +144,7 @@ def _both(
 
 def _row(claim: str, ours: Found, theirs: Found | None) -> ClaimRow:
     """One row of what several places say; ``theirs`` is None where no rival is involved."""
+    said = {(place, found.note) for place, found in ours}
     return ClaimRow(
         claim,
         *CLAIMS[claim],
@@ -157,7 +158,9 @@ def _row(claim: str, ours: Found, theirs: Found | None) -> ClaimRow:
             "" if ours else f"no run of {MODEL_A}",
             limits(ours),
             remarks(ours),
-            remarks(theirs or [], "against the strongest rival, "),
+            remarks(
+                [item for item in theirs or [] if (item[0], item[1].note) not in said], "against the strongest rival, "
+            ),
         ),
     )
 

@@ -71,10 +71,12 @@ def reduction_factor(
 ) -> Reduction:
     """The width at which the baseline is as good as an arm, over the arm's own width.
 
-    The baseline's mean quality over the widths is made monotone (isotonic regression: wider is never worse, so a noisy
-    dip cannot be read as a width of equal quality) and interpolated over log2 of the width. A quality outside its range
-    gives a bound, never an extrapolation. The interval is a percentile bootstrap over seeds, the same ones drawn for
-    both arms, widened for few seeds as in ``statistics.paired_bootstrap``.
+    The baseline's mean quality over the widths is made monotone by its running best, the quality that can be had at a
+    width or a smaller one, and interpolated over log2 of the width. So an arm no better than the baseline at the arm's
+    own width never has a factor above 1, also where wider tables are worse; isotonic regression, which averages such
+    widths, would give it one. A quality outside the range gives a bound, never an extrapolation. The interval is a
+    percentile bootstrap over seeds, the same ones drawn for both arms, widened for few seeds as in
+    ``statistics.paired_bootstrap``.
 
     Args:
         widths: (W,) increasing, W >= 2: embedding widths, or bytes of tables.
@@ -102,7 +104,7 @@ def reduction_factor(
     sign = 1.0 if higher_is_better else -1.0
 
     def factor(drawn: np.ndarray) -> float:
-        quality = _monotone(sign * baseline[:, drawn].mean(axis=1))
+        quality = np.maximum.accumulate(sign * baseline[:, drawn].mean(axis=1))
         return _equal_width(widths, quality, sign * treated[drawn].mean()) / width
 
     point, bounds = factor(np.arange(seeds)), (widths[0] / width, widths[-1] / width)
@@ -117,12 +119,6 @@ def reduction_factor(
     last = resamples - 1
     low, high = factors[math.floor(tail * last)], factors[math.ceil((1 - tail) * last)]
     return Reduction(point, float(low), float(high), *bounds, seeds)
-
-
-def _monotone(quality: np.ndarray) -> np.ndarray:
-    from scipy.optimize import isotonic_regression
-
-    return isotonic_regression(quality).x
 
 
 def _equal_width(widths: np.ndarray, quality: np.ndarray, target: float) -> float:

@@ -40,24 +40,26 @@ def find_collapse(runs: pd.DataFrame) -> Finding:
 
 
 def find_rank(runs: pd.DataFrame, spectrum: pd.DataFrame, base: Baseline, where: str, streams: Streams) -> Finding:
-    """C4: effective rank of the trained tables (plain, means over tables), MLET at its largest k over the baseline."""
-    trained = spectrum[(spectrum["stage"] == "trained") & (spectrum["weighting"] == "uniform")]
+    """C4: effective rank of the trained tables (plain, means over tables), MLET at its largest k over the baseline.
+
+    The change at the start stands beside it: a product of two random matrices has another rank than a random table, so
+    a difference may be there before anything is trained.
+    """
     pairs = {dim: (cell, base.cells[dim]) for dim, cell in widest_cells(runs, list(base.cells)).items()}
     changes, lower, shown, lacking = {}, {}, [], []
     for dim, (cell, other) in sorted(pairs.items()):
-        kept = trained[trained["cell"].isin((cell, other))].dropna(subset=["effective_rank"])
-        table = kept.pivot_table(index=["seed", "field"], columns="cell", values="effective_rank")
-        table = table.reindex(columns=[cell, other]).dropna()
+        table = _ranks(spectrum, "trained", cell, other)
         if table.empty:
             lacking.append(cell)
             continue
-        means = table.groupby("seed").mean()
-        ratio = (means[cell] / means[other]).to_numpy()
+        ratio = _ratios(table)
         changes[dim] = paired_bootstrap(ratio, np.ones(len(ratio)), streams(f"{prefix('rank', base)}/{where}/{cell}"))
         by_field = table.groupby("field").mean()
         less = by_field[cell] < by_field[other]
         lower[dim] = float(less.mean())
-        shown.append(f"d={dim} {percent(changes[dim])}, {less.sum()} of {len(less)} tables")
+        initial = _ranks(spectrum, "initial", cell, other)
+        start = "" if initial.empty else f" ({_ratios(initial).mean() - 1:+.1%} at the start)"
+        shown.append(f"d={dim} {percent(changes[dim])}, {less.sum()} of {len(less)} tables{start}")
     rests = tuple(cell for pair in pairs.values() for cell in pair)
     if not changes:
         return Finding(verdicts.NOT_RUN, cells=rests, note=f"no ranks of MLET and {base.name} at the same d")
@@ -66,6 +68,20 @@ def find_rank(runs: pd.DataFrame, spectrum: pd.DataFrame, base: Baseline, where:
     return Finding(
         verdict, "; ".join(shown), rests, notes(missing, few(min(change.count for change in changes.values())))
     )
+
+
+def _ranks(spectrum: pd.DataFrame, stage: str, cell: str, other: str) -> pd.DataFrame:
+    """Plain effective ranks of two cells, one row a seed and field that both have, columns ``cell`` and ``other``."""
+    of_stage = (spectrum["stage"] == stage) & (spectrum["weighting"] == "uniform")
+    kept = spectrum[of_stage & spectrum["cell"].isin((cell, other))].dropna(subset=["effective_rank"])
+    table = kept.pivot_table(index=["seed", "field"], columns="cell", values="effective_rank")
+    return table.reindex(columns=[cell, other]).dropna()
+
+
+def _ratios(ranks: pd.DataFrame) -> np.ndarray:
+    """Mean rank over fields of the first column's cell over that of the second's, one a seed: (S,)."""
+    means = ranks.groupby("seed").mean()
+    return (means.iloc[:, 0] / means.iloc[:, 1]).to_numpy()
 
 
 def find_overhead(runs: pd.DataFrame, overhead: pd.DataFrame, streams: Streams) -> Finding:

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from mlet_bench.analysis import verdicts
-from mlet_bench.reporting.document import Section, counted, listed
+from mlet_bench.reporting.document import NOTHING, Section, Table, counted, listed
 
 PHRASES = {
     verdicts.REPRODUCED: "is reproduced",
@@ -21,27 +21,46 @@ def answer(claims: pd.DataFrame, cells: pd.DataFrame) -> list[str]:
         cells: a ``cells_table``, for the bytes of the tables.
     """
     row = {claim["claim"]: claim for claim in claims.to_dict("records")}
-    numberless = {"number": "", "rival_number": ""}  # those of C2 are long, and stand below
-    by_itself = {claim: PHRASES[row[claim]["verdict"]] for claim in row}
+    # The numbers of C2, C4 and C7 are long, and stand below.
+    brief = {claim: _both(row[claim] | {"number": "", "rival_number": ""}) for claim in ("C2", "C4", "C7")}
     return [
-        f"What it buys: that tables can be cut 4-8x at equal quality (C1) {_both(row['C1'])}.",
+        f"What it buys: {bought(row['C1']['verdict'], row['C1']['rival_verdict'])}: that tables can be cut 4-8x at "
+        f"equal quality (C1) {_both(row['C1'])}.",
         f"What it costs: that training takes 25% more time (C5) {_told(row['C5']['verdict'], row['C5']['number'])}"
         f"{_memory(cells)}; that the deployed n×d model predicts what was trained, at single's size (C3), "
-        f"{by_itself['C3']}.",
-        "Why: that the gain is substantial for large k and grows with it (C2) "
-        f"{_both(row['C2'] | numberless)}; that trained tables have a lower effective rank (C4) {by_itself['C4']}, and "
-        f"that rare categories gain most (C7) {by_itself['C7']}.",
+        f"{PHRASES[row['C3']['verdict']]}.",
+        f"Why: that the gain is substantial for large k and grows with it (C2) {brief['C2']}; that trained tables have "
+        f"a lower effective rank (C4) {brief['C4']}; that rare categories gain most (C7) {brief['C7']}.",
     ]
 
 
-def main_section(runs: pd.DataFrame, config: dict, arms: list[str], figures: list[str]) -> Section:
-    """What was compared, and the figure that the answer is read from."""
+def bought(ours: str, theirs: str) -> str:
+    """What the two verdicts on C1 come to; it says no more than they do."""
+    match ours, theirs:
+        case verdicts.NOT_REPRODUCED, _:
+            return "not tables 4x smaller"
+        case verdicts.REPRODUCED, verdicts.REPRODUCED:
+            return "tables 4x smaller, also beside a single layer set up better"
+        case verdicts.REPRODUCED, verdicts.NOT_REPRODUCED:
+            return "tables 4x smaller than the paper's baseline, but not than a single layer set up better"
+        case verdicts.REPRODUCED, _:
+            return "tables 4x smaller than the paper's baseline; beside a single layer set up better that is open"
+        case _, verdicts.NOT_REPRODUCED:
+            return "not tables 4x smaller than a single layer set up better; beside the paper's baseline that is open"
+    return "not known from these runs"
+
+
+def main_section(
+    runs: pd.DataFrame, config: dict, arms: list[str], claims: pd.DataFrame, figures: list[str]
+) -> Section:
+    """What was compared, the figure that the answer is read from, and the verdicts beside it."""
     done = int((runs["status"] == "done").sum())
     cells = runs.loc[runs["status"] == "done", ["dataset", "model", "cell"]].drop_duplicates()
     others = listed([name for name in arms if name != "single"])
     inner = f" and k = {listed([str(k) for k in config['inner_dims']])}." if others else "."
     text = (
-        f"Embedding tables trained as one n×d table (single) beside {others or 'no other arm'}, on "
+        "MLET trains each embedding table of n categories as W1 (n×k) times W2 (k×d), and deploys the product, an n×d "
+        f"table. Here single, which trains that table itself, stands beside {others or 'no other arm'}, on "
         f"{listed(list(config['datasets']))}, at d = {listed([str(d) for d in config['dims']])}{inner} "
         f"{done:,} of {counted(len(runs), 'run')} are done, in {counted(len(cells), 'cell')}"
         + (" with one seed each, so no interval can be given. " if len(config["seeds"]) == 1 else ". ")
@@ -53,14 +72,25 @@ def main_section(runs: pd.DataFrame, config: dict, arms: list[str], figures: lis
         "point under the pointer says what it is."
     )
     shown = [("quality_over_size", caption)] if "quality_over_size" in figures else []
-    return Section("Quality over deployed size", [text], shown)
+    return Section("Quality over deployed size, and the verdicts", [text], shown, [("", overview(claims))])
+
+
+def overview(claims: pd.DataFrame) -> Table:
+    """The claims of a ``claims_table`` with their two verdicts, a line each."""
+    rows = [
+        [f"{row['claim']}: {row['sentence']}", row["verdict"], row["rival_verdict"] or NOTHING]
+        for row in claims.to_dict("records")
+    ]
+    return Table(["claim", "against single", "against the strongest rival"], rows)
 
 
 def _both(row: dict) -> str:
     """``is reproduced against single (...), and is undecided against the strongest rival (...)``."""
-    ours = _told(row["verdict"], row["number"], " against single")
     if row["verdict"] == row["rival_verdict"] == verdicts.NOT_RUN:
         return PHRASES[verdicts.NOT_RUN]
+    if row["verdict"] == row["rival_verdict"] and not row["number"]:
+        return f"{PHRASES[row['verdict']]} against either baseline"
+    ours = _told(row["verdict"], row["number"], " against single")
     return f"{ours}, and {_told(row['rival_verdict'], row['rival_number'], ' against the strongest rival')}"
 
 

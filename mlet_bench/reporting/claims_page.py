@@ -3,6 +3,7 @@
 import pandas as pd
 
 from mlet_bench.analysis.rules import common_rules, rule_of
+from mlet_bench.reporting.answer import overview
 from mlet_bench.reporting.document import NOTHING, Report, Section, Table
 
 
@@ -13,14 +14,12 @@ def claims_report(table: pd.DataFrame, title: str, warning: str) -> Report:
         title, warning: those of the report.
     """
     rows = table.to_dict("records")
-    overview = [[row["claim"], row["sentence"], row["verdict"], row["rival_verdict"] or NOTHING] for row in rows]
-    summary = Table(["claim", "what it says", "against single", "against the strongest rival"], overview)
     return Report(
         title=f"The claims. {title}",
         warning=warning,
         lead=["The rules of the verdicts were written before any full-scale result was there."],
         sections=[
-            Section("All of them", tables=[("", summary)]),
+            Section("All of them", tables=[("", overview(table))]),
             *(_claim(row) for row in rows),
             Section("What the rules have in common", text=common_rules()),
         ],

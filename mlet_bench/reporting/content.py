@@ -23,8 +23,8 @@ from mlet_bench.reporting.document import (
     signed,
 )
 from mlet_bench.reporting.evidence_sections import longer_section, rare_section, reduction_section, sampling_section
-from mlet_bench.reporting.ledger import claims_section, partial_datasets
-from mlet_bench.reporting.why_sections import rank_section, reweighting_section
+from mlet_bench.reporting.ledger import at_edge, claims_section, partial_datasets
+from mlet_bench.reporting.why_sections import controls_section, rank_section, reweighting_section
 from mlet_bench.spec import ARMS
 
 
@@ -49,17 +49,18 @@ def make_report(results: Results, tables: dict[str, pd.DataFrame], figures: list
         else "",
     ]
     sections = [
-        main_section(results.runs, results.config, _arms(results.config), figures),
-        claims_section(tables["claims"]),
+        main_section(results.runs, results.config, _arms(results.config), tables["claims"], figures),
+        claims_section(tables["claims"], results.tuned),
         _quality(results, tables, figures),
         sampling_section(tables["sampling"]),
-        reduction_section(tables["reduction"]),
+        reduction_section(tables["reduction"], figures),
+        controls_section(tables["differences"]),
         cost_section(tables["overhead"], tables["cells"], results.config["training"]["optimizer"], figures),
         rank_section(tables["spectrum"], figures),
         reweighting_section(tables["reweighting"], figures),
-        rare_section(tables["rare"]),
+        rare_section(tables["rare"], figures),
         _curves(figures),
-        longer_section(tables["longer"]),
+        longer_section(tables["longer"], figures),
         _what_ran(results),
         _not_done(results),
         _provenance(results),
@@ -141,12 +142,24 @@ def _what_ran(results: Results) -> Section:
     arms = Table(["arm", "what it separates"], [[name, ARMS[name].purpose] for name in _arms(results.config)])
     training = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in results.config["training"].items())
     text = [f"Training: {training}. Seeds: {', '.join(map(str, results.config['seeds']))}."]
-    for row in results.tuned[results.tuned["chosen"].astype(bool)].to_dict("records") if len(results.tuned) else ():
-        text.append(
-            f"{row['dataset']}, {row['cell']}: of the embedding learning rates tried, {row['factor']:g} times the base "
-            f"one was best on validation (AUC {row['val_auc']:.5f}, mean over seeds)."
-        )
-    return Section("What ran", text, [], [("Data sets", data), ("Arms", arms)])
+    made = [("Data sets", data), ("Arms", arms)]
+    if len(results.tuned):
+        made.append(("Embedding learning rates tried: validation AUC, mean over seeds", _tuned(results.tuned)))
+    return Section("What ran", text, [], made)
+
+
+def _tuned(tuned: pd.DataFrame) -> Table:
+    """One row a tuned cell, one column a candidate; the choice last."""
+    factors = sorted(tuned["factor"].unique())
+    rows = []
+    for (dataset, cell), part in tuned.groupby(["dataset", "cell"], sort=False):
+        reached = part.set_index("factor")["val_auc"].astype(float).reindex(factors)
+        chosen = float(part.loc[part["chosen"].astype(bool), "factor"].iloc[0])
+        edge = " (the largest tried)" if at_edge(part) else ""
+        values = [NOTHING if pd.isna(value) else f"{value:.5f}" for value in reached]
+        rows.append([dataset, cell, *values, f"{chosen:g}{edge}"])
+    header = ["data", "cell", *(f"× {factor:g}" for factor in factors), "chosen"]
+    return Table(header, rows, frozenset(range(2, len(header) - 1)))
 
 
 def _not_done(results: Results) -> Section:
@@ -197,7 +210,7 @@ def _runs(runs: pd.DataFrame) -> Table:
         for row in runs.to_dict("records")
     ]
     header = ["data", "cell", "seed", "run id", "status", "AUC", "LogLoss", "training time"]
-    return Table(header, rows, frozenset({2, 5, 6, 7}), folded="runs")
+    return Table(header, rows, frozenset({2, 5, 6, 7}), folded=f"{counted(len(rows), 'row')}, in tables/runs.csv")
 
 
 def _duration(seconds: float) -> str:

@@ -11,7 +11,7 @@ NOTHING = "–"
 class Table:
     """Rows of text; ``numeric`` columns are set flush right.
 
-    A table with ``folded``, the name of its file in tables/, is closed until a reader opens it.
+    A table with ``folded`` is closed until a reader opens it, and left out of Markdown: those words stand for it.
     """
 
     header: list[str]
@@ -49,6 +49,12 @@ def signed(mean: float, low: float, high: float) -> str:
     """``+0.00123 [+0.00100, +0.00150]``; without the interval where a single pair gives none."""
     interval = "" if pd.isna(low) else f" [{low:+.5f}, {high:+.5f}]"
     return f"{mean:+.5f}{interval}"
+
+
+def group_words(group: dict) -> str:
+    """How often a group's category was trained on: ``0``, ``1 to 78``."""
+    low, high = f"{group['low']:,g}", f"{group['high']:,g}"
+    return low if low == high else f"{low} to {high}"
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

@@ -4,11 +4,12 @@ Arms differ by colour and line style, inner widths k by marker, so that the line
 and Ito's, which colour-blind readers tell apart.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -38,9 +39,9 @@ ARM_STYLE = {
     "single": ("#000000", "-"),
     "mlet": ("#0072B2", "-"),
     "single-lr": ("#E69F00", "--"),
-    "single-lr-tuned": ("#56B4E9", (0, (5, 1.5))),
+    "single-lr-tuned": ("#D55E00", (0, (5, 1.5))),
     "single-init": ("#009E73", "-."),
-    "mlet-frozen": ("#D55E00", (0, (1, 1.2))),
+    "mlet-frozen": ("#56B4E9", (0, (1, 1.2))),
     "mlet-unit": ("#CC79A7", (0, (4, 1.2, 1, 1.2, 1, 1.2))),
 }
 MARKERS = "osD^vPX*h<>p"
@@ -55,9 +56,8 @@ def grid(rows: int, columns: int, height: float, width: float = 4.2) -> tuple[Fi
 def lines_over_d(ax: Axes, part: pd.DataFrame, value: str, inner_dims: list[int]) -> None:
     """A line an arm and k, slightly shifted along d so that the bars do not hide each other."""
     lines = list(by_line(part))
-    for place, ((arm, inner_dim), line) in enumerate(lines):
-        shift = 2 ** ((place - (len(lines) - 1) / 2) * 0.16 / max(len(lines), 4))
-        at = line["dim"].astype(float) * shift
+    for ((arm, inner_dim), line), shift in zip(lines, spread(len(lines))):
+        at = line["dim"].astype(float) * 2**shift
         middle = line[value].astype(float)
         if f"{value}_min" in line:
             # The range, not the t interval: with two seeds that is 13 times as wide as all that was seen.
@@ -68,12 +68,22 @@ def lines_over_d(ax: Axes, part: pd.DataFrame, value: str, inner_dims: list[int]
         ax.plot(at, middle, **line_style(arm, inner_dim, inner_dims))
         for x, y, cell in zip(at, middle, line.to_dict("records")):
             add_tip(ax, x, y, words_of(cell))
-    dims = sorted(int(dim) for dim in part["dim"].unique())
+    ticks_of_d(ax, part)
+    ax.yaxis.get_major_formatter().set_useOffset(False)
+
+
+def spread(count: int) -> np.ndarray:
+    """How far aside each of several lines stands, (count,), about 0, so that their bars do not hide each other."""
+    return (np.arange(count) - (count - 1) / 2) * 0.16 / max(count, 4)
+
+
+def ticks_of_d(ax: Axes, table: pd.DataFrame) -> None:
+    """The x-axis of embedding widths: logarithmic, a tick at each d of a table."""
+    dims = sorted(int(dim) for dim in table["dim"].unique())
     ax.set_xscale("log", base=2)
     ax.set_xticks(dims, [str(dim) for dim in dims])
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set_xlim(dims[0] / 1.3, dims[-1] * 1.3)
-    ax.yaxis.get_major_formatter().set_useOffset(False)
 
 
 def lines_over_size(ax: Axes, part: pd.DataFrame, value: str, inner_dims: list[int]) -> None:
@@ -101,7 +111,7 @@ def lines_over_size(ax: Axes, part: pd.DataFrame, value: str, inner_dims: list[i
 
 def words_of(cell: dict[str, Any]) -> str:
     """What a point says on hover: the row of a ``cells_table``, or of ``rank_means``."""
-    name = f"{cell['arm']}, d = {cell['dim']}" + ("" if pd.isna(cell["inner_dim"]) else f", k = {cell['inner_dim']}")
+    name = name_of(cell)
     if "effective_rank" in cell:
         return f"{name}: effective rank {cell['effective_rank']:.2f}, stable rank {cell['stable_rank']:.2f}"
     auc, logloss = (
@@ -110,6 +120,12 @@ def words_of(cell: dict[str, Any]) -> str:
     )
     size, seeds = cell["inference_tables_bytes"] / 1e6, counted(cell["done"], "seed")
     return f"{name}: AUC {auc}, LogLoss {logloss}, tables {size:,.3g} MB, {seeds}"
+
+
+def name_of(cell: dict[str, Any]) -> str:
+    """``mlet, d = 4, k = 64``."""
+    inner = "" if pd.isna(cell["inner_dim"]) else f", k = {cell['inner_dim']}"
+    return f"{cell['arm']}, d = {cell['dim']}{inner}"
 
 
 def best_possible(ax: Axes, best: float) -> None:
@@ -131,12 +147,14 @@ def line_style(arm: str, inner_dim: int | None, inner_dims: list[int]) -> dict[s
     color, dashes = ARM_STYLE[arm]
     if arm == "single":
         return {"color": color, "linestyle": dashes, "linewidth": 2.2, "marker": ".", "markersize": 8, "zorder": 5}
-    marker = MARKERS[inner_dims.index(inner_dim) % len(MARKERS)] if inner_dim is not None else "x"  # an arm without k
-    return {"color": color, "linestyle": dashes, "linewidth": 1.2, "marker": marker, "markersize": 4.5}
+    style = {"color": color, "linestyle": dashes, "linewidth": 1.2}
+    if inner_dim is None:  # a cross has no area, so that it needs a thicker edge to be seen
+        return style | {"marker": "x", "markersize": 6, "markeredgewidth": 1.6}
+    return style | {"marker": MARKERS[inner_dims.index(inner_dim) % len(MARKERS)], "markersize": 4.5}
 
 
-def legend(figure: Figure, table: pd.DataFrame) -> None:
-    """Arms (colour and line style) and inner widths (marker) that occur, above the panels."""
+def legend(figure: Figure, table: pd.DataFrame, more: Sequence[Artist] = ()) -> None:
+    """Arms (colour and line style) and inner widths (marker) that occur, above the panels; then what else is drawn."""
     handles = []
     for arm in ARM_STYLE:
         if (table["arm"] == arm).any():
@@ -145,7 +163,8 @@ def legend(figure: Figure, table: pd.DataFrame) -> None:
     for inner_dim, marker in zip(inner_dims_of(table), MARKERS):
         marks = {"color": "#444444", "linestyle": "none", "markersize": 5}
         handles.append(Line2D([], [], label=f"k = {inner_dim}", marker=marker, **marks))
-    columns = max(2, int(figure.get_figwidth() / 1.45))
+    handles += more
+    columns = max(2, int(figure.get_figwidth() / 1.6))
     figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), columns), handlelength=3)
 
 

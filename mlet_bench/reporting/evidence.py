@@ -16,7 +16,8 @@ def reduction_table(runs: pd.DataFrame, baseline: str = "single") -> pd.DataFram
     """One row a cell of another arm and metric: the reduction factor at equal quality, in d and in table bytes.
 
     Only seeds that the cell and every width of ``single`` have finished enter. Where there are none, or ``single`` has
-    fewer than two widths, the factor is NaN and ``text`` says why.
+    fewer than two widths, the factor is NaN and ``text`` says why. A factor that is infinite or 0 is known to be beyond
+    ``most`` or ``least``, those at the ends of the measured widths.
     """
     done = runs[runs["status"] == "done"]
     rows = []
@@ -44,9 +45,10 @@ def reduction_table(runs: pd.DataFrame, baseline: str = "single") -> pd.DataFram
                 found[unit] = reduction_factor(widths, quality, width, arm, generator, metric == "auc")
             of_dim, of_bytes = found["dim"], found["bytes"]
             row = {"factor": of_dim.factor, "factor_low": of_dim.low, "factor_high": of_dim.high, "text": of_dim.text}
+            row |= {"least": of_dim.least, "most": of_dim.most}
             row |= {"bytes_factor": of_bytes.factor, "bytes_low": of_bytes.low, "bytes_high": of_bytes.high}
             rows.append(keys | {"metric": metric, "pairs": len(seeds)} | row)
-    numbers = ["factor", "factor_low", "factor_high", "bytes_factor", "bytes_low", "bytes_high"]
+    numbers = ["factor", "factor_low", "factor_high", "least", "most", "bytes_factor", "bytes_low", "bytes_high"]
     table = pd.DataFrame(rows, columns=[*KEYS, "metric", "pairs", *numbers, "text"])
     return table.astype({name: float for name in numbers} | {"text": "string", "dim": "Int64", "inner_dim": "Int64"})
 

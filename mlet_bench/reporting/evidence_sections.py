@@ -3,7 +3,7 @@
 import pandas as pd
 
 from mlet_bench.analysis.statistics import DECISIVE_PAIRS
-from mlet_bench.reporting.document import NOTHING, Section, Table, or_nothing, signed
+from mlet_bench.reporting.document import NOTHING, Section, Table, group_words, or_nothing, signed
 
 
 def _by_dataset(table: pd.DataFrame) -> list[dict]:
@@ -11,7 +11,7 @@ def _by_dataset(table: pd.DataFrame) -> list[dict]:
     return [row for name in table["dataset"].unique() for row in table[table["dataset"] == name].to_dict("records")]
 
 
-def reduction_section(table: pd.DataFrame) -> Section | None:
+def reduction_section(table: pd.DataFrame, figures: list[str]) -> Section | None:
     """How much wider a single layer must be to match each cell."""
     if table.empty:
         return None
@@ -25,35 +25,50 @@ def reduction_section(table: pd.DataFrame) -> Section | None:
         "seeds. Table bytes grow as d, so the factor in bytes is the same. Beyond the widths that were measured there "
         "are bounds (>=, <=), no extrapolation; few seeds give wide intervals, one gives none."
     ]
+    caption = (
+        "How many times wider a single layer has to be; bars are 95% intervals over seeds. An open arrow is a bound: "
+        "single reaches the quality at no width measured (up), or at every one (down)."
+    )
+    shown = [("reduction", caption)] if "reduction" in figures else []
     header = ["data", "arm", "d", "k", "seeds", "at equal AUC", "at equal LogLoss"]
-    return Section("Reduction factor at equal quality", text, [], [("", Table(header, rows, frozenset({2, 3, 4})))])
+    return Section("Reduction factor at equal quality", text, shown, [("", Table(header, rows, frozenset({2, 3, 4})))])
 
 
-def rare_section(table: pd.DataFrame) -> Section | None:
+def rare_section(table: pd.DataFrame, figures: list[str]) -> Section | None:
     """Where in the data a gain comes from."""
     if table.empty:
         return None
-    made = []
-    for grouping, title in (("rarest", "By a row's rarest category"), ("typical", "By a row's typical category")):
-        part = table[table["grouping"] == grouping]
-        rows = [
-            [
-                *(row["dataset"], row["arm"], str(row["dim"]), or_nothing(row["inner_dim"])),
-                *(f"{row['low']:,g} to {row['high']:,g}", f"{row['rows']:,}", str(row["pairs"])),
-                signed(row["gain"], row["gain_low"], row["gain_high"]),
-            ]
-            for row in _by_dataset(part)
-        ]
-        header = ["data", "arm", "d", "k", "seen in training", "test rows", "seeds", "gain in AUC over single"]
-        made.append((title, Table(header, rows, frozenset(range(2, 8)))))
+    made = [
+        (f"{dataset}, {model.upper()}: by a row's {grouping} category", _gains(part))
+        for (dataset, model, grouping), part in table.groupby(["dataset", "model", "grouping"], sort=False)
+    ]
     text = [
         "Test rows grouped by how often their rarest, and their typical (median) category was seen in training; the "
-        "AUC within each group, minus that of single at the same d, paired by seed with 95% intervals."
+        "AUC within each group, minus that of single at the same d, paired by seed with 95% intervals. 0 is a category "
+        "that training never saw: its row of the table is as it was drawn, but for what MLET's W2 moves."
     ]
-    return Section("Rare categories", text, [], made)
+    caption = (
+        "Gain in AUC by a row's rarest category: how many training rows have it, rarest first. Bars are 95% intervals "
+        "over seeds."
+    )
+    return Section("Rare categories", text, [("rare", caption)] if "rare" in figures else [], made)
 
 
-def longer_section(table: pd.DataFrame) -> Section | None:
+def _gains(table: pd.DataFrame) -> Table:
+    """One row a cell, one column a group of test rows, rarest first."""
+    groups = table.drop_duplicates("group").sort_values("group").to_dict("records")
+    rows = []
+    for (arm, dim, inner), part in table.groupby(["arm", "dim", "inner_dim"], sort=False, dropna=False):
+        found = {
+            row["group"]: signed(row["gain"], row["gain_low"], row["gain_high"]) for row in part.to_dict("records")
+        }
+        gains = [found.get(group["group"], NOTHING) for group in groups]
+        rows.append([arm, str(dim), or_nothing(inner), str(part["pairs"].min()), *gains])
+    header = ["arm", "d", "k", "seeds", *(f"{group_words(group)} ({group['rows']:,} rows)" for group in groups)]
+    return Table(header, rows, frozenset(range(1, len(header))))
+
+
+def longer_section(table: pd.DataFrame, figures: list[str]) -> Section | None:
     """Whether a difference lasts when training goes on."""
     if table.empty:
         return None
@@ -67,7 +82,9 @@ def longer_section(table: pd.DataFrame) -> Section | None:
     ]
     text = ["Validation AUC at the end of each epoch of the longer trainings, and its paired gain over single."]
     header = ["data", "arm", "d", "k", "epochs", "seeds", "validation AUC", "gain over single"]
-    return Section("Does it last?", text, [], [("", Table(header, rows, frozenset(range(2, 8))))])
+    caption = "Validation AUC of the longer trainings over the training rows seen, means over seeds."
+    shown = [("longer", caption)] if "longer" in figures else []
+    return Section("Does it last?", text, shown, [("", Table(header, rows, frozenset(range(2, 8))))])
 
 
 def sampling_section(table: pd.DataFrame) -> Section | None:

@@ -27,6 +27,7 @@ from mlet_bench.reporting.drawing import (
     short_count,
 )
 from mlet_bench.reporting.evidence import reweighting_table
+from mlet_bench.reporting.evidence_figures import rare, reduction
 from mlet_bench.reporting.tables import PAPER_OVERHEAD, cells_table, overhead_table, rank_means, spectrum_table
 from mlet_bench.reporting.vector import add_tip, with_titles
 
@@ -40,7 +41,10 @@ def write_figures(results: Results, folder: Path) -> dict[str, Path]:
     makers = {
         "quality_over_size": quality_over_size,
         "quality_over_d": quality_over_d,
+        "reduction": reduction,
+        "rare": rare,
         "curves": curves,
+        "longer": longer,
         "effective_rank": effective_rank,
         "reweighting": reweighting,
         "overhead": overhead,
@@ -58,6 +62,7 @@ def write_figures(results: Results, folder: Path) -> dict[str, Path]:
                 metadata = {"Date": None} if suffix == "svg" else {"Software": None}
                 with atomic(path) as partial:
                     figure.savefig(partial, dpi=150, metadata=metadata)
+                    figure.set_layout_engine("none")  # laid out once for both files: that is half of the work
                     if suffix == "svg":
                         partial.write_text(with_titles(partial.read_text(encoding="utf-8")), encoding="utf-8")
             if figure is not None:
@@ -109,17 +114,27 @@ def quality_over_d(results: Results) -> Figure | None:
 
 
 def curves(results: Results) -> Figure | None:
-    """Validation AUC over training rows, mean over the seeds that are done; a column a width d.
+    """Validation AUC over training rows of the main grid."""
+    return _curves(results, results.curves)
+
+
+def longer(results: Results) -> Figure | None:
+    """The same of the cells trained for more epochs."""
+    return _curves(results, results.longer_curves)
+
+
+def _curves(results: Results, points: pd.DataFrame) -> Figure | None:
+    """Means over the seeds that are done; a column a width d, a row a data set and model.
 
     A point needs a validation at the same row in some seed; the earliest part of training lies below the axis.
     """
-    points = results.curves.dropna(subset="val_auc")
+    points = points.dropna(subset="val_auc")
     if points.empty:
         return None
     means = points.groupby(["dataset", "model", "arm", "dim", "inner_dim", "rows"], dropna=False)["val_auc"].mean()
     means = means.reset_index()
     panels, dims = panels_of(points), sorted(points["dim"].unique())
-    figure, axes = grid(len(panels), len(dims), height=2.6, width=2.6)
+    figure, axes = grid(len(panels), len(dims), height=2.7, width=2.8)
     for row, (dataset, model) in enumerate(panels):
         for column, dim in enumerate(dims):
             ax = axes[row][column]
@@ -127,7 +142,7 @@ def curves(results: Results) -> Figure | None:
             for (arm, inner_dim), line in by_line(part):
                 style = line_style(arm, inner_dim, inner_dims_of(points))
                 ax.plot(line["rows"], line["val_auc"], **style | {"markersize": 3})
-            ax.set_title(f"{dataset}, d = {dim}")
+            ax.set_title(f"{panel_title(results, dataset, model)}\nd = {dim}")
             ax.xaxis.set_major_formatter(FuncFormatter(short_count))
             ax.xaxis.set_major_locator(MaxNLocator(4))
             ax.set_ylabel("validation AUC" if column == 0 else "")

@@ -28,7 +28,7 @@ def _section(section: Section) -> list[str]:
 
 def _table(table: Table) -> str:
     if table.folded:
-        return f"{len(table.rows):,} rows, in tables/{table.folded}.csv."
+        return f"{_plain(table.folded)}."
     rule = ["---:" if place in table.numeric else "---" for place in range(len(table.header))]
     rows = [[_plain(text) for text in table.header], rule, *([_plain(text) for text in row] for row in table.rows)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)

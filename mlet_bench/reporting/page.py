@@ -3,6 +3,7 @@
 from html import escape
 from pathlib import Path
 
+from mlet_bench.analysis import verdicts
 from mlet_bench.files import atomic
 from mlet_bench.reporting.claims_page import claims_report
 from mlet_bench.reporting.collect import collect
@@ -13,13 +14,14 @@ from mlet_bench.reporting.tables import make_tables, write_tables
 
 STYLE = """
 :root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; margin: 2rem auto; max-width: 78rem; padding: 0 1.25rem; }
-h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .6rem; }
+body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; }
+body { margin: 1.2rem auto; max-width: 78rem; padding: 0 1.25rem; }
+h1 { font-size: 1.5rem; line-height: 1.2; margin: 0 0 .5rem; }
 h2 { font-size: 1.25rem; margin: 2.4rem 0 .6rem; border-bottom: 1px solid #ddd; padding-bottom: .25rem; }
 h3 { font-size: 1rem; margin: 1.4rem 0 .4rem; }
 p { max-width: 58rem; margin: .5rem 0; }
-.lead { font-size: 1.06rem; margin: .6rem 0; }
-.warning { background: #fff4e0; border-left: 4px solid #E69F00; padding: .5rem .8rem; font-weight: 600; }
+.lead, .warning { margin: .45rem 0; max-width: none; }
+.warning { background: #fff4e0; border-left: 4px solid #E69F00; padding: .35rem .8rem; font-weight: 600; }
 figure { margin: 1rem 0; }
 figure svg { max-width: 100%; height: auto; display: block; }
 .tip { cursor: help; }
@@ -30,9 +32,17 @@ figcaption { color: #555; font-size: .9rem; }
 .tall { max-height: 34rem; overflow-y: auto; }
 table { border-collapse: collapse; font-size: .78rem; font-variant-numeric: tabular-nums; width: 100%; }
 th { position: sticky; top: 0; background: #f4f4f4; text-align: left; }
-th, td { padding: .28rem .5rem; border-bottom: 1px solid #eee; white-space: nowrap; vertical-align: top; }
-td.wide { white-space: normal; overflow-wrap: anywhere; min-width: 12rem; }
+th, td { padding: .28rem .5rem; border-bottom: 1px solid #eee; vertical-align: top; }
+td { white-space: nowrap; }
+td.wide { white-space: pre-line; overflow-wrap: anywhere; min-width: 12rem; }
+td.verdict { font-weight: 600; }
 .number { text-align: right; }
+@media (min-width: 70rem) {
+  /* The first screen: the figure, and beside it the verdicts. */
+  section:first-of-type { display: grid; grid-template-columns: 5fr 4fr; column-gap: 1.5rem; align-items: start; }
+  section:first-of-type > :is(h2, p) { grid-column: 1 / -1; max-width: none; margin-top: .8rem; }
+  section:first-of-type > .scroll { margin-top: 1rem; }
+}
 @media print {
   body { max-width: none; font-size: 10pt; }
   .scroll { max-height: none; overflow: visible; border: none; }
@@ -41,6 +51,7 @@ td.wide { white-space: normal; overflow-wrap: anywhere; min-width: 12rem; }
   thead { display: table-header-group; }
 }
 """
+VERDICTS = {verdicts.REPRODUCED, verdicts.NOT_REPRODUCED, verdicts.UNDECIDED, verdicts.NOT_RUN}
 # Text longer than this may break over lines.
 WIDE = 40
 # Tables of more rows scroll by themselves on a screen.
@@ -125,10 +136,12 @@ def _table(table: Table) -> str:
     whole = f'<div class="scroll{tall}"><table>{head}\n<tbody>\n{body}\n</tbody></table></div>'
     if not table.folded:
         return whole
-    return f"<details><summary>{len(table.rows):,} rows, in tables/{table.folded}.csv</summary>{whole}</details>"
+    return f"<details><summary>{escape(table.folded)}</summary>{whole}</details>"
 
 
 def _classes(place: int, text: str, table: Table) -> str:
     if place in table.numeric:
         return ' class="number"'
+    if text in VERDICTS:
+        return ' class="verdict"'
     return ' class="wide"' if len(text) > WIDE else ""

@@ -16,6 +16,8 @@ from mlet_bench.spec import derive_seed
 KEYS = list(CELL_KEYS)
 # "25% more time on average" (arXiv 2006.05623).
 PAPER_OVERHEAD = 0.25
+# "4-8x" (arXiv 2006.05623).
+PAPER_REDUCTION = (4, 8)
 COMPARED = ("auc", "logloss")
 SPECTRUM_KEYS = [*KEYS, "field", "size", "stage", "weighting"]
 OVERHEAD_KEYS = ["dataset", "model", "device", "batch_size", "dim", "inner_dim"]

@@ -14,7 +14,7 @@ from mlet_bench.spec import RunSpec
 RUN_ID = "mlet_bench.run_id"
 CONTENT = "mlet_bench.content"
 # Raised when the mapping below changes, so that runs already in a store are written anew.
-LAYOUT = 3
+LAYOUT = 4
 # The small files of a run folder, those that a report reads among them; none is a model.
 ARTIFACTS = (
     *("spec.json", "metrics.json", "collapsed.json", "provenance.json", "sampling.json", "tuning.json"),
@@ -40,8 +40,13 @@ def content_of_tree(folder: Path) -> str:
 
 
 def params_of(spec: RunSpec) -> dict[str, str]:
-    """A run's parameters. One that means nothing to its arm is left out: a word would make the UI's axis no scale."""
-    return {name: text_of(value) for name, value in asdict(spec).items() if value is not None}
+    """A run's parameters. One that means nothing to its arm is left out: a word would make the UI's axis no scale.
+
+    ``trained_width``, the numbers trained for a category, is k, or d of a single layer: the UI draws parallel
+    coordinates over parameters that all runs have, and a single layer has no ``inner_dim``.
+    """
+    params = {name: text_of(value) for name, value in asdict(spec).items() if value is not None}
+    return params | {"trained_width": text_of(spec.inner_dim or spec.dim)}
 
 
 def tags_of(run: RunFiles) -> dict[str, str]:

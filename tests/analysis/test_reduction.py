@@ -52,9 +52,21 @@ def test_at_the_ends_of_the_range_the_factor_is_exact():
 
 
 def test_a_dip_of_the_baseline_is_no_width_of_equal_quality():
-    """.76 at d=8 and .74 at d=16 are pooled to .75: an arm at .755 is beyond both, below .77 at 32."""
-    found = reduction_factor(WIDTHS, flat([0.70, 0.76, 0.74, 0.77]), 4, np.array([0.755]), rng())
-    assert found.factor == pytest.approx(16 * 2 ** (0.005 / 0.02) / 4, rel=1e-9)
+    """.76 can be had from d=8 on, whatever 16 does: .755 is met between 4 and 8, .765 between 16 and 32."""
+    dipped = flat([0.70, 0.76, 0.74, 0.77])
+    inside, beyond = (reduction_factor(WIDTHS, dipped, 4, np.array([arm]), rng()) for arm in (0.755, 0.765))
+    assert inside.factor == pytest.approx(2 ** (0.055 / 0.06), rel=1e-9)
+    assert beyond.factor == pytest.approx(16 * 2**0.5 / 4, rel=1e-9)
+
+
+@pytest.mark.parametrize("quality", [[0.75, 0.74, 0.73, 0.72], [0.75, 0.70, 0.76, 0.71], [0.7, 0.7, 0.7, 0.7]])
+@pytest.mark.parametrize("place", range(4))
+def test_who_is_no_better_than_the_baseline_of_its_own_width_gains_no_width(quality, place):
+    """Also where wider tables are worse, as on few rows: averaged widths would let a loss pass for a reduction."""
+    baseline, width = flat(quality, 5), int(WIDTHS[place])
+    for worse in (0.0, 0.002):
+        found = reduction_factor(WIDTHS, baseline, width, np.full(5, quality[place] - worse), rng())
+        assert found.factor <= 1 and found.high <= 1
 
 
 def test_a_planted_factor_lies_in_the_interval_as_often_as_it_should():

@@ -9,10 +9,20 @@ from fake_results import make_results, small_config
 
 from mlet_bench.files import write_json
 from mlet_bench.reporting.collect import collect
+from mlet_bench.reporting.content import make_report
 from mlet_bench.reporting.evidence import longer_table, rare_table, reduction_table
+from mlet_bench.reporting.evidence_sections import rare_section
+from mlet_bench.reporting.markdown import render_markdown
 from mlet_bench.reporting.page import write_report
+from mlet_bench.reporting.tables import make_tables
 
 GRID = {"dims": [4, 8, 16], "inner_dims": [16], "seeds": [0, 1, 2, 3, 4]}
+
+
+def summarise(results):
+    """``summary.md`` without figures, which take most of the time."""
+    collected = collect(results)
+    return render_markdown(make_report(collected, make_tables(collected), []))
 
 
 def threefold(cell, seed):
@@ -98,14 +108,47 @@ def test_longer_cells_enter_no_table_of_the_main_grid_but_are_reported(tmp_path)
     assert cells["cell"].tolist() == ["single-d4", "mlet-d4-k16"]
     summary = (results / "summary.md").read_text()
     assert "mlet-d4-k16-e2 | 1 | missing" in summary
-    assert "Does it last?" in summary
+    assert "Does it last?" in summary and (results / "figures" / "longer.svg").is_file()
 
 
-def test_the_choice_of_a_tuned_cell_is_told(tmp_path):
-    config = small_config(arms=["single", "single-lr-tuned", "mlet"])
-    results = make_results(tmp_path, config)
+@pytest.mark.parametrize(("chosen", "edge"), [(4, True), (1, False)])
+def test_what_a_tuned_cell_tried_is_told_and_a_choice_at_the_edge_doubted(tmp_path, chosen, edge):
+    results = make_results(tmp_path, small_config(arms=["single", "single-lr-tuned", "mlet"]))
     candidates = [{"factor": factor, "val_auc": 0.7 + factor / 100, "val_auc_by_seed": {}} for factor in (1, 4)]
+    candidates.insert(1, {"factor": 2, "val_auc": None, "val_auc_by_seed": {}, "failed": "diverged"})
     run = results / "runs" / "avazu" / "dlrm" / "single-lr-tuned-d4" / "seed0"
-    write_json(run / "tuning.json", {"chosen": 4, "by": "val_auc", "candidates": candidates})
-    write_report(results)
-    assert "single-lr-tuned-d4: of the embedding learning rates tried, 4 times" in (results / "summary.md").read_text()
+    write_json(run / "tuning.json", {"chosen": chosen, "by": "val_auc", "candidates": candidates})
+    summary = summarise(results)
+    said = "4 (the largest tried)" if edge else "1"
+    assert f"| avazu | single-lr-tuned-d4 | 0.71000 | – | 0.74000 | {said} |" in summary
+    assert ("avazu single-lr-tuned-d4 chose the largest embedding learning rate" in summary) == edge
+
+
+def test_each_control_stands_beside_mlet_of_its_width(tmp_path):
+    gains = {"single": 0.0, "mlet": 0.004, "single-lr": 0.003, "single-lr-tuned": 0.002}
+    config = small_config(arms=list(gains), inner_dims=[16, 64], seeds=[0])
+
+    def auc(cell, seed):
+        return 0.7 + gains[cell.arm] * (cell.inner_dim or 16) / 16
+
+    summary = summarise(make_results(tmp_path, config, auc=auc))
+    table = summary.split("## What explains it")[1].split("\n## ")[0]
+    assert "| data | d | k | mlet | single-lr | single-lr-tuned |" in table
+    assert "| avazu | 4 | 16 | +0.00400 | +0.00300 | +0.00200 |" in table
+    assert "| avazu | 4 | 64 | +0.01600 | +0.01200 | +0.00200 |" in table
+    alone = summarise(make_results(tmp_path / "alone", auc=lambda cell, seed: 0.7))
+    assert "What explains it" not in alone
+
+
+def test_gains_by_frequency_one_column_a_group():
+    rows = [
+        {"dataset": "avazu", "model": "dlrm", "cell": "mlet-d4-k16", "arm": "mlet", "dim": 4, "inner_dim": 16,
+         "grouping": "rarest", "group": group, "low": low, "high": high, "rows": 1000, "pairs": 1,
+         "gain": 0.001 * group, "gain_low": math.nan, "gain_high": math.nan}
+        for group, low, high in ((0, 0, 0), (1, 1, 1500))
+    ]  # fmt: skip
+    section = rare_section(pd.DataFrame(rows), [])
+    ((title, table),) = section.tables
+    assert title == "avazu, DLRM: by a row's rarest category"
+    assert table.header[4:] == ["0 (1,000 rows)", "1 to 1,500 (1,000 rows)"]
+    assert table.rows == [["mlet", "4", "16", "1", "+0.00000", "+0.00100"]]

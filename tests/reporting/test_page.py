@@ -39,7 +39,7 @@ def contents(results):
 
 
 def test_every_file_is_there(toy):
-    figures = ("quality_over_size", "quality_over_d", "curves", "effective_rank", "reweighting", "overhead")
+    figures = ("quality_over_size", "quality_over_d", "rare", "curves", "effective_rank", "reweighting", "overhead")
     tables = ("runs", "cells", "differences", "sampling", "spectrum", "reweighting", "overhead")
     names = {f"figures/{name}.{kind}" for name in figures for kind in ("svg", "png")}
     names |= {f"tables/{name}.{kind}" for name in tables for kind in ("csv", "parquet")}

@@ -8,6 +8,7 @@ import pytest
 from fake_results import make_results, small_config
 
 from mlet_bench.files import write_json
+from mlet_bench.reporting.answer import bought
 from mlet_bench.reporting.collect import collect
 from mlet_bench.reporting.content import make_report
 from mlet_bench.reporting.markdown import render_markdown
@@ -62,6 +63,9 @@ def test_a_known_factor_is_the_first_thing_said_everywhere(tmp_path):
     assert buys.endswith("and has not been tested against the strongest rival.")
     assert "| verdict | reproduced | not run |" in claims
     assert "5.00x [5.00x, 5.00x]" in page.split("<h2>")[0]
+    # In the figure too, and the bound of the cells that are wider than any single layer.
+    assert "<title>mlet, d = 4, k = 64: 5.00x [5.00x, 5.00x] at equal AUC, 5 seeds</title>" in page
+    assert "<title>mlet, d = 32, k = 64: &gt;= 1x [&gt;= 1x, &gt;= 1x] at equal AUC, 5 seeds</title>" in page
     assert pd.read_parquet(results / "tables" / "claims.parquet")["verdict"].iloc[0] == "reproduced"
     # By hand: at d=4, k=64 n·64 + 2·64·4 numbers of W1 and W2 beside n·4, n = 30.
     assert f"| {(30 * 64 + 2 * 64 * 4) / (30 * 4):.3g}x |" in summary.split("Memory, MB")[1]
@@ -73,6 +77,31 @@ def test_a_tie_and_a_loss_are_not_called_gains(tmp_path, factor, number):
     assert f"(C1) is not reproduced against single (avazu: {number}" in answer(summary)["What it buys"]
     assert "(C2) is not reproduced against single" in answer(summary)["Why"]
     assert {verdicts(tables)[claim] for claim in ("C1", "C2")} == {"not reproduced"}
+
+
+def test_a_rival_as_good_as_mlet_is_said_at_once(tmp_path):
+    def auc(cell, seed):
+        return 0.7 + 0.01 * math.log2(cell.dim * (1 if cell.arm == "single" else 5)) + 0.001 * math.sin(seed)
+
+    config = small_config(**GRID, seeds=SEEDS, arms=["single", "mlet", "single-lr-tuned"])
+    buys = answer(summarise(make_results(tmp_path, config, planted=None, auc=auc, full=True))[0])["What it buys"]
+    assert buys.startswith("tables 4x smaller than the paper's baseline, but not than a single layer set up better: ")
+    assert "is not reproduced against the strongest rival (avazu: 1.00x [1.00x, 1.00x] at equal AUC" in buys
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "says"),
+    [
+        ("reproduced", "reproduced", "tables 4x smaller, also beside"),
+        ("reproduced", "not run", "beside a single layer set up better that is open"),
+        ("not reproduced", "undecided", "not tables 4x smaller"),
+        ("undecided", "not reproduced", "beside the paper's baseline that is open"),
+        ("undecided", "undecided", "not known"),
+        ("not run", "not run", "not known"),
+    ],
+)
+def test_what_two_verdicts_come_to(ours, theirs, says):
+    assert says in bought(ours, theirs)
 
 
 def test_missing_cells_leave_it_undecided_and_are_named(tmp_path):
@@ -109,7 +138,7 @@ def test_failed_runs_show_their_reason_and_each_run_its_id(tmp_path):
     assert "2 runs failed and 1 run missing; nothing stands in for them above." in summary
     assert "train: the loss is NaN at step 1" in summary and "train: the loss is NaN at step 0" in page
     (known,) = pd.read_parquet(results / "tables" / "runs.parquet")["run_id"].dropna()
-    assert f"<td>{known}</td>" in page.split("<details>")[1] and "mlet_bench.run_id" in page
+    assert f"<td>{known}</td>" in page.split("<details>")[-1] and "mlet_bench.run_id" in page
 
 
 def test_both_intervals_stand_beside_each_other(tmp_path):

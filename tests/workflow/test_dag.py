@@ -6,6 +6,8 @@ import pandas as pd
 import pytest
 from toy_dag import ROOT, RUNS, TOY, jobs, snakemake
 
+from mlet_bench.tracking import restore
+
 
 def test_every_run_and_the_report_are_there(finished):
     results = finished / "results" / "toy"
@@ -19,6 +21,16 @@ def test_every_run_and_the_report_are_there(finished):
     for name in ("report.html", "claims.md", "figures/quality_over_d.svg", "figures/curves.png", "mlflow.synced.txt"):
         assert (results / name).stat().st_size > 0
     assert (finished / "results" / "mlflow.db").exists()
+
+
+def test_the_store_holds_all_that_the_report_was_made_from(finished, tmp_path, monkeypatch):
+    """The timings too, which are the last to be there."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{finished}/results/mlflow.db")
+    assert restore("toy", tmp_path / "again") == len(RUNS)
+    for again in (tmp_path / "again").rglob("*.parquet"):
+        assert again.read_bytes() == (finished / "results/toy" / again.relative_to(tmp_path / "again")).read_bytes()
+    timed = sorted(path.name for path in (tmp_path / "again/overhead").iterdir())
+    assert timed == ["avazu.parquet", "criteo-kaggle.parquet"]
 
 
 def test_a_second_call_has_nothing_to_do(finished):

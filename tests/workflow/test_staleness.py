@@ -63,7 +63,7 @@ def test_a_change_of_the_report_trains_nothing(finished, checkout):
 
 
 def test_a_change_of_the_sync_syncs_alone(finished, checkout):
-    replace(checkout / "mlet_bench/tracking/mapping.py", "LAYOUT = 3", "LAYOUT = 4")
+    replace(checkout / "mlet_bench/tracking/mapping.py", "LAYOUT = 4", "LAYOUT = 5")
     assert planned(finished, checkout) == {"sync": 1, "all": 1}
 
 

@@ -39,11 +39,11 @@ rule report:
         "mlet-bench report {params.results} > {log} 2>&1"
 
 
-# MLflow is a sink: its database is nobody's input, so only this note of what was synced is declared.
+# MLflow is a sink: its database is nobody's input, so only this note of what was synced is declared. It waits for all
+# that the report reads, the timings too, or a report restored from the store would lack what came later.
 rule sync:
     input:
-        config=f"{RESULTS}/config.json",
-        metrics=every("metrics.json"),
+        **dict(rules.report.input.items()),
     output:
         f"{RESULTS}/mlflow.synced.txt",
     log:
