@@ -15,8 +15,9 @@ FILE = "scores.parquet"
 
 
 def probabilities(logit: np.ndarray) -> np.ndarray:
-    """The click probabilities of logits: (N,) → (N,) float64."""
-    return np.exp(-np.logaddexp(0, -logit.astype(np.float64)))  # no torch: a comparison needs none, and starts sooner
+    """The click probabilities of logits: (N,) → (N,) float64; of a model that diverged NaN stays NaN."""
+    with np.errstate(invalid="ignore"):
+        return np.exp(-np.logaddexp(0, -logit.astype(np.float64)))  # no torch: a comparison starts sooner without
 
 
 def write_scores(folder: Path, label: np.ndarray, logit: np.ndarray) -> None:
