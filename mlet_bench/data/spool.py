@@ -50,6 +50,11 @@ class Spool:
         """A whole column, mapped: its pages are the file's in the cache of the system, and go with the array."""
         return np.memmap(self._folder / f"{name}.{kind}", self.types[f"{name}.{kind}"], "r")
 
+    def remove(self, kind: str, name: str) -> None:
+        """Drop a column, if there is one: what is not needed again need not be written to the disk either."""
+        if self.types.pop(f"{name}.{kind}", None) is not None:
+            (self._folder / f"{name}.{kind}").unlink()
+
     def read_blocks(self, columns: list[tuple[str, str]], rows: int) -> Iterator[list[np.ndarray]]:
         """The columns, given by kind and name, ``rows`` rows at a time; the arrays are overwritten by the next ones."""
         names = [f"{name}.{kind}" for kind, name in columns]

@@ -40,6 +40,8 @@ def encode_fields(fields: tuple[str, ...], codes: np.ndarray, spool: Spool, voca
         del column, missing
         tokens, ids = encoded.dictionary, encoded.indices.to_numpy()
         spool.write(IDS, field, ids)
+        for kind in (TOKENS, MISSING):
+            spool.remove(kind, field)
         counts = np.zeros(len(tokens), np.int64)
         for start in range(0, len(ids), COUNTED):
             rows = slice(start, start + COUNTED)
