@@ -32,5 +32,5 @@ def read_scores(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         BenchError: the file is absent or damaged.
     """
-    frame = read_table(folder / FILE, "evaluate the run with 'mlet-bench evaluate', without this file")
+    frame = read_table(folder / FILE, "evaluate the run with 'mlet-bench evaluate' (a damaged file must go first)")
     return frame["label"].to_numpy(), probabilities(frame["logit"].to_numpy())
