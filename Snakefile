@@ -28,7 +28,8 @@ rule all:
         made_by_every_stage(),
 
 
-# What was done, and why the rest was not: the report of a run with failed cells, whose rule never has its inputs.
+# What was done, and why the rest was not: report and MLflow of a run with failed cells, whose rules never have their
+# inputs.
 onerror:
     if Path(RESULTS, "config.json").exists():
-        shell(f"mlet-bench report {RESULTS} || true")
+        shell(f"mlet-bench report {RESULTS} || true; mlet-bench sync {RESULTS} || true")

@@ -7,8 +7,6 @@ from mlet_bench import kernels
 from mlet_bench.training.pack import Pack
 from mlet_bench.training.rows import RowAdagrad, RowSGD
 
-W2 = "embedding.w2"
-
 
 class RowLookup:
     """Gathers rows; autograd takes the gradient with respect to them, through W2 where there is one.

@@ -36,6 +36,7 @@ def test_a_failed_cell_stops_no_other_and_the_report_says_why(tmp_path):
     assert "unfinished" in status.loc[("mlet-d4-k8", 1), "reason"]
     for page in ("report.html", "summary.md"):
         assert "unfinished" in (results / page).read_text()
+    assert re.search(r"^\d+ runs created, 0 updated, 0 unchanged, \d+ failed$", done.stdout + done.stderr, re.MULTILINE)
 
     (bad / "unfinished").unlink()
     again = snakemake(tmp_path, "--cores", "2", config=SMALL)
