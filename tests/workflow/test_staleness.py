@@ -47,8 +47,15 @@ def test_comments_docstrings_and_layout_make_nothing_stale(finished, checkout):
     assert planned(finished, checkout) == {}
 
 
-def test_a_change_of_the_training_step_trains_again_and_prepares_nothing(finished, checkout):
-    replace(checkout / "mlet_bench/training/step.py", "losses.sum()", "(1 * losses).sum()")
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("training/step.py", ".div_(label.shape[1])", ".div_(1 * label.shape[1])"),
+        ("kernels/kernels.cpp", "AHEAD = 16;", "AHEAD = 32;"),
+    ],
+)
+def test_a_change_of_the_training_step_trains_again_and_prepares_nothing(finished, checkout, file, old, new):
+    replace(checkout / "mlet_bench" / file, old, new)
     assert planned(finished, checkout) == DOWNSTREAM | {"train": CELLS}
 
 
