@@ -21,13 +21,14 @@ class Module:
     """The top-level definitions of one module of the package.
 
     Attributes:
+        is_package: whether it can hold other modules.
         definitions: name → its statements: a function, a class, or the assignments of a variable.
         imports: name → (module, name in it; None for the module as a whole), of imports at the top level.
         effects: statements that define no name, such as a call, run whenever the module is imported.
     """
 
     def __init__(self, name: str):
-        self.name = name
+        self.is_package = _path(name).name == "__init__.py"
         self.definitions: dict[str, list[ast.stmt]] = defaultdict(list)
         self.imports: dict[str, tuple[str, str | None]] = {}
         self.effects: list[ast.stmt] = []
@@ -69,25 +70,27 @@ def reached(entry: str) -> dict[str, set[str]]:
     if not _path(start).is_file() or name not in _module(start).definitions:
         raise BenchError(f"{entry} is no function of the package: name the stage's entry as module:function")
     found: dict[str, set[str]] = defaultdict(set)
+    seen: set[tuple[str, str | None]] = set()
     due: list[tuple[str, str | None]] = [(start, name)]
     while due:
-        place, name = due.pop()
-        if not _path(place).is_file() or place in SKIPPED:
+        place, name = target = due.pop()
+        if target in seen or place in SKIPPED or not _path(place).is_file():
             continue
+        seen.add(target)
         module = _module(place)
         if place not in found:
             found[place] = set()
-            due += [target for effect in module.effects for target in _targets(effect, module)]
+            due += _targets(place, None)
         if name is None:
             due += [(place, each) for each in module.definitions]
             continue
         if name in module.imports:
             due.append(module.imports[name])
-        elif _path(f"{place}.{name}").is_file():
-            due.append((f"{place}.{name}", None))
-        elif name in module.definitions and name not in found[place]:
+        elif name in module.definitions:
             found[place].add(name)
-            due += [target for part in module.definitions[name] for target in _targets(part, module)]
+            due += _targets(place, name)
+        elif module.is_package and _path(f"{place}.{name}").is_file():
+            due.append((f"{place}.{name}", None))
     return dict(found)
 
 
@@ -100,7 +103,7 @@ def code_digests(entry: str) -> list[str]:
             id(part): part for part in module.effects
         }
         ordered = sorted(parts.values(), key=lambda part: part.lineno)
-        text = "\n".join([*(ast.unparse(part) for part in ordered), *_files_beside(name, ordered)])
+        text = "\n".join([*map(_text, ordered), *_files_beside(name, ordered)])
         if text:
             lines.append(f"{name} {hashlib.sha256(text.encode()).hexdigest()[:8]}")
     return lines
@@ -108,8 +111,10 @@ def code_digests(entry: str) -> list[str]:
 
 def _files_beside(module: str, parts: list[ast.stmt]) -> list[str]:
     """What stands in the files of the module's folder that its code names, C++ that it compiles for one."""
-    named = {node.value for part in parts for node in ast.walk(part) if isinstance(node, ast.Constant)}
     beside = sorted(path for path in _path(module).parent.iterdir() if path.is_file() and path.suffix != ".py")
+    if not beside:
+        return []
+    named = {node.value for part in parts for node in ast.walk(part) if isinstance(node, ast.Constant)}
     return [path.read_text(encoding="utf-8") for path in beside if path.name in named]
 
 
@@ -120,15 +125,23 @@ def imported(statement: ast.Import | ast.ImportFrom) -> list[tuple[str, tuple[st
     return [(alias.asname or alias.name.partition(".")[0], (alias.name, None)) for alias in statement.names]
 
 
-def _targets(part: ast.AST, module: Module) -> list[tuple[str, str | None]]:
-    """Where the names in a piece of code lead: definitions of its own module, and what it imports itself."""
-    targets: list[tuple[str, str | None]] = []
-    for node in ast.walk(part):
-        if isinstance(node, ast.Name):
-            targets.append((module.name, node.id))
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            targets += [target for _, target in imported(node)]
-    return targets
+@cache
+def _targets(place: str, name: str | None) -> tuple[tuple[str, str | None], ...]:
+    """Where the names in a definition lead, None: in what has no name; what it imports itself, or its own module."""
+    module = _module(place)
+    found: dict[tuple[str, str | None], None] = {}
+    for part in module.effects if name is None else module.definitions[name]:
+        for node in ast.walk(part):
+            if isinstance(node, ast.Name):
+                found[place, node.id] = None
+            elif isinstance(node, ast.Import | ast.ImportFrom):
+                found |= dict.fromkeys(target for _, target in imported(node))
+    return tuple(found)
+
+
+@cache
+def _text(part: ast.stmt) -> str:
+    return ast.unparse(part)
 
 
 @cache

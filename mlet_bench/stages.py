@@ -95,11 +95,18 @@ def train_runs(
             shutil.rmtree(place)
 
 
-def collapse_runs(folders: Sequence[Path], data: Path | None) -> Iterator[tuple[Path, dict]]:
-    """Collapse runs and check each on validation rows; yield its ``collapsed.json``."""
-    for folder, _, schema, splits in _each_run("collapse", folders, data, ("val",), torch.device("cpu")):
+def collapse_runs(folders: Sequence[Path], data: Path | None, spectrum: bool = False) -> Iterator[tuple[Path, dict]]:
+    """Collapse runs and check each on validation rows; yield its ``collapsed.json``.
+
+    Args:
+        spectrum: also take the ranks, as ``spectrum_runs`` does, while the factors are there: nothing later needs them.
+    """
+    for folder, source, schema, splits in _each_run("collapse", folders, data, ("val",), torch.device("cpu")):
         with failure_recorded([folder], "collapse"):
             description = collapse_run(folder, schema, splits)
+        if spectrum:
+            with failure_recorded([folder], "spectrum"):
+                spectrum_run(folder, schema, source)
         yield folder, description
 
 

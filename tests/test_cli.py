@@ -32,6 +32,11 @@ def test_one_cell_by_hand(data, tmp_path, capsys):
     assert train(data, run, "--model", "dlrm", "--seed", 0) == 0
     for command in ("collapse", "evaluate", "spectrum"):
         assert call(command, run) == 0
+    ranks = {name: (run / name).read_bytes() for name in ("spectrum.parquet", "factors.parquet", "collapsed.json")}
+    for name in ranks:
+        (run / name).unlink()
+    assert call("collapse", run, "--spectrum") == 0
+    assert {name: (run / name).read_bytes() for name in ranks} == ranks  # one command, the same files
     metrics = json.loads((run / "metrics.json").read_text())
     names = {"auc", "logloss", "ne", "pr_auc", "accuracy", "calibration"}
     assert set(metrics["val"]) == set(metrics["test"]) == names

@@ -112,6 +112,19 @@ def test_importing_the_package_does_not_import_torch():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
 
 
+def test_making_a_model_imports_nothing_that_is_slow():
+    """torch imports sympy where it first meets a shape without values: half a second for each command of a stage."""
+    code = """
+import sys, torch
+from mlet_bench.models.mlp import MLP
+before = torch.get_rng_state()
+MLP([4, 3, 2], torch.Generator().manual_seed(0), last_relu=True)
+print("sympy" in sys.modules, torch.equal(before, torch.get_rng_state()))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.split() == ["False", "True"], done.stderr
+
+
 def test_conda_environment_is_the_lock_and_this_package():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     pip = environment["dependencies"][-1]["pip"]

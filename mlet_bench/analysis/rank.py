@@ -99,20 +99,16 @@ def spectrum_run(folder: Path, schema: DatasetSchema, data_folder: Path) -> pd.D
     spec = RunSpec.read(folder)
     names = [field.name for field in schema.fields]
     counts = {name: torch.tensor(training_counts(data_folder, name), dtype=torch.float64) for name in names}
-    trained, _ = load_collapsed(folder)
-    initial = build_model(spec, schema).embedding
-    factorised = load_trained(spec, schema, folder).embedding if spec.settings.method == "mlet" else initial
-    frames = {
-        "factors.parquet": [
-            factor_spectrum(initial, schema, "initial"),
-            factor_spectrum(factorised, schema, "trained"),
-        ],
-        "spectrum.parquet": [
-            table_ranks(initial, schema, counts, "initial"),
-            table_ranks(trained.embedding, schema, counts, "trained"),
-        ],
-    }
-    for name, parts in frames.items():
+    model = build_model(spec, schema)  # as drawn, until its state is loaded: W1 is there once, it can have 17 GB
+    factors = [factor_spectrum(model.embedding, schema, "initial")]
+    ranks = [table_ranks(model.embedding, schema, counts, "initial")]
+    if spec.settings.method == "mlet":
+        load_trained(spec, schema, folder, model)
+    factors.append(factor_spectrum(model.embedding, schema, "trained"))
+    del model
+    collapsed, _ = load_collapsed(folder)
+    ranks.append(table_ranks(collapsed.embedding, schema, counts, "trained"))
+    for name, parts in (("factors.parquet", factors), ("spectrum.parquet", ranks)):
         frame = pd.concat(parts, ignore_index=True)
         write_table(folder / name, frame)
     return frame

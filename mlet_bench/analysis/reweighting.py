@@ -25,12 +25,12 @@ def reweighting(factors: pd.DataFrame, sizes: Mapping[str, int]) -> pd.DataFrame
         and ``w2`` the medians of their two parts, the cross-category term and the preconditioned step. Empty for a
         single layer.
     """
+    values = factors.sort_values("index").groupby(["field", "stage", "factor"], sort=False)["singular_value"]
+    squares = {key: part.to_numpy() ** 2 for key, part in values}
     records = []
-    for (field, stage), part in factors.groupby(["field", "stage"], sort=False):
-        squares = {
-            name: one.sort_values("index")["singular_value"].to_numpy() ** 2 for name, one in part.groupby("factor")
-        }
-        w1, w2 = squares["w1"][: sizes[field]], squares["w2"]  # (min(n, k),), (min(k, d),)
+    for field, stage in dict.fromkeys(zip(factors["field"], factors["stage"])):
+        w1 = squares[field, stage, "w1"][: sizes[field]]  # (min(n, k),)
+        w2 = squares[field, stage, "w2"]  # (min(k, d),)
         quantiles = np.quantile(np.add.outer(w1, w2), QUANTILES)
         records.append((field, stage, *quantiles.tolist(), float(np.median(w1)), float(np.median(w2))))
     return pd.DataFrame(records, columns=COLUMNS)

@@ -6,6 +6,7 @@ seed has no interval at all, and the bootstrap is widened for the size of the sa
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -123,6 +124,7 @@ def equivalent(difference: Interval, margin: float) -> bool:
     return decisive and -margin <= difference.low and difference.high <= margin
 
 
+@cache
 def expanded_tail(count: int, level: float) -> float:
     """The lower percentile, as a share, of a two-sided interval widened for ``count`` values (Hesterberg 2015)."""
     from scipy.stats import norm, t

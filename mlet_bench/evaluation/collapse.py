@@ -20,8 +20,11 @@ CHECK_ROWS = 4096  # rows of each split given that it is checked on
 TABLE_PREFIX = "tables."
 
 
-def load_trained(spec: RunSpec, schema: DatasetSchema, folder: Path) -> nn.Module:
+def load_trained(spec: RunSpec, schema: DatasetSchema, folder: Path, model: nn.Module | None = None) -> nn.Module:
     """The factorised model of a run, on the CPU.
+
+    Args:
+        model: one of the run's shape, as ``build_model`` makes it, to take the values: no second one is drawn.
 
     Raises:
         BenchError: the run was trained on other data, or its model is missing or damaged.
@@ -37,7 +40,7 @@ def load_trained(spec: RunSpec, schema: DatasetSchema, folder: Path) -> nn.Modul
     noted = read_json(folder / "provenance.json", hint).get("model_sha256")
     if noted is not None and noted != (found := file_digest(path)):
         raise BenchError(f"{path} has sha256 {found}, provenance.json says {noted}: it was altered; train the run anew")
-    model = build_model(spec, schema)
+    model = model if model is not None else build_model(spec, schema)
     model.load_state_dict(state)
     return model
 

@@ -40,7 +40,7 @@ class MLP(nn.Sequential):
     def __init__(self, widths: Sequence[int], generator: torch.Generator, last_relu: bool):
         layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise(widths):
-            layer = nn.utils.skip_init(nn.Linear, fan_in, fan_out)
+            layer = _Undrawn(fan_in, fan_out)
             with torch.no_grad():
                 layer.weight.normal_(0.0, (2 / (fan_in + fan_out)) ** 0.5, generator=generator)
                 layer.bias.normal_(0.0, (1 / fan_out) ** 0.5, generator=generator)
@@ -57,6 +57,13 @@ class MLP(nn.Sequential):
         if self.plain or x.device.type != "cpu" or x.dtype != torch.float32:
             return super().forward(x)
         return _FastMLP.apply(x, self._last_relu, *self.parameters())
+
+
+class _Undrawn(nn.Linear):
+    """Draws nothing, so that the global generator stays as it is; ``nn.utils.skip_init`` imports sympy for that."""
+
+    def reset_parameters(self) -> None:
+        """Leave the parameters as memory has them: ``MLP`` draws them."""
 
 
 class _FastMLP(torch.autograd.Function):

@@ -6,6 +6,7 @@ trained in ``unfinished`` inside its folder, which is declared nowhere, and appe
 
 import os
 import shutil
+from functools import cache
 from pathlib import Path
 
 from mlet_bench.files import digest, read_json, write_json
@@ -19,12 +20,17 @@ FILES = ("curve.parquet", "model.safetensors", "provenance.json", "tuning.json",
 def unfinished(folder: Path) -> Path:
     """The folder to train a run in; what other code trained there is thrown away, since it gave other numbers."""
     place = folder / NAME
-    code = {"code": digest(code_digests("mlet_bench.cli:_train"))}
     note = place / "code.json"
-    if not note.exists() or read_json(note, f"delete {place} to train the run from the start") != code:
+    if not note.exists() or read_json(note, f"delete {place} to train the run from the start") != _code():
         shutil.rmtree(place, ignore_errors=True)
-        write_json(note, code)
+        write_json(note, _code())
     return place
+
+
+@cache
+def _code() -> dict[str, str]:
+    """What trains, as a sum; taken once a process, since it reads the whole package."""
+    return {"code": digest(code_digests("mlet_bench.cli:_train"))}
 
 
 def drop_if_empty(place: Path) -> None:

@@ -1,6 +1,7 @@
 """The fused step equals what autograd and torch.optim do on whole tables."""
 
 import copy
+import gc
 
 import pytest
 import torch
@@ -53,6 +54,22 @@ def test_rows_outside_the_batch_keep_their_values(schema):
     changed = (model.embedding.weight != before).any(dim=1).nonzero().flatten()
     assert set(changed.tolist()) <= set(touched.tolist())
     assert len(changed) > 0
+
+
+@pytest.mark.parametrize("optimizer", TORCH)
+def test_a_step_leaves_no_garbage_for_the_collector(schema, optimizer):
+    """Commands collect rarely (``cli.run``): a cycle that holds a step's tensors would pile up."""
+    spec = make_spec(schema, optimizer=optimizer, lr=0.1)
+    step, rows = make_step(build_model(spec, schema), spec), make_rows(32)
+    step(rows.dense, rows.ids, rows.label)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(5):
+            step(rows.dense, rows.ids, rows.label)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 def test_single_step_of_one_weight_by_hand(schema):

@@ -9,7 +9,7 @@ from toy_dag import ROOT, TOY, jobs, snakemake
 
 CELLS = 4  # of the toy: two data sets, two arms
 DOWNSTREAM = {
-    **{"collapse": CELLS, "evaluate": CELLS, "compare": 2, "spectrum": CELLS},
+    **{"collapse": CELLS, "evaluate": CELLS, "compare": 2},
     **{"overhead": 2, "report": 1, "sync": 1, "all": 1},
 }
 
@@ -84,7 +84,7 @@ def test_a_change_of_one_data_set_runs_its_own_cells_alone(finished):
     config = TOY | {"datasets": TOY["datasets"] | {"avazu": {"source": "synthesize", "rows": 1500, "seed": 1}}}
     changed = jobs(snakemake(finished, "-n", config=config))
     assert changed["synthesize"] == changed["prepare"] == 1
-    assert changed["train"] == changed["collapse"] == changed["evaluate"] == changed["spectrum"] == 2
+    assert changed["train"] == changed["collapse"] == changed["evaluate"] == 2
 
 
 def test_one_more_arm_trains_its_own_cells(finished):
@@ -97,8 +97,8 @@ def test_one_more_arm_trains_its_own_cells(finished):
 @pytest.mark.parametrize(
     ("file", "stages"),
     [
-        ("runs/avazu/dlrm/mlet-d4-k8/seed1/spec.json", {"train", "collapse", "evaluate", "spectrum"}),
-        ("runs/avazu/dlrm/mlet-d4-k8/seed1/collapsed.json", {"collapse", "evaluate", "spectrum"}),
+        ("runs/avazu/dlrm/mlet-d4-k8/seed1/spec.json", {"train", "collapse", "evaluate"}),
+        ("runs/avazu/dlrm/mlet-d4-k8/seed1/collapsed.json", {"collapse", "evaluate"}),
         ("data/avazu/schema.json", {"prepare", "train"}),
         ("raw/avazu.txt", {"synthesize", "prepare", "train"}),
     ],

@@ -1,4 +1,5 @@
 # What every stage shares: the checked configuration, where files lie, and the code that decides each stage's result.
+import json
 import shutil
 import sys
 from dataclasses import replace

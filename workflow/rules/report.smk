@@ -4,13 +4,13 @@ rule config:
         f"{RESULTS}/config.json",
     log:
         f"{RESULTS}/logs/config.log",
+    conda:
+        "../../environment.yml"
     localrule: True
     params:
-        config=config,
-    run:
-        from mlet_bench.files import write_json
-
-        write_json(output[0], params.config)
+        config=json.dumps(config, indent=2),
+    shell:
+        "printf '%s\\n' {params.config:q} > {output} 2> {log}"
 
 
 rule report:
