@@ -4,9 +4,9 @@ rule config:
         f"{RESULTS}/config.json",
     log:
         f"{RESULTS}/logs/config.log",
+    localrule: True
     conda:
         "../../environment.yml"
-    localrule: True
     params:
         config=json.dumps(config, indent=2),
     shell:
