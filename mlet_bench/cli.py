@@ -1,7 +1,6 @@
 """``mlet-bench``: one command a stage. Parses, calls, prints; each command imports what it needs when it runs."""
 
 import argparse
-import gc
 import sys
 from pathlib import Path
 
@@ -40,19 +39,6 @@ def main(argv: list[str] | None = None) -> int:
         print(f"mlet-bench {arguments.command}: error: {sentence}", file=sys.stderr)
         return 2
     return 0
-
-
-def run() -> int:
-    """``main`` as a process of its own: the million objects that importing torch makes are not searched for garbage.
-
-    They live until the end, and the collector goes through them some hundred times while they come and once more at
-    the end: 0.5 of 2.2 s that a short command takes.
-    """
-    gc.set_threshold(100_000)
-    try:
-        return main()
-    finally:
-        gc.freeze()
 
 
 def _sentence(error: Exception) -> str | None:
@@ -406,7 +392,3 @@ def _restore(arguments) -> None:
     from mlet_bench.tracking import restore
 
     print(f"{arguments.out}: {restore(arguments.profile, arguments.out)} runs restored")
-
-
-if __name__ == "__main__":
-    sys.exit(run())

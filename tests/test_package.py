@@ -36,6 +36,7 @@ FLOORS = [
     {"analysis"},
     {"reporting", "stages", "tracking", "bench"},
     {"cli"},
+    {"__main__"},
 ]
 COMMANDS = [
     "download",

@@ -49,9 +49,9 @@ def test_a_command_ends_in_the_same_bits(whole, tmp_path, stage):
     stages = commands(place)
     for earlier in list(stages)[: list(stages).index(stage)]:
         give(whole, place, earlier)
-    command = [sys.executable, "-m", "mlet_bench.cli", *map(str, stages[stage])]
+    command = [sys.executable, "-m", "mlet_bench", *map(str, stages[stage])]
     began = time.monotonic()
-    subprocess.run([sys.executable, "-m", "mlet_bench.cli", *map(str, commands(whole)[stage])], check=True)
+    subprocess.run([sys.executable, "-m", "mlet_bench", *map(str, commands(whole)[stage])], check=True)
     cut, status = kill_until_done(command, time.monotonic() - began)
     print(f"\n{stage}: {cut} kills survived")
     assert status == 0

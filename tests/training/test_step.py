@@ -58,7 +58,7 @@ def test_rows_outside_the_batch_keep_their_values(schema):
 
 @pytest.mark.parametrize("optimizer", TORCH)
 def test_a_step_leaves_no_garbage_for_the_collector(schema, optimizer):
-    """Commands collect rarely (``cli.run``): a cycle that holds a step's tensors would pile up."""
+    """Commands collect rarely (``__main__.run``): a cycle that holds a step's tensors would pile up."""
     spec = make_spec(schema, optimizer=optimizer, lr=0.1)
     step, rows = make_step(build_model(spec, schema), spec), make_rows(32)
     step(rows.dense, rows.ids, rows.label)
