@@ -302,11 +302,12 @@ def _evaluate(arguments) -> None:
 
 
 def _spectrum(arguments) -> None:
+    from mlet_bench.analysis.rank import mean_effective_rank
     from mlet_bench.stages import spectrum_runs
 
-    for folder, frame in spectrum_runs(arguments.runs, arguments.data):
-        means = frame[frame.weighting == "uniform"].groupby("stage").effective_rank.mean()
-        print(f"{folder}: mean effective rank {means['initial']:.2f} at the start, {means['trained']:.2f} trained")
+    for folder, table in spectrum_runs(arguments.runs, arguments.data):
+        start, trained = (mean_effective_rank(table, stage) for stage in ("initial", "trained"))
+        print(f"{folder}: mean effective rank {start:.2f} at the start, {trained:.2f} trained")
 
 
 def _verify(arguments) -> None:
@@ -333,6 +334,7 @@ def _compare(arguments) -> None:
 
 
 def _overhead(arguments) -> None:
+    from mlet_bench.analysis.overhead import median_overheads
     from mlet_bench.device import resolve_device
     from mlet_bench.stages import overhead
 
@@ -340,7 +342,7 @@ def _overhead(arguments) -> None:
     if not widths:
         raise BenchError(f"no pair with k >= d in dims {arguments.dims} and inner dims {arguments.inner_dims}")
     recipe = with_recipe({name: getattr(arguments, name) for name in RECIPE_OPTIONS})
-    frame = overhead(
+    table = overhead(
         arguments.data,
         arguments.out,
         resolve_device(arguments.device, arguments.threads),
@@ -351,8 +353,8 @@ def _overhead(arguments) -> None:
         steps=arguments.steps,
         training={name: value for name, value in recipe.items() if name != "batch_size"},
     )
-    ratio = (frame.mlet_ms / frame.single_ms).groupby([frame.dim, frame.inner_dim, frame.batch_size]).median()
-    print((ratio - 1).map("{:+.1%}".format).to_frame("median overhead").to_string())
+    for (dim, inner_dim, batch), extra in median_overheads(table).items():
+        print(f"d={dim} k={inner_dim} batch={batch}: median overhead {extra:+.1%}")
 
 
 def _bench(arguments) -> None:

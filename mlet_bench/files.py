@@ -11,12 +11,9 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlet_bench.errors import BenchError
-
-if TYPE_CHECKING:
-    import pandas as pd  # the workflow writes and reads no table
 
 
 @contextmanager
@@ -170,30 +167,3 @@ def read_json(path: Path | str, hint: str) -> Any:
     if not whole:
         raise BenchError(f"{path} was altered since it was written: {hint}")
     return content
-
-
-def write_table(path: Path | str, frame: pd.DataFrame, compression: str = "snappy") -> None:
-    """Write a Parquet file with a sum of each page, whole or not at all."""
-    with atomic(path) as partial:
-        frame.to_parquet(partial, index=False, compression=compression, write_page_checksum=True)
-
-
-def read_table(path: Path | str, hint: str) -> pd.DataFrame:
-    """Read a Parquet file of ours.
-
-    Args:
-        hint: what to do when the file is absent or damaged, as the second half of a sentence.
-
-    Raises:
-        BenchError: the file is absent, cut off, altered, or no Parquet.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        # Without the notes of pandas, which no sum covers.
-        return pq.read_table(path, page_checksum_verification=True).to_pandas(ignore_metadata=True)
-    except FileNotFoundError:
-        raise BenchError(f"{path} does not exist: {hint}") from None
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise BenchError(f"{path} is damaged or no Parquet file ({error}): {hint}") from None

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
-import pandas as pd
+import pyarrow as pa
 import torch
 
 from mlet_bench.analysis.overhead import measure_overhead
@@ -17,8 +17,9 @@ from mlet_bench.evaluation.collapse import collapse_run
 from mlet_bench.evaluation.evaluate import evaluate_run
 from mlet_bench.evaluation.verify import Check, verify_run
 from mlet_bench.failures import failure_recorded
-from mlet_bench.files import read_json, read_table, write_json, write_table
+from mlet_bench.files import read_json, write_json
 from mlet_bench.owned import owned
+from mlet_bench.parquet import read_table, write_table
 from mlet_bench.spec import DatasetSchema, RunSpec
 from mlet_bench.stopping import stop_requests
 from mlet_bench.training.loop import train_together
@@ -90,7 +91,7 @@ def train_runs(
             # Relative, so that a results folder can move as a whole.
             write_json(folder / "data.json", {"data": os.path.relpath(data, folder)})
             curve = read_table(folder / "curve.parquet", "train the run anew")
-            yield folder, (curve.iloc[-1].to_dict() if len(curve) else {})
+            yield folder, (curve.slice(len(curve) - 1).to_pylist()[0] if len(curve) else {})
         for _, place in runs:
             shutil.rmtree(place)
 
@@ -119,12 +120,12 @@ def evaluate_runs(folders: Sequence[Path], data: Path | None, device: torch.devi
         yield folder, metrics
 
 
-def spectrum_runs(folders: Sequence[Path], data: Path | None) -> Iterator[tuple[Path, pd.DataFrame]]:
+def spectrum_runs(folders: Sequence[Path], data: Path | None) -> Iterator[tuple[Path, pa.Table]]:
     """Compute the ranks of collapsed runs; yield the content of each ``spectrum.parquet``."""
     for folder, source, schema, _ in _each_run("spectrum", folders, data, (), torch.device("cpu")):
         with failure_recorded([folder], "spectrum"):
-            frame = spectrum_run(folder, schema, source)
-        yield folder, frame
+            table = spectrum_run(folder, schema, source)
+        yield folder, table
 
 
 def verify_runs(folders: Sequence[Path], data: Path | None, device: torch.device) -> Iterator[tuple[Path, list[Check]]]:
@@ -133,7 +134,7 @@ def verify_runs(folders: Sequence[Path], data: Path | None, device: torch.device
         yield folder, verify_run(folder, schema, splits)
 
 
-def overhead(data: Path, out: Path, device: torch.device, **settings) -> pd.DataFrame:
+def overhead(data: Path, out: Path, device: torch.device, **settings) -> pa.Table:
     """Time MLET against the baseline on a data set and write the pairs to a Parquet file.
 
     Args:
@@ -141,9 +142,9 @@ def overhead(data: Path, out: Path, device: torch.device, **settings) -> pd.Data
     """
     schema = DatasetSchema.read(data)
     rows = load_split(data, schema, "train", device)
-    frame = measure_overhead(schema, rows, device=device, **settings)
-    write_table(out, frame)
-    return frame
+    table = measure_overhead(schema, rows, device=device, **settings)
+    write_table(out, table)
+    return table
 
 
 def _each_run(

@@ -1,6 +1,8 @@
 """The command line: one cell by hand from raw file to metrics, and sentences instead of tracebacks."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -85,6 +87,27 @@ def test_a_failed_run_says_why_in_its_folder(data, tmp_path, capsys):
     assert failed["stage"] == "train" and "diverged" in failed["error"]
     assert train(data, tmp_path / "run") == 0
     assert not (tmp_path / "run" / "failed.json").exists()
+
+
+def test_no_stage_of_a_run_waits_for_pandas(data, tmp_path):
+    """It takes 0.4 s to import, in each process of the smoke run; pyarrow imports it where it must know a type."""
+    run, settings = tmp_path / "run", ("--dims", 4, "--inner-dims", 8, "--pairs", 2, "--steps", 1, "--batch-sizes", 64)
+    commands = [
+        ("train", "--data", data, "--arm", "mlet", "--dim", 4, "--inner-dim", 8, "--out", run),
+        ("collapse", run, "--spectrum"),
+        ("evaluate", run),
+        ("compare", run, "--baseline", run),
+        ("overhead", "--data", data, "--out", tmp_path / "overhead.parquet", *settings),
+    ]
+    code = f"""
+import sys
+from mlet_bench.cli import main
+for words in {[[str(word) for word in words] for words in commands]}:
+    print(words[0], main(words), "pandas" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    for command in commands:
+        assert f"{command[0]} 0 False" in done.stdout, done.stdout + done.stderr
 
 
 def test_recipes_and_their_overrides(data, tmp_path, capsys):

@@ -5,13 +5,13 @@ import shutil
 import subprocess
 
 import forked
-import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 from kill_at import numbers
 from staged import call, commands, give
 
-from mlet_bench import failures, files, stages
+from mlet_bench import failures, files, parquet, stages
 from mlet_bench.data.dataset import load_split
 from mlet_bench.errors import BenchError, out_of_memory
 from mlet_bench.files import atomic, writing
@@ -166,18 +166,18 @@ def test_a_flipped_bit_of_the_data_is_refused_or_changes_no_number(whole, tmp_pa
 
 def test_a_flipped_bit_of_a_table_of_a_run_is_refused_or_changes_no_number(tmp_path):
     path = tmp_path / "curve.parquet"
-    right = pd.DataFrame({"step": range(50), "val_auc": [0.7 + 0.001 * step for step in range(50)]})
-    files.write_table(path, right)
+    right = pa.table({"step": range(50), "val_auc": [0.7 + 0.001 * step for step in range(50)]})
+    parquet.write_table(path, right)
     content, refused = path.read_bytes(), 0
     for spot in range(100):
         flip(path, spot / 100)
         try:
-            found = files.read_table(path, "train the run anew")
+            found = parquet.read_table(path, "train the run anew")
         except BenchError as error:
             assert str(path) in str(error) and "train the run anew" in str(error)
             refused += 1
         else:
-            assert found.values.tolist() == right.values.tolist()
+            assert [column.to_pylist() for column in found.columns] == [column.to_pylist() for column in right.columns]
         path.write_bytes(content)
     assert refused > 30
 

@@ -18,6 +18,7 @@ FLOORS = [
         "errors",
         "version",
         "files",
+        "parquet",
         "owned",
         "spec",
         "device",

@@ -1,16 +1,19 @@
 """What MLET's extra layer costs in training time (claim C5): whole steps, paired and interleaved."""
 
 import time
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-import pandas as pd
+import numpy as np
+import pyarrow as pa
 import torch
 from tqdm import tqdm
 
 from mlet_bench.data.dataset import Rows
 from mlet_bench.device import device_label, software_label, synchronize
 from mlet_bench.errors import BenchError
+from mlet_bench.parquet import table_of_records
 from mlet_bench.spec import DatasetSchema, RunSpec
 from mlet_bench.training.captured import make_steps
 from mlet_bench.training.loop import epoch_order
@@ -18,17 +21,19 @@ from mlet_bench.training.pack import build_pack
 from mlet_bench.training.step import TrainStep
 from mlet_bench.training.steps import Steps
 
-COLUMNS = (
-    "dataset",
-    "model",
-    "dim",
-    "inner_dim",
-    "batch_size",
-    "device",
-    "software",
-    "pair",
-    "single_ms",
-    "mlet_ms",
+SCHEMA = pa.schema(
+    {
+        "dataset": pa.string(),
+        "model": pa.string(),
+        "dim": pa.int64(),
+        "inner_dim": pa.int64(),
+        "batch_size": pa.int64(),
+        "device": pa.string(),
+        "software": pa.string(),
+        "pair": pa.int64(),
+        "single_ms": pa.float64(),
+        "mlet_ms": pa.float64(),
+    }
 )
 
 
@@ -42,7 +47,7 @@ def measure_overhead(
     pairs: int = 50,
     steps: int = 20,
     training: dict[str, Any] | None = None,
-) -> pd.DataFrame:
+) -> pa.Table:
     """Time training steps of the baseline and of MLET at the same d, in turn: A B A B ... in one process.
 
     Both arms train on the same batches of real rows in the shuffled order of a training, batch selection included,
@@ -56,7 +61,7 @@ def measure_overhead(
         training: settings of RunSpec that differ from its defaults.
 
     Returns:
-        One row a pair, the columns of ``COLUMNS``; milliseconds per step.
+        One row a pair, the columns of ``SCHEMA``; milliseconds per step.
 
     Raises:
         BenchError: the split has fewer rows than one batch.
@@ -83,7 +88,15 @@ def measure_overhead(
                 if pair >= 0:  # the first pair warms up, and on a GPU captures
                     record = (schema.name, model, dim, inner_dim, batch, device_label(device), software, pair)
                     records.append((*record, took["single"], took["mlet"]))
-    return pd.DataFrame(records, columns=COLUMNS)
+    return table_of_records(records, SCHEMA)
+
+
+def median_overheads(table: pa.Table) -> dict[tuple[int, int, int], float]:
+    """(d, k, B) → median over the pairs of MLET's time over the baseline's, less 1, of what was measured."""
+    ratios = defaultdict(list)
+    for row in table.to_pylist():
+        ratios[row["dim"], row["inner_dim"], row["batch_size"]].append(row["mlet_ms"] / row["single_ms"])
+    return {cell: float(np.median(found)) - 1 for cell, found in ratios.items()}
 
 
 def time_steps(steps: Steps, start: int, count: int) -> float:

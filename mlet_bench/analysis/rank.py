@@ -2,19 +2,37 @@
 
 from pathlib import Path
 
-import pandas as pd
+import numpy as np
+import pyarrow as pa
 import torch
 from torch import Tensor
 
 from mlet_bench.data.dataset import training_counts
 from mlet_bench.embeddings import FieldTables, MLETTables
 from mlet_bench.evaluation.collapse import load_collapsed, load_trained
-from mlet_bench.files import write_table
 from mlet_bench.models import build_model
+from mlet_bench.parquet import table_of_records, write_table
 from mlet_bench.spec import DatasetSchema, RunSpec
 
-FACTOR_COLUMNS = ("field", "stage", "factor", "index", "singular_value")
-COLUMNS = ("field", "size", "stage", "weighting", "effective_rank", "stable_rank")
+FACTORS = pa.schema(
+    {
+        "field": pa.string(),
+        "stage": pa.string(),
+        "factor": pa.string(),
+        "index": pa.int64(),
+        "singular_value": pa.float64(),
+    }
+)
+RANKS = pa.schema(
+    {
+        "field": pa.string(),
+        "size": pa.int64(),
+        "stage": pa.string(),
+        "weighting": pa.string(),
+        "effective_rank": pa.float64(),
+        "stable_rank": pa.float64(),
+    }
+)
 
 
 def singular_values(table: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -47,7 +65,7 @@ def stable_rank(values: Tensor) -> float:
 
 
 @torch.no_grad()
-def table_ranks(embedding: FieldTables, schema: DatasetSchema, counts: dict[str, Tensor], stage: str) -> pd.DataFrame:
+def table_ranks(embedding: FieldTables, schema: DatasetSchema, counts: dict[str, Tensor], stage: str) -> pa.Table:
     """Both ranks of each field's n×d table, plain (``uniform``) and with rows weighted by training frequency.
 
     Args:
@@ -55,7 +73,7 @@ def table_ranks(embedding: FieldTables, schema: DatasetSchema, counts: dict[str,
         stage: ``initial`` or ``trained``.
 
     Returns:
-        The columns of ``COLUMNS``, two rows a field.
+        The columns of ``RANKS``, two rows a field.
     """
     records = []
     for number, field in enumerate(schema.fields):
@@ -64,18 +82,24 @@ def table_ranks(embedding: FieldTables, schema: DatasetSchema, counts: dict[str,
             values = singular_values(table, weights)
             ranks = (effective_rank(values), stable_rank(values))
             records.append((field.name, field.size, stage, weighting, *ranks))
-    return pd.DataFrame(records, columns=COLUMNS)
+    return table_of_records(records, RANKS)
+
+
+def mean_effective_rank(ranks: pa.Table, stage: str) -> float:
+    """The mean over the fields of the plain effective rank at a stage; a table of zeros has none and is left out."""
+    chosen = [row for row in ranks.to_pylist() if (row["stage"], row["weighting"]) == (stage, "uniform")]
+    return float(np.nanmean([row["effective_rank"] for row in chosen]))
 
 
 @torch.no_grad()
-def factor_spectrum(embedding: FieldTables, schema: DatasetSchema, stage: str) -> pd.DataFrame:
+def factor_spectrum(embedding: FieldTables, schema: DatasetSchema, stage: str) -> pa.Table:
     """Singular values of W1 and W2 of each field.
 
     An SGD step scales the component of the gradient dL/dE along W1's i-th left and W2's j-th right singular vector by
     σᵢ(W1)² + σⱼ(W2)² (from dE = -η (G W2ᵀW2 + W1W1ᵀ G)); the single layer's scale is 1.
 
     Returns:
-        The columns of ``FACTOR_COLUMNS``: k values of W1 and min(k, d) of W2 a field, largest first; no rows for a
+        The columns of ``FACTORS``: k values of W1 and min(k, d) of W2 a field, largest first; no rows for a
         single layer.
     """
     records = []
@@ -84,17 +108,17 @@ def factor_spectrum(embedding: FieldTables, schema: DatasetSchema, stage: str) -
         factors = {"w1": singular_values(embedding.field_rows(number)), "w2": singular_values(w2)[: min(w2.shape)]}
         for factor, values in factors.items():
             records += [(field.name, stage, factor, index, value) for index, value in enumerate(values.tolist())]
-    return pd.DataFrame(records, columns=FACTOR_COLUMNS).astype({"index": "int64", "singular_value": "float64"})
+    return table_of_records(records, FACTORS)
 
 
-def spectrum_run(folder: Path, schema: DatasetSchema, data_folder: Path) -> pd.DataFrame:
+def spectrum_run(folder: Path, schema: DatasetSchema, data_folder: Path) -> pa.Table:
     """Write ``spectrum.parquet`` and ``factors.parquet`` of a run: ranks and factors, at the start and trained.
 
     The initial tables are drawn again from the run's seed; the trained ones are the collapsed model's, the trained
     factors the factorised model's.
 
     Returns:
-        The content of ``spectrum.parquet``, the columns of ``COLUMNS``.
+        The content of ``spectrum.parquet``, the columns of ``RANKS``.
     """
     spec = RunSpec.read(folder)
     names = [field.name for field in schema.fields]
@@ -108,7 +132,7 @@ def spectrum_run(folder: Path, schema: DatasetSchema, data_folder: Path) -> pd.D
     del model
     collapsed, _ = load_collapsed(folder)
     ranks.append(table_ranks(collapsed.embedding, schema, counts, "trained"))
-    for name, parts in (("factors.parquet", factors), ("spectrum.parquet", ranks)):
-        frame = pd.concat(parts, ignore_index=True)
-        write_table(folder / name, frame)
-    return frame
+    write_table(folder / "factors.parquet", pa.concat_tables(factors))
+    table = pa.concat_tables(ranks)
+    write_table(folder / "spectrum.parquet", table)
+    return table

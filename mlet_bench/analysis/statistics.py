@@ -44,13 +44,13 @@ def mean_interval(values: np.ndarray, level: float = 0.95) -> Interval:
     Raises:
         BenchError: no value, or a value that is not finite.
     """
-    from scipy.stats import t
+    from scipy.special import stdtrit  # the quantiles of scipy.stats.t, which takes 0.7 s to import
 
     values = _checked(values)
     count, mean = len(values), float(values.mean())
     if count == 1:
         return Interval(mean, math.nan, math.nan, 1)
-    half = float(t.ppf(0.5 + level / 2, count - 1) * values.std(ddof=1) / math.sqrt(count))
+    half = float(stdtrit(count - 1, 0.5 + level / 2) * values.std(ddof=1) / math.sqrt(count))
     return Interval(mean, mean - half, mean + half, count)
 
 
@@ -127,9 +127,9 @@ def equivalent(difference: Interval, margin: float) -> bool:
 @cache
 def expanded_tail(count: int, level: float) -> float:
     """The lower percentile, as a share, of a two-sided interval widened for ``count`` values (Hesterberg 2015)."""
-    from scipy.stats import norm, t
+    from scipy.special import ndtr, stdtrit
 
-    return float(norm.cdf(math.sqrt(count / (count - 1)) * t.ppf((1 - level) / 2, count - 1)))
+    return float(ndtr(math.sqrt(count / (count - 1)) * stdtrit(count - 1, (1 - level) / 2)))
 
 
 def _checked(values: np.ndarray) -> np.ndarray:

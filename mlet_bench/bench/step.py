@@ -85,7 +85,7 @@ def bench_overhead(
     """
     schema, rows = full_scale_rows(DATASET, ROWS, device)
     found = []
-    measured = measure_overhead(schema, rows, "dlrm", widths, batch_sizes, device, pairs=pairs)
+    measured = measure_overhead(schema, rows, "dlrm", widths, batch_sizes, device, pairs=pairs).to_pandas()
     measured["ratio"] = measured.mlet_ms / measured.single_ms
     for batch, frame in measured.groupby("batch_size"):
         cells = frame.groupby(["dim", "inner_dim"])[["single_ms", "mlet_ms", "ratio"]].median()

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import torch
 
 from mlet_bench.errors import BenchError
+from mlet_bench.parquet import as_array
 from mlet_bench.spec import SPLITS, DatasetSchema
 
 ADVICE = "the data set was changed or damaged; prepare it anew"
@@ -84,7 +85,7 @@ def training_counts(folder: Path | str, field: str) -> np.ndarray:
     types = {"token": pa.string(), "id": pa.int32(), "count": pa.int64()}
     with _opened(Path(folder) / "vocabulary" / f"{field}.parquet", types, None) as (path, file):
         table = file.read(columns=["id", "count"])
-    ids, counts = (column.to_numpy() for column in table.columns)
+    ids, counts = (as_array(column) for column in table.columns)
     if not np.array_equal(ids, np.arange(len(ids))) or counts.dtype != np.int64:
         raise BenchError(f"{path}, column id: the ids do not count from 0: {ADVICE}")
     return counts
@@ -115,7 +116,7 @@ def _values(group: pa.Table, names: list[str] | tuple[str, ...], path: Path) -> 
     _check(np.array([group[name].null_count == 0 for name in names], bool), names, path, "nulls")
     if not names:
         return np.empty((group.num_rows, 0), np.float32)
-    return np.stack([group[name].to_numpy() for name in names], axis=1)
+    return np.stack([as_array(group[name]) for name in names], axis=1)
 
 
 def _check(good: np.ndarray, names: list[str] | tuple[str, ...], path: Path, problem: str) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 
 from mlet_bench.data.dataset import Rows
 from mlet_bench.errors import BenchError
@@ -12,7 +12,8 @@ from mlet_bench.evaluation.metrics import all_metrics
 from mlet_bench.evaluation.rare import quality_by_frequency, row_frequencies
 from mlet_bench.evaluation.score import logits, score
 from mlet_bench.evaluation.scores import FILE, probabilities, write_scores
-from mlet_bench.files import read_json, read_table, write_sealed, write_table
+from mlet_bench.files import read_json, write_sealed
+from mlet_bench.parquet import as_array, read_table, write_table
 from mlet_bench.spec import DatasetSchema, RunSpec
 
 
@@ -62,7 +63,7 @@ def evaluate_run(folder: Path, schema: DatasetSchema, data: dict[str, Rows], cou
     return metrics
 
 
-def authors_selection(curve: pd.DataFrame) -> dict[str, float]:
+def authors_selection(curve: pa.Table) -> dict[str, float]:
     """What the authors' code reports: the test AUC at the best test accuracy among the periodic evaluations.
 
     Selection on the scored rows; kept beside the sound number, never in its place.
@@ -70,5 +71,5 @@ def authors_selection(curve: pd.DataFrame) -> dict[str, float]:
     Args:
         curve: with the columns ``step``, ``test_auc``, ``test_accuracy``, at least one row; the first best one counts.
     """
-    best = curve.loc[curve["test_accuracy"].idxmax()]
-    return {"auc": float(best["test_auc"]), "accuracy": float(best["test_accuracy"]), "step": int(best["step"])}
+    best = curve.slice(int(np.nanargmax(as_array(curve["test_accuracy"]))), 1).to_pylist()[0]
+    return {"auc": best["test_auc"], "accuracy": best["test_accuracy"], "step": best["step"]}

@@ -1,12 +1,24 @@
 """Quality by category frequency (claim C7): test rows grouped by how often their categories were trained on."""
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 
 from mlet_bench.errors import BenchError
 from mlet_bench.evaluation.metrics import auc, logloss
+from mlet_bench.parquet import table_of_records
 
-COLUMNS = ("grouping", "group", "low", "high", "rows", "clicks", "auc", "logloss")
+SCHEMA = pa.schema(
+    {
+        "grouping": pa.string(),
+        "group": pa.int64(),
+        "low": pa.float64(),
+        "high": pa.float64(),
+        "rows": pa.int64(),
+        "clicks": pa.int64(),
+        "auc": pa.float64(),
+        "logloss": pa.float64(),
+    }
+)
 GROUPS = 5
 
 
@@ -26,7 +38,7 @@ def row_frequencies(ids: np.ndarray, counts: list[np.ndarray]) -> dict[str, np.n
 
 def quality_by_frequency(
     label: np.ndarray, probability: np.ndarray, frequencies: dict[str, np.ndarray], groups: int = GROUPS
-) -> pd.DataFrame:
+) -> pa.Table:
     """AUC and LogLoss within groups of rows of similar frequency.
 
     Rows are cut at the quantiles of their frequency into up to ``groups`` groups, rarest first; equal frequencies stay
@@ -37,7 +49,7 @@ def quality_by_frequency(
         frequencies: (N,) by name of the grouping, as ``row_frequencies`` gives them.
 
     Returns:
-        The columns of ``COLUMNS``: ``low`` and ``high`` are the least and greatest frequency in the group; ``auc`` is
+        The columns of ``SCHEMA``: ``low`` and ``high`` are the least and greatest frequency in the group; ``auc`` is
         NaN in a group of one class.
     """
     records = []
@@ -49,7 +61,7 @@ def quality_by_frequency(
             y, p, of_group = label[chosen], probability[chosen], frequency[chosen]
             bounds = (float(of_group.min()), float(of_group.max()))
             records.append((grouping, group, *bounds, len(y), int(y.sum()), _auc(y, p), logloss(y, p)))
-    return pd.DataFrame(records, columns=COLUMNS)
+    return table_of_records(records, SCHEMA)
 
 
 def _auc(label: np.ndarray, probability: np.ndarray) -> float:

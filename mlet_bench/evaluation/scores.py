@@ -7,11 +7,12 @@ output, to the bit; a probability in float32 would make ties that the model did 
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 
-from mlet_bench.files import read_table, write_table
+from mlet_bench.parquet import as_array, read_table, table_of_columns, write_table
 
 FILE = "scores.parquet"
+SCHEMA = pa.schema({"label": pa.int8(), "logit": pa.float32()})
 
 
 def probabilities(logit: np.ndarray) -> np.ndarray:
@@ -22,8 +23,7 @@ def probabilities(logit: np.ndarray) -> np.ndarray:
 
 def write_scores(folder: Path, label: np.ndarray, logit: np.ndarray) -> None:
     """Write ``scores.parquet``. label: (N,) of 0 and 1; logit: (N,) float32; in the order of the test split."""
-    frame = pd.DataFrame({"label": label.astype(np.int8), "logit": logit.astype(np.float32)})
-    write_table(folder / FILE, frame, compression="zstd")
+    write_table(folder / FILE, table_of_columns([label, logit], SCHEMA), compression="zstd")
 
 
 def read_scores(folder: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -32,5 +32,5 @@ def read_scores(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         BenchError: the file is absent or damaged.
     """
-    frame = read_table(folder / FILE, "evaluate the run with 'mlet-bench evaluate' (a damaged file must go first)")
-    return frame["label"].to_numpy(), probabilities(frame["logit"].to_numpy())
+    table = read_table(folder / FILE, "evaluate the run with 'mlet-bench evaluate' (a damaged file must go first)")
+    return as_array(table["label"]), probabilities(as_array(table["logit"]))

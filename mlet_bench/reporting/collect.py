@@ -14,8 +14,9 @@ from mlet_bench.analysis.reweighting import COLUMNS as REWEIGHTING_COLUMNS
 from mlet_bench.analysis.reweighting import reweighting
 from mlet_bench.config import Cell, cell_training, run_folders
 from mlet_bench.errors import BenchError
-from mlet_bench.evaluation.rare import COLUMNS as RARE_COLUMNS
-from mlet_bench.files import read_json, read_table
+from mlet_bench.evaluation.rare import SCHEMA as RARE_SCHEMA
+from mlet_bench.files import read_json
+from mlet_bench.parquet import read_table
 from mlet_bench.spec import DatasetSchema, RunSpec
 
 TEST_METRICS = ("auc", "logloss", "ne", "pr_auc", "accuracy", "calibration")
@@ -23,6 +24,7 @@ BYTES = ("training", "inference", "training_tables", "inference_tables")
 CURVE_COLUMNS = ("step", "rows", "train_loss", "val_auc", "val_logloss")
 SPECTRUM_COLUMNS = ("field", "size", "stage", "weighting", "effective_rank", "stable_rank")
 OVERHEAD_COLUMNS = ("dataset", "model", "dim", "inner_dim", "batch_size", "device", "pair", "single_ms", "mlet_ms")
+RARE_COLUMNS = tuple(RARE_SCHEMA.names)
 SAMPLING_COLUMNS = ("rows", "difference", "low", "high", "seeds", "cell_difference", "cell_low", "cell_high")
 TUNED_COLUMNS = ("factor", "val_auc", "chosen")
 CELL_KEYS = ("dataset", "model", "cell", "arm", "dim", "inner_dim")
@@ -337,6 +339,6 @@ def _require(path: Path, content: Any, names: tuple[str, ...]) -> None:
 
 def _read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     table = read_table(path, "remove it and run its job again")
-    if absent := [name for name in columns if name not in table.columns]:
+    if absent := [name for name in columns if name not in table.column_names]:
         raise BenchError(f"{path} lacks the columns {', '.join(absent)}: remove it and run its job again")
-    return table
+    return table.to_pandas(ignore_metadata=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pandas as pd
+import pyarrow as pa
 import torch
 from safetensors.torch import save_file
 from tqdm import tqdm
@@ -14,7 +14,8 @@ from tqdm import tqdm
 from mlet_bench.data.dataset import Rows
 from mlet_bench.errors import RunsFailed, Stopped
 from mlet_bench.evaluation.score import score
-from mlet_bench.files import atomic, file_digest, write_sealed, write_table
+from mlet_bench.files import atomic, file_digest, write_sealed
+from mlet_bench.parquet import table_of_columns, write_table
 from mlet_bench.provenance import provenance, utc_now
 from mlet_bench.spec import DatasetSchema, RunSpec, derive_seed
 from mlet_bench.training.captured import make_steps
@@ -23,8 +24,17 @@ from mlet_bench.training.pack import build_pack
 from mlet_bench.training.step import TrainStep
 
 LOSS_CHECK_STEPS = 1000  # how often the device is asked for the loss: bar, non-finite check
-CURVE = ("step", "rows", "train_loss", "val_auc", "val_logloss")
-AUTHORS_CURVE = ("test_auc", "test_accuracy")  # more columns, with RunSpec.authors_selection alone
+CURVE = {
+    "step": pa.int64(),
+    "rows": pa.int64(),
+    "train_loss": pa.float64(),
+    "val_auc": pa.float64(),
+    "val_logloss": pa.float64(),
+}
+AUTHORS_CURVE = {
+    "test_auc": pa.float64(),
+    "test_accuracy": pa.float64(),
+}  # more columns, with RunSpec.authors_selection alone
 
 
 @dataclass
@@ -220,8 +230,9 @@ class _Training:
     def _store(self, number: int, rows_seen: int) -> None:
         spec, folder, progress = self.specs[number], self.folders[number], self.progress[number]
         spec.write(folder)
-        columns = CURVE + (AUTHORS_CURVE if spec.authors_selection else ())
-        write_table(folder / "curve.parquet", pd.DataFrame(progress.curve, columns=columns))
+        columns = pa.schema(CURVE | (AUTHORS_CURVE if spec.authors_selection else {}))
+        curve = [[point[name] for point in progress.curve] for name in columns.names]
+        write_table(folder / "curve.parquet", table_of_columns(curve, columns))
         path, state = folder / "model.safetensors", self.pack.models[number].state_dict()
         with atomic(path, sum(tensor.nbytes for tensor in state.values())) as partial:
             save_file({name: tensor.contiguous() for name, tensor in state.items()}, partial)

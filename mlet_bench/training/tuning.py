@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from mlet_bench.errors import BenchError, RunsFailed
-from mlet_bench.files import read_json, read_table, write_sealed
+from mlet_bench.files import read_json, write_sealed
+from mlet_bench.parquet import read_table
 from mlet_bench.spec import RunSpec
 from mlet_bench.training.unfinished import is_trained
 
@@ -57,7 +58,7 @@ def train_tuned(
             _drop_models(runs, factor)
             continue
         reached = {
-            spec.seed: float(read_table(place / "curve.parquet", f"delete {place}")["val_auc"].iloc[-1])
+            spec.seed: float(read_table(place / "curve.parquet", f"delete {place}")["val_auc"][-1].as_py())
             for spec, place in candidates
         }
         mean = sum(reached.values()) / len(reached)

@@ -5,6 +5,7 @@ import torch
 
 from mlet_bench.analysis import overhead
 from mlet_bench.errors import BenchError
+from mlet_bench.parquet import table_of_records
 
 
 def measure(schema, splits, **changes):
@@ -13,8 +14,8 @@ def measure(schema, splits, **changes):
 
 
 def test_one_row_a_pair(schema, splits):
-    frame = measure(schema, splits)
-    assert tuple(frame.columns) == overhead.COLUMNS
+    frame = measure(schema, splits).to_pandas()
+    assert tuple(frame.columns) == tuple(overhead.SCHEMA.names)
     assert frame.groupby(["dim", "inner_dim"]).pair.apply(list).to_dict() == {
         (4, 4): [0, 1, 2, 3],
         (4, 8): [0, 1, 2, 3],
@@ -26,7 +27,7 @@ def test_every_batch_size_is_timed_on_the_same_models(schema, splits, monkeypatc
     built = []
     build = overhead.build_pack
     monkeypatch.setattr(overhead, "build_pack", lambda *inputs: built.append(inputs) or build(*inputs))
-    frame = measure(schema, splits, widths=[(4, 8)], batch_sizes=[16, 64], pairs=2)
+    frame = measure(schema, splits, widths=[(4, 8)], batch_sizes=[16, 64], pairs=2).to_pandas()
     assert frame.groupby("batch_size").pair.apply(list).to_dict() == {16: [0, 1], 64: [0, 1]}
     assert len(built) == 2
 
@@ -55,6 +56,15 @@ def test_more_steps_than_an_epoch_has_begin_it_anew(schema, splits):
     """700 rows are 21 batches of 32: 50 steps from batch 15 pass through the epoch twice."""
     frame = measure(schema, splits, widths=[(4, 8)], pairs=1, steps=50)
     assert len(frame) == 1
+
+
+def test_median_overheads_by_hand():
+    def row(inner_dim, pair, single, mlet):
+        return ("criteo-kaggle", "dlrm", 4, inner_dim, 32, "CPU", "torch", pair, single, mlet)
+
+    measured = [row(8, 0, 1.0, 1.25), row(8, 1, 2.0, 2.0), row(8, 2, 1.0, 5.0), row(4, 0, 4.0, 3.0)]
+    found = overhead.median_overheads(table_of_records(measured, overhead.SCHEMA))
+    assert found == {(4, 8, 32): 0.25, (4, 4, 32): -0.25}
 
 
 def test_too_few_rows_for_a_batch(schema, splits):

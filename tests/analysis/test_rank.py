@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import torch
 from toys import make_spec
@@ -12,6 +13,7 @@ from mlet_bench.analysis import rank
 from mlet_bench.analysis.rank import effective_rank, singular_values, spectrum_run, stable_rank, table_ranks
 from mlet_bench.evaluation.collapse import collapse_run
 from mlet_bench.models import build_model
+from mlet_bench.parquet import table_of_records
 from mlet_bench.training.loop import train
 
 
@@ -49,19 +51,19 @@ def test_singular_values_agree_with_numpy(monkeypatch):
 def test_a_row_never_trained_on_does_not_weigh(schema):
     model = build_model(make_spec(schema), schema)
     ones = {field.name: torch.ones(field.size, dtype=torch.float64) for field in schema.fields}
-    frame = table_ranks(model.embedding, schema, ones, "initial")
+    frame = table_ranks(model.embedding, schema, ones, "initial").to_pandas()
     assert len(frame) == 2 * 4
     uniform, weighted = (frame[frame.weighting == name].effective_rank.to_numpy() for name in ("uniform", "training"))
     np.testing.assert_allclose(uniform, weighted, rtol=1e-9)
     some = ones | {"C2": torch.tensor([1.0] + [0.0] * 39, dtype=torch.float64)}
-    frame = table_ranks(model.embedding, schema, some, "initial")
+    frame = table_ranks(model.embedding, schema, some, "initial").to_pandas()
     row = frame[(frame.field == "C2") & (frame.weighting == "training")].iloc[0]
     assert row.effective_rank == pytest.approx(1, abs=1e-5)
 
 
 def test_factor_spectrum_agrees_with_numpy_and_with_the_scale_of_a_step(schema):
     embedding = build_model(make_spec(schema), schema).embedding
-    frame = rank.factor_spectrum(embedding, schema, "initial")
+    frame = rank.factor_spectrum(embedding, schema, "initial").to_pandas()
     assert frame.groupby(["field", "factor"]).size().to_dict() == {
         (field.name, factor): number for field in schema.fields for factor, number in (("w1", 8), ("w2", 4))
     }
@@ -78,8 +80,8 @@ def test_factor_spectrum_agrees_with_numpy_and_with_the_scale_of_a_step(schema):
 
 
 def test_a_single_layer_has_no_factors(schema):
-    frame = rank.factor_spectrum(build_model(make_spec(schema, "single"), schema).embedding, schema, "initial")
-    assert len(frame) == 0 and tuple(frame.columns) == rank.FACTOR_COLUMNS
+    table = rank.factor_spectrum(build_model(make_spec(schema, "single"), schema).embedding, schema, "initial")
+    assert len(table) == 0 and table.schema == rank.FACTORS
 
 
 def test_spectrum_of_a_run(schema, splits, tmp_path, monkeypatch):
@@ -88,8 +90,9 @@ def test_spectrum_of_a_run(schema, splits, tmp_path, monkeypatch):
     )
     train(make_spec(schema, lr=1.0), schema, splits, tmp_path)
     collapse_run(tmp_path, schema, {"val": splits["val"]})
-    frame = spectrum_run(tmp_path, schema, tmp_path)
-    pd.testing.assert_frame_equal(frame, pd.read_parquet(tmp_path / "spectrum.parquet"))
+    table = spectrum_run(tmp_path, schema, tmp_path)
+    assert table.equals(pq.read_table(tmp_path / "spectrum.parquet"))
+    frame = table.to_pandas()
     assert len(frame) == 2 * 2 * 4
     factors = pd.read_parquet(tmp_path / "factors.parquet")
     assert factors.groupby("stage").size().to_dict() == {"initial": 4 * 12, "trained": 4 * 12}
@@ -99,7 +102,16 @@ def test_spectrum_of_a_run(schema, splits, tmp_path, monkeypatch):
         schema,
         {field.name: torch.ones(field.size) for field in schema.fields},
         "initial",
-    )
+    ).to_pandas()
     found = frame[frame.stage == "initial"].effective_rank.to_numpy()
     np.testing.assert_allclose(found, initial.effective_rank, rtol=1e-5)
     assert not np.allclose(found, frame[frame.stage == "trained"].effective_rank, rtol=1e-4)
+
+
+def test_mean_effective_rank_by_hand_without_tables_of_zeros():
+    fields = {"C1": 1.5, "C2": 3.0, "C3": float("nan")}
+    rows = [(name, 9, "initial", "uniform", value, 1.0) for name, value in fields.items()]
+    rows += [("C1", 9, "initial", "training", 9.0, 1.0), ("C1", 9, "trained", "uniform", 2.0, 1.0)]
+    table = table_of_records(rows, rank.RANKS)
+    assert rank.mean_effective_rank(table, "initial") == 2.25
+    assert rank.mean_effective_rank(table, "trained") == 2.0

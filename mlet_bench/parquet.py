@@ -1,0 +1,65 @@
+"""The Parquet files of a run, written and read without pandas.
+
+pyarrow imports pandas, if it is there, whenever it judges a Python object or reads by ``pyarrow.parquet.read_table``:
+0.4 s in each process of a grid. Columns are handed over as buffers here, so that the report alone pays for it.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mlet_bench.errors import BenchError
+from mlet_bench.files import atomic
+
+
+def table_of_records(records: Iterable[Sequence], schema: pa.Schema) -> pa.Table:
+    """A table of records, each with a value a column; None becomes NaN."""
+    return table_of_columns(list(zip(*records, strict=True)) or [()] * len(schema), schema)
+
+
+def table_of_columns(columns: Sequence[Sequence], schema: pa.Schema) -> pa.Table:
+    """A table of columns of strings or numbers, in the order of the schema."""
+    arrays = [_array(values, column.type) for values, column in zip(columns, schema, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _array(values: Sequence, kind: pa.DataType) -> pa.Array:
+    if pa.types.is_string(kind):
+        texts = [value.encode() for value in values]
+        offsets = np.cumsum([0, *map(len, texts)], dtype=np.int32)
+        return pa.Array.from_buffers(kind, len(texts), [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(texts))])
+    letter = "i" if pa.types.is_integer(kind) else "f"
+    numbers = np.ascontiguousarray(values, dtype=f"{letter}{kind.bit_width // 8}")
+    return pa.Array.from_buffers(kind, len(numbers), [None, pa.py_buffer(numbers)])
+
+
+def as_array(column: pa.ChunkedArray) -> np.ndarray:
+    """A column of numbers without nulls, (N,), not to be written to; of a single chunk without a copy."""
+    return np.from_dlpack(column.chunk(0) if column.num_chunks == 1 else column.combine_chunks())
+
+
+def write_table(path: Path | str, table: pa.Table, compression: str = "snappy") -> None:
+    """Write a Parquet file with a sum of each page, whole or not at all."""
+    with atomic(path) as partial:
+        pq.write_table(table, partial, compression=compression, write_page_checksum=True, store_schema=False)
+
+
+def read_table(path: Path | str, hint: str) -> pa.Table:
+    """Read a Parquet file of ours.
+
+    Args:
+        hint: what to do when the file is absent or damaged, as the second half of a sentence.
+
+    Raises:
+        BenchError: the file is absent, cut off, altered, or no Parquet.
+    """
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            return file.read()
+    except FileNotFoundError:
+        raise BenchError(f"{path} does not exist: {hint}") from None
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise BenchError(f"{path} is damaged or no Parquet file ({error}): {hint}") from None
