@@ -112,7 +112,7 @@ def build_parser() -> argparse.ArgumentParser:
         type=float,
         nargs="+",
         default=[1, 2, 4, 8, 16],
-        help="what arm single-lr-tuned chooses among: embedding learning rate over the base one",
+        help="what single-lr-tuned and mlet-lr-tuned choose among: embedding learning rate over the base one",
     )
     train.add_argument(
         "--authors-selection",

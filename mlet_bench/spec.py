@@ -131,6 +131,7 @@ ARMS = {
         Arm("single-init", "single", "initial scale: single with initial variance × k/16", matches_init=True),
         Arm("mlet-frozen", "mlet", "cross-category term: W2 stays at its initial value", train_w2=False),
         Arm("mlet-unit", "mlet", "MLET without the step-size gift: W2 std 1/sqrt(k)", unit_w2=True),
+        Arm("mlet-lr-tuned", "mlet", "MLET given the rival's tuning: lr of W1 chosen on validation", tunes_lr=True),
     )
 }
 
@@ -166,7 +167,7 @@ class RunSpec:
         seed: the run's seed; arms with equal seeds are paired (see ``derive_seed``).
         validations: how many times the validation split is scored during training.
         recipe: where the settings come from, a name of ``RECIPES``; the settings themselves decide.
-        embedding_lr_factor: embedding learning rate over that of the arm; what ``single-lr-tuned`` chooses.
+        embedding_lr_factor: embedding learning rate over that of the arm; what an arm that tunes chooses.
         authors_selection: also score *test* at each validation, to report what the authors report: the AUC at the
             best test accuracy. It selects on the scored rows; nothing else of the suite looks at it.
     """
@@ -222,7 +223,7 @@ class RunSpec:
 
     @property
     def embedding_lr(self) -> float:
-        """The learning rate of the tables' rows."""
+        """The learning rate of the tables' rows: those of E, or of W1; W2 has the MLPs' ``lr``."""
         return self.lr * self.settings.lr_factor(self.inner_dim) * self.embedding_lr_factor
 
     def write(self, folder: Path | str) -> None:

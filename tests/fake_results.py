@@ -61,6 +61,7 @@ def default_auc(cell, seed):
         "mlet-frozen": 0.6,
         "mlet-unit": 0.3,
         "single-lr-tuned": 0.95,
+        "mlet-lr-tuned": 1.05,
     }[cell.arm]
     noise = np.random.default_rng([seed, cell.dim]).normal(scale=0.0004)
     own = np.random.default_rng([seed, cell.dim, cell.inner_dim or 0]).normal(scale=0.0002)

@@ -136,8 +136,9 @@ def test_the_authors_selection_stands_beside_the_sound_number(data, tmp_path):
     assert metrics["test"]["auc"] == pytest.approx(curve.test_auc.iloc[-1], abs=1e-3)
 
 
-def test_a_tuned_cell_by_hand(data, tmp_path):
-    options = ("--arm", "single-lr-tuned", "--dim", 4, "--seed", 0, 1, "--embedding-lr-factors", 1, 64)
+@pytest.mark.parametrize("arm", [("single-lr-tuned",), ("mlet-lr-tuned", "--inner-dim", 8)])
+def test_a_tuned_cell_by_hand(data, tmp_path, arm):
+    options = ("--arm", *arm, "--dim", 4, "--seed", 0, 1, "--embedding-lr-factors", 1, 64)
     assert call("train", "--data", data, *options, "--out", tmp_path / "seed{seed}") == 0
     records = [json.loads((tmp_path / f"seed{seed}" / "tuning.json").read_text()) for seed in (0, 1)]
     assert records[0] == records[1]

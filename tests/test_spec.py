@@ -101,6 +101,7 @@ def test_arms_say_what_they_change():
 def test_embedding_learning_rates_by_hand(schema):
     assert make_spec(schema, "single-lr").embedding_lr == pytest.approx(0.2 * 8 / 16)
     assert make_spec(schema, "single-lr-tuned", embedding_lr_factor=4).embedding_lr == pytest.approx(0.8)
+    assert make_spec(schema, "mlet-lr-tuned", embedding_lr_factor=0.25).embedding_lr == pytest.approx(0.05)
     assert {make_spec(schema, arm).embedding_lr for arm in ("single", "mlet", "single-init", "mlet-unit")} == {0.2}
 
 

@@ -23,7 +23,7 @@ from mlet_bench.reporting.document import (
     signed,
 )
 from mlet_bench.reporting.evidence_sections import longer_section, rare_section, reduction_section, sampling_section
-from mlet_bench.reporting.ledger import at_edge, claims_section, partial_datasets
+from mlet_bench.reporting.ledger import claims_section, edge_of, partial_datasets
 from mlet_bench.reporting.why_sections import controls_section, rank_section, reweighting_section
 from mlet_bench.spec import ARMS
 
@@ -155,7 +155,7 @@ def _tuned(tuned: pd.DataFrame) -> Table:
     for (dataset, cell), part in tuned.groupby(["dataset", "cell"], sort=False):
         reached = part.set_index("factor")["val_auc"].astype(float).reindex(factors)
         chosen = float(part.loc[part["chosen"].astype(bool), "factor"].iloc[0])
-        edge = " (the largest tried)" if at_edge(part) else ""
+        edge = f" (the {end} tried)" if (end := edge_of(part)) else ""
         values = [NOTHING if pd.isna(value) else f"{value:.5f}" for value in reached]
         rows.append([dataset, cell, *values, f"{chosen:g}{edge}"])
     header = ["data", "cell", *(f"× {factor:g}" for factor in factors), "chosen"]

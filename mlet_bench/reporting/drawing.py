@@ -43,6 +43,7 @@ ARM_STYLE = {
     "single-init": ("#009E73", "-."),
     "mlet-frozen": ("#56B4E9", (0, (1, 1.2))),
     "mlet-unit": ("#CC79A7", (0, (4, 1.2, 1, 1.2, 1, 1.2))),
+    "mlet-lr-tuned": ("#5B3FA0", (0, (5, 1.5))),
 }
 MARKERS = "osD^vPX*h<>p"
 

@@ -28,7 +28,8 @@ def controls_section(differences: pd.DataFrame) -> Section | None:
         "The gain in AUC over single at the same d, paired by seed, of MLET and of what differs from it in one thing. "
         "Where single-lr or single-lr-tuned gains as much, a larger step explains it; where single-init does, a larger "
         "start. Where mlet-frozen gains less, whose W2 stays as drawn, it is the update that reaches rows outside the "
-        "batch. Where mlet-unit gains as much, it is neither step nor start. Few seeds decide none of it.",
+        "batch. Where mlet-unit gains as much, it is neither step nor start. What mlet-lr-tuned gains beyond mlet is "
+        "tuning, which single-lr-tuned has as well. Few seeds decide none of it.",
     ]
     header = ["data", "d", "k", *arms]
     return Section("What explains it", text, [], [("", Table(header, rows, frozenset(range(1, len(header)))))])

@@ -1,4 +1,4 @@
-"""The arm ``single-lr-tuned``: one embedding learning rate for all seeds of a cell, chosen on validation."""
+"""The arms that tune: one embedding learning rate for all seeds of a cell, chosen on validation."""
 
 import shutil
 from collections.abc import Callable, Sequence

@@ -84,4 +84,4 @@ def test_w2_is_normal_with_the_arms_deviation(arm, std):
 
 def test_only_the_frozen_arm_freezes_w2():
     frozen = {arm: not build(arm).w2.requires_grad for arm in ARMS if ARMS[arm].method == "mlet"}
-    assert frozen == {"mlet": False, "mlet-frozen": True, "mlet-unit": False}
+    assert {arm for arm, is_frozen in frozen.items() if is_frozen} == {"mlet-frozen"}

@@ -15,6 +15,7 @@ from mlet_bench.reporting.evidence_sections import rare_section
 from mlet_bench.reporting.markdown import render_markdown
 from mlet_bench.reporting.page import write_report
 from mlet_bench.reporting.tables import make_tables
+from mlet_bench.spec import ARMS, cell_name
 
 GRID = {"dims": [4, 8, 16], "inner_dims": [16], "seeds": [0, 1, 2, 3, 4]}
 
@@ -111,17 +112,21 @@ def test_longer_cells_enter_no_table_of_the_main_grid_but_are_reported(tmp_path)
     assert "Does it last?" in summary and (results / "figures" / "longer.svg").is_file()
 
 
-@pytest.mark.parametrize(("chosen", "edge"), [(4, True), (1, False)])
-def test_what_a_tuned_cell_tried_is_told_and_a_choice_at_the_edge_doubted(tmp_path, chosen, edge):
-    results = make_results(tmp_path, small_config(arms=["single", "single-lr-tuned", "mlet"]))
-    candidates = [{"factor": factor, "val_auc": 0.7 + factor / 100, "val_auc_by_seed": {}} for factor in (1, 4)]
+@pytest.mark.parametrize(("chosen", "edge"), [(4, "largest"), (3, ""), (1, "smallest")])
+@pytest.mark.parametrize("arm", ["single-lr-tuned", "mlet-lr-tuned"])
+def test_what_a_tuned_cell_tried_is_told_and_a_choice_at_the_edge_doubted(tmp_path, arm, chosen, edge):
+    results = make_results(tmp_path, small_config(arms=["single", "mlet", arm]))
+    candidates = [{"factor": factor, "val_auc": 0.7 + factor / 100, "val_auc_by_seed": {}} for factor in (1, 3, 4)]
     candidates.insert(1, {"factor": 2, "val_auc": None, "val_auc_by_seed": {}, "failed": "diverged"})
-    run = results / "runs" / "avazu" / "dlrm" / "single-lr-tuned-d4" / "seed0"
+    cell = cell_name(arm, 4, 16 if ARMS[arm].uses_inner_dim else None)
+    run = results / "runs" / "avazu" / "dlrm" / cell / "seed0"
     write_json(run / "tuning.json", {"chosen": chosen, "by": "val_auc", "candidates": candidates})
     summary = summarise(results)
-    said = "4 (the largest tried)" if edge else "1"
-    assert f"| avazu | single-lr-tuned-d4 | 0.71000 | – | 0.74000 | {said} |" in summary
-    assert ("avazu single-lr-tuned-d4 chose the largest embedding learning rate" in summary) == edge
+    said = f"{chosen} (the {edge} tried)" if edge else "3"
+    assert f"| avazu | {cell} | 0.71000 | – | 0.73000 | 0.74000 | {said} |" in summary
+    for end in ("largest", "smallest"):
+        assert (f"avazu {cell} chose the {end} embedding learning rate" in summary) == (end == edge)
+    assert ("mlet's is the recipe's" in summary) == (arm == "single-lr-tuned")
 
 
 def test_each_control_stands_beside_mlet_of_its_width(tmp_path):
