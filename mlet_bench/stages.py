@@ -10,14 +10,15 @@ import pyarrow as pa
 import torch
 
 from mlet_bench.analysis.overhead import measure_overhead
-from mlet_bench.analysis.rank import spectrum_run
+from mlet_bench.analysis.rank import Spectrum, spectrum_run
 from mlet_bench.data.dataset import Rows, load_split, training_counts
 from mlet_bench.errors import BenchError, RunsFailed
-from mlet_bench.evaluation.collapse import collapse_run
+from mlet_bench.evaluation.collapse import collapse_run, load_collapsed, load_trained
 from mlet_bench.evaluation.evaluate import evaluate_run
 from mlet_bench.evaluation.verify import Check, verify_run
 from mlet_bench.failures import failure_recorded
 from mlet_bench.files import read_json, write_json
+from mlet_bench.models import build_model
 from mlet_bench.owned import owned
 from mlet_bench.parquet import read_table, write_table
 from mlet_bench.spec import DatasetSchema, RunSpec
@@ -104,11 +105,23 @@ def collapse_runs(folders: Sequence[Path], data: Path | None, spectrum: bool = F
     """
     for folder, source, schema, splits in _each_run("collapse", folders, data, ("val",), torch.device("cpu")):
         with failure_recorded([folder], "collapse"):
-            description = collapse_run(folder, schema, splits)
-        if spectrum:
-            with failure_recorded([folder], "spectrum"):
-                spectrum_run(folder, schema, source)
+            if spectrum:
+                description = _collapse_with_spectrum(folder, schema, source, splits)
+            else:
+                description = collapse_run(folder, schema, splits)
         yield folder, description
+
+
+def _collapse_with_spectrum(folder: Path, schema: DatasetSchema, source: Path, splits: dict[str, Rows]) -> dict:
+    """What ``collapse_run`` and ``spectrum_run`` write, with one drawing and one reading of W1, up to 17 GB each."""
+    spec, taken = RunSpec.read(folder), Spectrum(schema, source)
+    model = build_model(spec, schema)
+    taken.take_initial(model)
+    load_trained(spec, schema, folder, model)
+    description = collapse_run(folder, schema, splits, model)
+    taken.take_trained(model, load_collapsed(folder)[0])
+    taken.write(folder)
+    return description
 
 
 def evaluate_runs(folders: Sequence[Path], data: Path | None, device: torch.device) -> Iterator[tuple[Path, dict]]:

@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mlet_bench import stages
 from mlet_bench.cli import main
+from mlet_bench.evaluation import collapse
 from mlet_bench.files import read_json, write_sealed
 
 
@@ -87,6 +89,19 @@ def test_a_failed_run_says_why_in_its_folder(data, tmp_path, capsys):
     assert failed["stage"] == "train" and "diverged" in failed["error"]
     assert train(data, tmp_path / "run") == 0
     assert not (tmp_path / "run" / "failed.json").exists()
+
+
+def test_collapse_with_spectrum_reads_and_draws_the_factors_once(data, tmp_path, monkeypatch):
+    assert train(data, tmp_path / "run") == 0
+    calls = []
+    for name in ("load_file", "build_model"):
+        for module in (stages, collapse):
+            if hasattr(module, name):
+                original = getattr(module, name)
+                noting = lambda *given, name=name, original=original: calls.append(name) or original(*given)  # noqa: E731
+                monkeypatch.setattr(module, name, noting)
+    assert call("collapse", tmp_path / "run", "--spectrum") == 0
+    assert sorted(calls) == ["build_model", "load_file"]
 
 
 def test_no_stage_of_a_run_waits_for_pandas(data, tmp_path):

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mlet_bench.data.dataset import training_counts
 from mlet_bench.embeddings import FieldTables, MLETTables
@@ -111,28 +111,50 @@ def factor_spectrum(embedding: FieldTables, schema: DatasetSchema, stage: str) -
     return table_of_records(records, FACTORS)
 
 
+class Spectrum:
+    """Ranks and factors of a run at its start and trained, taken while each model is in memory: W1 can have 17 GB."""
+
+    def __init__(self, schema: DatasetSchema, data_folder: Path):
+        names = [field.name for field in schema.fields]
+        self._counts = {name: torch.tensor(training_counts(data_folder, name), dtype=torch.float64) for name in names}
+        self._schema = schema
+        self._factors: list[pa.Table] = []
+        self._ranks: list[pa.Table] = []
+
+    def take_initial(self, model: nn.Module) -> None:
+        """Take those of the model as it was drawn."""
+        self._take_factors(model, "initial")
+        self._take_ranks(model, "initial")
+
+    def take_trained(self, model: nn.Module, collapsed: nn.Module) -> None:
+        """Take the factors of the trained model and the ranks of the collapsed one."""
+        self._take_factors(model, "trained")
+        self._take_ranks(collapsed, "trained")
+
+    def write(self, folder: Path) -> pa.Table:
+        """Write ``spectrum.parquet`` and ``factors.parquet``; the content of the former, the columns of ``RANKS``."""
+        write_table(folder / "factors.parquet", pa.concat_tables(self._factors))
+        table = pa.concat_tables(self._ranks)
+        write_table(folder / "spectrum.parquet", table)
+        return table
+
+    def _take_factors(self, model: nn.Module, stage: str) -> None:
+        self._factors.append(factor_spectrum(model.embedding, self._schema, stage))
+
+    def _take_ranks(self, model: nn.Module, stage: str) -> None:
+        self._ranks.append(table_ranks(model.embedding, self._schema, self._counts, stage))
+
+
 def spectrum_run(folder: Path, schema: DatasetSchema, data_folder: Path) -> pa.Table:
-    """Write ``spectrum.parquet`` and ``factors.parquet`` of a run: ranks and factors, at the start and trained.
+    """Write ``spectrum.parquet`` and ``factors.parquet`` of a collapsed run; the content of the former.
 
     The initial tables are drawn again from the run's seed; the trained ones are the collapsed model's, the trained
     factors the factorised model's.
-
-    Returns:
-        The content of ``spectrum.parquet``, the columns of ``RANKS``.
     """
-    spec = RunSpec.read(folder)
-    names = [field.name for field in schema.fields]
-    counts = {name: torch.tensor(training_counts(data_folder, name), dtype=torch.float64) for name in names}
-    model = build_model(spec, schema)  # as drawn, until its state is loaded: W1 is there once, it can have 17 GB
-    factors = [factor_spectrum(model.embedding, schema, "initial")]
-    ranks = [table_ranks(model.embedding, schema, counts, "initial")]
+    spec, spectrum = RunSpec.read(folder), Spectrum(schema, data_folder)
+    model = build_model(spec, schema)  # as drawn, until its state is loaded
+    spectrum.take_initial(model)
     if spec.settings.method == "mlet":
         load_trained(spec, schema, folder, model)
-    factors.append(factor_spectrum(model.embedding, schema, "trained"))
-    del model
-    collapsed, _ = load_collapsed(folder)
-    ranks.append(table_ranks(collapsed.embedding, schema, counts, "trained"))
-    write_table(folder / "factors.parquet", pa.concat_tables(factors))
-    table = pa.concat_tables(ranks)
-    write_table(folder / "spectrum.parquet", table)
-    return table
+    spectrum.take_trained(model, load_collapsed(folder)[0])
+    return spectrum.write(folder)

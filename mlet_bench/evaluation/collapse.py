@@ -45,7 +45,7 @@ def load_trained(spec: RunSpec, schema: DatasetSchema, folder: Path, model: nn.M
     return model
 
 
-def collapse_run(folder: Path, schema: DatasetSchema, splits: dict[str, Rows]) -> dict:
+def collapse_run(folder: Path, schema: DatasetSchema, splits: dict[str, Rows], model: nn.Module | None = None) -> dict:
     """Write ``collapsed.safetensors`` and ``collapsed.json`` of a run; return the latter's content.
 
     The file holds one n×d table a field (``tables.<field>``) and the MLPs' layers; the JSON says how they go
@@ -53,12 +53,13 @@ def collapse_run(folder: Path, schema: DatasetSchema, splits: dict[str, Rows]) -
 
     Args:
         splits: real rows by split; factorised and collapsed model must agree on them to 1e-5 in logit.
+        model: the run's, as ``load_trained`` gives it, where it is in memory already.
 
     Raises:
         BenchError: they do not agree; nothing is written then.
     """
     spec = RunSpec.read(folder)
-    model = load_trained(spec, schema, folder)
+    model = model if model is not None else load_trained(spec, schema, folder)
     collapsed = collapse_model(model)
     difference = {split: max_logit_difference(model, collapsed, rows) for split, rows in splits.items()}
     worst = max(difference.values())
