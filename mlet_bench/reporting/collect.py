@@ -65,6 +65,7 @@ class Results:
         open: the runs that are not done, longer ones included.
         spectrum: ranks of the tables of the runs that are done, one row a field, stage and weighting.
         overhead: one row a timed pair of steps.
+        untimed: data set → why it has no timings, for those that have none.
         sampling: AUC differences from ``single`` with their intervals over test rows, one row a run that is done.
         reweighting: quantiles of the factors by which gradients are scaled, one row a run, field and stage.
     """
@@ -75,6 +76,7 @@ class Results:
     curves: pd.DataFrame
     spectrum: pd.DataFrame
     overhead: pd.DataFrame
+    untimed: dict[str, str]
     longer_curves: pd.DataFrame
     rare: pd.DataFrame
     tuned: pd.DataFrame
@@ -157,7 +159,8 @@ def collect(results: Path) -> Results:
         except BenchError as error:  # one damaged file hides no other run
             status, reason, run = "failed", f"not readable: {error}", None
         if status == "missing" and schema is None:
-            reason = _unprepared(results / "logs" / cell.dataset) or reason
+            said = _last_error(sorted((results / "logs" / cell.dataset).glob("*.log")))
+            reason = f"not trained: {said}" if said else reason
         whole = {**row, "status": status, "reason": reason, **(_run_row(run) if run else {})}
         (longer_rows if longer else rows).append(whole)
         if run:
@@ -173,6 +176,11 @@ def collect(results: Path) -> Results:
         curves=_stack(curves, (*CELL_KEYS, "seed", *CURVE_COLUMNS)),
         spectrum=_stack(frames["spectrum"], (*CELL_KEYS, "seed", *SPECTRUM_COLUMNS)),
         overhead=_read_overhead(results, config),
+        untimed={
+            name: _last_error([results / "logs" / name / "overhead.log"]) or "the timing did not run"
+            for name in config["datasets"]
+            if not (results / "overhead" / f"{name}.parquet").is_file()
+        },
         longer_curves=_stack(longer_curves, (*CELL_KEYS, "seed", *CURVE_COLUMNS)),
         rare=_stack(frames["rare"], (*CELL_KEYS, "seed", *RARE_COLUMNS)),
         tuned=_stack(frames["tuned"], (*CELL_KEYS, "seed", *TUNED_COLUMNS)),
@@ -182,10 +190,10 @@ def collect(results: Path) -> Results:
     )
 
 
-def _unprepared(logs: Path) -> str:
-    """What the jobs of a data set that is not prepared say of their failure; empty if they say nothing."""
-    lines = [line for log in sorted(logs.glob("*.log")) for line in log.read_text(errors="replace").splitlines()]
-    return next((f"not trained: {line}" for line in reversed(lines) if ": error: " in line), "")
+def _last_error(logs: list[Path]) -> str:
+    """The last sentence of an error in the logs of some jobs; empty if there is none."""
+    lines = [line for log in logs if log.is_file() for line in log.read_text(errors="replace").splitlines()]
+    return next((line for line in reversed(lines) if ": error: " in line), "")
 
 
 def _read_parts(folder: Path, run: RunFiles, schema: DatasetSchema | None, tuned: bool) -> dict[str, pd.DataFrame]:

@@ -55,7 +55,9 @@ def make_report(results: Results, tables: dict[str, pd.DataFrame], figures: list
         sampling_section(tables["sampling"]),
         reduction_section(tables["reduction"], figures),
         controls_section(tables["differences"]),
-        cost_section(tables["overhead"], tables["cells"], results.config["training"]["optimizer"], figures),
+        cost_section(
+            tables["overhead"], results.untimed, tables["cells"], results.config["training"]["optimizer"], figures
+        ),
         rank_section(tables["spectrum"], figures),
         reweighting_section(tables["reweighting"], figures),
         rare_section(tables["rare"], figures),

@@ -9,15 +9,19 @@ from mlet_bench.reporting.tables import PAPER_OVERHEAD, overhead_means
 STATE_PER_PARAMETER = {"sgd": 0, "adagrad": 1}
 
 
-def cost_section(overhead: pd.DataFrame, cells: pd.DataFrame, optimizer: str, figures: list[str]) -> Section:
+def cost_section(
+    overhead: pd.DataFrame, untimed: dict[str, str], cells: pd.DataFrame, optimizer: str, figures: list[str]
+) -> Section:
     """Extra time of a training step, then bytes while training beside bytes deployed.
 
     Args:
         overhead: an ``overhead_table``.
+        untimed: data set → why it has no timings.
         cells: a ``cells_table``.
         optimizer: a name of ``STATE_PER_PARAMETER``.
     """
     text, shown, made = _time(overhead, figures)
+    text += [f"{dataset} was not timed: {reason}." for dataset, reason in untimed.items()]
     memory = _memory(cells, STATE_PER_PARAMETER[optimizer])
     if memory.rows:
         text.append(

@@ -9,6 +9,7 @@ from fake_results import make_results, small_config
 from mlet_bench.errors import BenchError
 from mlet_bench.files import write_json
 from mlet_bench.reporting.collect import collect
+from mlet_bench.reporting.page import write_report
 
 SINGLE = "runs/avazu/dlrm/single-d4/seed0"
 
@@ -110,6 +111,21 @@ def test_a_data_set_that_could_not_be_prepared_says_why(tmp_path):
     (results / "data/avazu/schema.json").unlink()
     assert row_of(results, "mlet-d4-k16", 1)["reason"] == "not trained: mlet-bench prepare: error: raw.txt, line 4: <b>"
     assert row_of(results, "mlet-d4-k16", 0)["status"] == "done"
+
+
+def test_timings_that_failed_say_why_and_a_log_of_a_success_is_no_reason(tmp_path):
+    results = make_results(tmp_path)
+    timings, log = results / "overhead/avazu.parquet", results / "logs/avazu/overhead.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("mlet-bench overhead: error: avazu has 9 training rows\n")
+    assert timings.is_file() and collect(results).untimed == {}
+    timings.unlink()
+    assert collect(results).untimed == {"avazu": "mlet-bench overhead: error: avazu has 9 training rows"}
+    write_report(results)
+    said = "avazu was not timed: mlet-bench overhead: error: avazu has 9 training rows."
+    assert said in (results / "summary.md").read_text() and said in (results / "report.html").read_text()
+    log.unlink()
+    assert collect(results).untimed == {"avazu": "the timing did not run"}
 
 
 def test_a_file_of_another_layout_is_named(tmp_path):

@@ -21,13 +21,13 @@ def test_state_is_counted_as_the_row_optimizers_keep_it(name):
 def test_memory_by_hand(tmp_path, optimizer, kept):
     """n = 30, F = 2, d = 4, k = 16, float32: 4 (30·16 + 2·16·4) = 2432 bytes of W1 and W2, 480 deployed; peak 1e8."""
     tables = make_tables(collect(make_results(tmp_path, small_config())))
-    section = cost_section(tables["overhead"], tables["cells"], optimizer, [])
+    section = cost_section(tables["overhead"], {}, tables["cells"], optimizer, [])
     (memory,) = [table for title, table in section.tables if title.startswith("Memory")]
     assert ["avazu", "mlet", "4", "16", "0.00243", kept, "100", "0.00048", "5.07x"] in memory.rows
 
 
 def test_what_was_not_measured_is_said(tmp_path):
     tables = make_tables(collect(make_results(tmp_path, overhead=False, skip={("mlet-d4-k16", 0), ("mlet-d4-k16", 1)})))
-    section = cost_section(tables["overhead"], tables["cells"], "sgd", [])
+    section = cost_section(tables["overhead"], {}, tables["cells"], "sgd", [])
     assert "Not measured" in section.text[0]
     assert [row[1] for _, table in section.tables for row in table.rows] == ["single"]
