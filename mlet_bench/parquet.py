@@ -16,12 +16,21 @@ from mlet_bench.files import atomic
 
 
 def table_of_records(records: Iterable[Sequence], schema: pa.Schema) -> pa.Table:
-    """A table of records, each with a value a column; None becomes NaN."""
+    """A table of records, each with a value a column.
+
+    Raises:
+        ValueError, TypeError: as ``table_of_columns``.
+    """
     return table_of_columns(list(zip(*records, strict=True)) or [()] * len(schema), schema)
 
 
 def table_of_columns(columns: Sequence[Sequence], schema: pa.Schema) -> pa.Table:
-    """A table of columns of strings or numbers, in the order of the schema."""
+    """A table of columns of strings or numbers, each (N,), in the order of the schema; None becomes NaN.
+
+    Raises:
+        ValueError: more or fewer columns, or columns of different lengths.
+        TypeError: None in a column of integers.
+    """
     arrays = [_array(values, column.type) for values, column in zip(columns, schema, strict=True)]
     return pa.Table.from_arrays(arrays, schema=schema)
 

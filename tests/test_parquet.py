@@ -43,6 +43,8 @@ def test_columns_of_another_number_are_refused():
         table_of_columns([["C1"]], SCHEMA)
     with pytest.raises(ValueError):
         table_of_records([("C1", 1)], SCHEMA)
+    with pytest.raises(ValueError):
+        table_of_columns([[1.0, 2.0], [3.0]], pa.schema({"auc": pa.float64(), "logloss": pa.float64()}))
 
 
 @pytest.mark.parametrize("chunks", [0, 1, 3])
