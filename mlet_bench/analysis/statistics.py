@@ -44,7 +44,7 @@ def mean_interval(values: np.ndarray, level: float = 0.95) -> Interval:
     Raises:
         BenchError: no value, or a value that is not finite.
     """
-    from scipy.special import stdtrit  # the quantiles of scipy.stats.t, which takes 0.7 s to import
+    from scipy.special import stdtrit  # the quantiles of scipy.stats.t, which takes 0.8 s to import
 
     values = _checked(values)
     count, mean = len(values), float(values.mean())
