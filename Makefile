@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= 2
 
-.PHONY: smoke test stress lint format lock example clean
+.PHONY: smoke test stress lint format docs lock example clean
 
 smoke: .venv/.ready
 	$(BIN)/snakemake --cores $(CORES) --configfile workflow/config/smoke.yaml
@@ -21,11 +21,18 @@ lint: .venv/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
+	$(BIN)/lint-imports
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 format: .venv/.ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow
+
+# The pages of docs/ as a site, in build/site; nothing is fetched.
+docs: .venv/.ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "Site: build/site/index.html"
 
 # uv installs in seconds where it is at hand; pip does the same in a minute or two.
 .venv/.ready: requirements.lock pyproject.toml
@@ -37,11 +44,12 @@ format: .venv/.ready
 	fi
 	touch $@
 
-# Resolves the lock anew. torch is written without a build tag, so that each machine takes the build that fits it.
+# Resolves the lock again (it needs uv). torch is written without a build tag, and without the CUDA packages that one
+# build of it needs, so that each machine takes the build that fits it.
 lock:
-	uv pip compile pyproject.toml --extra workflow --extra test --constraint workflow/constraints.txt --python-version 3.11 \
-	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links -o requirements.lock
-	sed -i 's/+cpu$$//' requirements.lock
+	uv pip compile pyproject.toml --extra workflow --extra test --extra docs --constraint workflow/constraints.txt \
+	  --python-version 3.11 --no-header --no-annotate --no-emit-index-url --no-emit-find-links -o requirements.lock
+	sed -i -e 's/+cpu$$//' -e '/^\(nvidia-\|cuda-\|triton==\)/d' requirements.lock
 
 # What the README shows is what the smoke run made.
 example: smoke

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mlet_bench.arms import ARMS, with_recipe
 from mlet_bench.errors import BenchError
 from mlet_bench.files import read_json
-from mlet_bench.spec import ARMS, cell_name, with_recipe
-
-SCHEMA = Path(__file__).parents[1] / "workflow" / "schemas" / "config.schema.json"
+from mlet_bench.plugins import load_plugins
+from mlet_bench.spec import RunSpec, cell_name
 
 
 @dataclass(frozen=True)
@@ -35,26 +35,46 @@ class Cell:
 
 
 def check_config(config: dict[str, Any]) -> dict[str, Any]:
-    """Check a configuration and return it with every default written out.
+    """Check a configuration, its plugins loaded, and return it with every default written out.
 
     Raises:
         BenchError: names the key, what was found and what is allowed. Raw files given by path must exist.
     """
-    import jsonschema
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
 
-    schema = read_json(SCHEMA, "the suite's checkout is incomplete")
-    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(config))
+    from mlet_bench.config_schema import config_schema
+    from mlet_bench.models import MODELS
+    from mlet_bench.models.base import resolve_hyper
+
+    if isinstance(plugins := config.get("plugins"), list):
+        load_plugins(name for name in plugins if isinstance(name, str))
+    schema = config_schema()
+    error = best_match(Draft202012Validator(schema).iter_errors(config))
     if error is not None:
         raise BenchError(_sentence(error))
-    config = _with_defaults(config, schema, schema["$defs"])
-    training = with_recipe(config["training"])
-    config["training"] = training | {name: list(training[name]) for name in ("bottom", "top")}
+    config = _with_defaults(config, schema)
+    config["training"] = with_recipe(config["training"])
+    given = config["models"] if isinstance(config["models"], dict) else {name: {} for name in config["models"]}
+    recipe = config["training"]["recipe"]
+    config["models"] = {name: resolve_hyper(MODELS[name], hyper or {}, recipe) for name, hyper in given.items()}
     for name, dataset in config["datasets"].items():
         _check_source(name, dataset)
     _check_widths(config, "config")
     for name in ("controls", "longer"):
         if name in config:
             _check_widths(config | config[name], f"config.{name}")
+    return config
+
+
+def read_config(results: Path) -> dict[str, Any]:
+    """The configuration that a results folder was made with, its plugins loaded.
+
+    Raises:
+        BenchError: the folder has none, or a plugin cannot be imported.
+    """
+    config = read_json(results / "config.json", "not a results folder; run the workflow first")
+    load_plugins(config.get("plugins", []))
     return config
 
 
@@ -71,7 +91,7 @@ def cells(config: dict[str, Any]) -> Iterator[Cell]:
         for model in config["models"]
         for arm in block["arms"]
         for dim in block["dims"]
-        for inner_dim in (block["inner_dims"] if ARMS[arm].uses_inner_dim else [None])
+        for inner_dim in (block["inner_dims"] if ARMS[arm].inner_dim else [None])
         if inner_dim is None or inner_dim >= dim
     }
     yield from found
@@ -84,6 +104,13 @@ def cell_training(config: dict[str, Any], cell: Cell) -> dict[str, Any]:
     """
     base = config["training"]
     return base | {"epochs": cell.epochs, "validations": base["validations"] * cell.epochs // base["epochs"]}
+
+
+def cell_spec(config: dict[str, Any], cell: Cell, seed: int, fingerprint: str = "") -> RunSpec:
+    """The run that a checked configuration asks for; ``fingerprint`` is empty while the data set is not prepared."""
+    widths = {"dim": cell.dim, "inner_dim": cell.inner_dim, "hyper": config["models"][cell.model]}
+    training = cell_training(config, cell)
+    return RunSpec(cell.dataset, fingerprint, cell.model, cell.arm, seed=seed, **widths, **training)
 
 
 def run_folders(config: dict[str, Any], results: Path | str) -> Iterator[tuple[Cell, int, Path]]:
@@ -111,16 +138,14 @@ def _sentence(error) -> str:
             return f"{where} is {found}: {error.message}" + (f" ({what})" if what else "")
 
 
-def _with_defaults(value: Any, schema: dict[str, Any], defs: dict[str, Any]) -> Any:
+def _with_defaults(value: Any, schema: dict[str, Any]) -> Any:
     """Write the schema's ``default`` wherever an object lacks a key."""
-    if "$ref" in schema:
-        schema = schema | defs[schema["$ref"].rsplit("/", 1)[1]]
     if not isinstance(value, dict):
         return value
     filled = {}
     for key, part in schema.get("properties", {}).items():
         if key in value or "default" in part:
-            filled[key] = _with_defaults(value.get(key, part.get("default")), part, defs)
+            filled[key] = _with_defaults(value.get(key, part.get("default")), part)
     return filled
 
 
@@ -139,9 +164,9 @@ def _check_source(name: str, dataset: dict[str, Any]) -> None:
 
 def _check_widths(config: dict[str, Any], where: str) -> None:
     """Every width listed must be used: an unusable one is a mistake, not something to skip in silence."""
-    if not any(ARMS[arm].uses_inner_dim for arm in config["arms"]):
+    arm = next((arm for arm in config["arms"] if ARMS[arm].inner_dim), None)
+    if arm is None:
         return
-    arm = next(arm for arm in config["arms"] if ARMS[arm].uses_inner_dim)
     for dim in config["dims"]:
         if dim > max(config["inner_dims"]):
             raise BenchError(

@@ -1,24 +1,48 @@
 """The exceptions that are meant for the user's eyes."""
 
 from pathlib import Path
+from typing import ClassVar
 
 
 class BenchError(ValueError):
     """Bad input or a failed check. The message is a sentence: what was found, where, and what to do.
 
     The command line prints it without a traceback and exits with status 2.
+
+    Attributes:
+        kind: what kind of failure it is, for ``failed.json``; code reads this and never the sentence.
     """
+
+    kind: ClassVar[str] = "other"
+
+
+class DivergedError(BenchError):
+    """A training whose loss, or a score that, is not finite."""
+
+    kind = "diverged"
+
+
+class DeployRefusedError(BenchError):
+    """The model to be served does not predict what was trained."""
+
+    kind = "refused-deploy"
+
+
+class OutOfMemoryError(BenchError):
+    """An allocation failed, or would fail."""
+
+    kind = "memory"
 
 
 class RunsFailed(BenchError):
     """Some runs of a cell failed; the others are finished and stored.
 
     Attributes:
-        reasons: a sentence a failed run, by its folder.
+        reasons: an error for each failed run, by its folder.
     """
 
-    def __init__(self, reasons: dict[Path, str]):
-        super().__init__("; ".join(reasons.values()))
+    def __init__(self, reasons: dict[Path, BenchError]):
+        super().__init__("; ".join(map(str, reasons.values())))
         self.reasons = reasons
 
 
@@ -35,12 +59,13 @@ class Stopped(SystemExit):
         self.sentence = sentence
 
 
-def out_of_memory(error: Exception) -> BenchError | None:
+def out_of_memory(error: Exception) -> OutOfMemoryError | None:
     """The sentence for an allocation that failed, on a GPU or in main memory; None if the error is another one."""
     on_gpu = type(error).__name__ == "OutOfMemoryError"  # torch's, named so that torch need not be imported
+    # torch raises a plain RuntimeError where main memory is short, and only its words tell.
     if not on_gpu and not isinstance(error, MemoryError) and "can't allocate memory" not in str(error):
         return None
     reason = str(error).strip().partition("\n")[0] or type(error).__name__
     where, instead = ("the GPU", "the CPU (device: cpu), ") if on_gpu else ("this machine", "")
     ways = f"use a smaller k, fewer rows (max_rows), {instead}fewer jobs at once, or a machine with more memory"
-    return BenchError(f"out of memory on {where} ({reason}): {ways}")
+    return OutOfMemoryError(f"out of memory on {where} ({reason}): {ways}")

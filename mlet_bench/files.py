@@ -47,6 +47,15 @@ def atomic(path: Path | str, needed: int = 0) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
 
 
+def link_or_copy(source: Path, target: Path) -> None:
+    """Let ``target`` be the file ``source``, whole or not at all; without a second copy where the system has links."""
+    with atomic(target) as partial:
+        try:
+            os.link(source, partial)
+        except OSError:
+            shutil.copy2(source, partial)
+
+
 def remove_leftovers(path: Path) -> None:
     """Remove the temporary siblings of ``path`` whose writers are gone: ``kill -9`` leaves them."""
     for left in path.parent.glob(f".{glob.escape(path.stem)}.*.partial{glob.escape(path.suffix)}"):

@@ -1,15 +1,14 @@
 """One job a GPU: on a machine with several, each process takes one that no other process of ours has."""
 
-import fcntl
-import os
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
 
-_HELD: list[IO] = []  # a lock is held as long as its file is open: until the process ends, however it ends
+from filelock import FileLock, Timeout
+
+_HELD: list[FileLock] = []  # until the process ends, however it ends
 
 
 def claim_gpu(names: Sequence[str], folder: Path | None = None, wait_seconds: float = 1.0) -> int:
@@ -23,13 +22,12 @@ def claim_gpu(names: Sequence[str], folder: Path | None = None, wait_seconds: fl
     said = False
     while True:
         for index, name in enumerate(names):
-            file = os.fdopen(os.open(folder / f"mlet-bench-gpu-{name}.lock", os.O_RDWR | os.O_CREAT, 0o666), "r+")
+            lock = FileLock(folder / f"mlet-bench-gpu-{name}.lock", mode=0o666, blocking=False)
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.close()
+                lock.acquire()
+            except Timeout:
                 continue
-            _HELD.append(file)
+            _HELD.append(lock)
             return index
         if not said:
             print(f"all {len(names)} GPUs are taken by other jobs of this suite: waiting for one", file=sys.stderr)

@@ -2,11 +2,17 @@
 
 A change in one of these definitions makes the stage's results stale; a change elsewhere in the package, in a comment,
 a docstring or the layout of the lines does not. A file that they name beside their module counts as a whole.
+
+A registry is no way to its members: a method that is added changes no run of the others. Whoever asks names the members
+that a result is made with as further entries; one from outside the package, a plugin, counts as a whole file.
 """
 
 import ast
 import hashlib
+import re
+import sys
 from collections import defaultdict
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -14,7 +20,7 @@ from mlet_bench.errors import BenchError
 
 PACKAGE = Path(__file__).parent
 # How files are written, errors worded and origins noted: no number of a result depends on it.
-SKIPPED = {f"mlet_bench.{name}" for name in ("errors", "files", "owned", "provenance", "version")}
+SKIPPED = {f"mlet_bench.{name}" for name in ("errors", "files", "locks", "provenance", "version")}
 
 
 class Module:
@@ -42,6 +48,8 @@ class Module:
             return
         if isinstance(statement, ast.If) and ast.unparse(statement.test) == "__name__ == '__main__'":
             return
+        if _is_registry(statement):
+            return
         if isinstance(statement, ast.FunctionDef | ast.ClassDef):
             names = [statement.name]
         else:
@@ -53,8 +61,8 @@ class Module:
             self.effects.append(statement)
 
 
-def reached(entry: str) -> dict[str, set[str]]:
-    """Module → names of its definitions that can be reached from ``entry``, a function written ``module:name``.
+def reached(entries: Sequence[str]) -> dict[str, set[str]]:
+    """Module → names of its definitions that can be reached from entries: ``module:name``, or ``module`` as a whole.
 
     A name leads to what the module defines or imports under it, at the top or inside a function; a module used as a
     whole leads to all its definitions. Names that are put together at run time are not seen.
@@ -64,14 +72,16 @@ def reached(entry: str) -> dict[str, set[str]]:
 
     Example::
 
-        reached("mlet_bench.cli:_train")["mlet_bench.training.loop"]  # {"train", "epoch_order", ...}
+        reached(["mlet_bench.stages.train:train_runs"])["mlet_bench.training.loop"]  # {"train_together", ...}
     """
-    start, _, name = entry.partition(":")
-    if not _path(start).is_file() or name not in _module(start).definitions:
-        raise BenchError(f"{entry} is no function of the package: name the stage's entry as module:function")
+    due: list[tuple[str, str | None]] = []
+    for entry in entries:
+        start, _, name = entry.partition(":")
+        if not _path(start).is_file() or (name and name not in _module(start).definitions):
+            raise BenchError(f"{entry} is no function of the package: name the stage's entry as module:function")
+        due.append((start, name or None))
     found: dict[str, set[str]] = defaultdict(set)
     seen: set[tuple[str, str | None]] = set()
-    due: list[tuple[str, str | None]] = [(start, name)]
     while due:
         place, name = target = due.pop()
         if target in seen or place in SKIPPED or not _path(place).is_file():
@@ -94,10 +104,16 @@ def reached(entry: str) -> dict[str, set[str]]:
     return dict(found)
 
 
-def code_digests(entry: str) -> list[str]:
-    """One line a module, ``mlet_bench.training.loop 3f2a9c01``: what ``entry`` reaches in it, hashed."""
-    lines = []
-    for name, names in sorted(reached(entry).items()):
+def code_digests(entries: Sequence[str]) -> list[str]:
+    """One line a module, ``mlet_bench.training.loop 3f2a9c01``: what the entries reach in it, hashed."""
+    return list(_code_digests(tuple(sorted(set(entries)))))
+
+
+@cache
+def _code_digests(entries: tuple[str, ...]) -> tuple[str, ...]:
+    own = [entry for entry in entries if entry.partition(".")[0] == PACKAGE.name]
+    lines = [f"{plugin} {_file_digest(plugin)}" for plugin in sorted(set(entries) - set(own))]
+    for name, names in sorted(reached(own).items()):
         module = _module(name)
         parts = {id(part): part for each in names for part in module.definitions[each]} | {
             id(part): part for part in module.effects
@@ -106,16 +122,39 @@ def code_digests(entry: str) -> list[str]:
         text = "\n".join([*map(_text, ordered), *_files_beside(name, ordered)])
         if text:
             lines.append(f"{name} {hashlib.sha256(text.encode()).hexdigest()[:8]}")
-    return lines
+    return tuple(lines)
+
+
+def _file_digest(plugin: str) -> str:
+    """Of a loaded module from outside the package: its whole file."""
+    file = getattr(sys.modules.get(plugin.partition(":")[0]), "__file__", None)
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:8] if file else "no file"
+
+
+def _is_registry(statement: ast.stmt) -> bool:
+    """Whether a statement makes a registry: ``X = Registry(...)``."""
+    value = getattr(statement, "value", None)
+    return isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "Registry"
 
 
 def _files_beside(module: str, parts: list[ast.stmt]) -> list[str]:
-    """What stands in the files of the module's folder that its code names, C++ that it compiles for one."""
-    beside = sorted(path for path in _path(module).parent.iterdir() if path.is_file() and path.suffix != ".py")
-    if not beside:
-        return []
-    named = {node.value for part in parts for node in ast.walk(part) if isinstance(node, ast.Constant)}
-    return [path.read_text(encoding="utf-8") for path in beside if path.name in named]
+    """What stands in the files of the module's folder, and of those in it, that its code names: C++ that it compiles,
+    templates, and what a template names in its turn.
+    """
+    beside, found = _other_files(_path(module).parent), {}
+    due = [node.value for part in parts for node in ast.walk(part) if isinstance(node, ast.Constant)] if beside else []
+    while due:
+        name = due.pop()
+        if name in beside and name not in found:
+            found[name] = beside[name].read_text(encoding="utf-8")
+            due += re.findall(r'"([^"\n]+)"', found[name])
+    return [found[name] for name in sorted(found)]
+
+
+@cache
+def _other_files(folder: Path) -> dict[str, Path]:
+    """By name, the files below a folder that are no Python."""
+    return {path.name: path for path in sorted(folder.rglob("*.*")) if path.suffix not in (".py", ".pyc")}
 
 
 def imported(statement: ast.Import | ast.ImportFrom) -> list[tuple[str, tuple[str, str | None]]]:

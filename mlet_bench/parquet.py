@@ -24,7 +24,7 @@ def table_of_records(records: Iterable[Sequence], schema: pa.Schema) -> pa.Table
     return table_of_columns(list(zip(*records, strict=True)) or [()] * len(schema), schema)
 
 
-def table_of_columns(columns: Sequence[Sequence], schema: pa.Schema) -> pa.Table:
+def table_of_columns(columns: Sequence[Sequence | np.ndarray], schema: pa.Schema) -> pa.Table:
     """A table of columns of strings or numbers, each (N,), in the order of the schema; None becomes NaN.
 
     Raises:
@@ -35,7 +35,7 @@ def table_of_columns(columns: Sequence[Sequence], schema: pa.Schema) -> pa.Table
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def _array(values: Sequence, kind: pa.DataType) -> pa.Array:
+def _array(values: Sequence | np.ndarray, kind: pa.DataType) -> pa.Array:
     if pa.types.is_string(kind):
         texts = [value.encode() for value in values]
         offsets = np.cumsum([0, *map(len, texts)], dtype=np.int32)
@@ -50,10 +50,19 @@ def as_array(column: pa.ChunkedArray) -> np.ndarray:
     return np.from_dlpack(column.chunk(0) if column.num_chunks == 1 else column.combine_chunks())
 
 
-def write_table(path: Path | str, table: pa.Table, compression: str = "snappy") -> None:
-    """Write a Parquet file with a sum of each page, whole or not at all."""
+def write_table(
+    path: Path | str, table: pa.Table, compression: str = "snappy", notes: dict[str, str] | None = None
+) -> None:
+    """Write a Parquet file with a sum of each page, whole or not at all.
+
+    Args:
+        notes: kept with the table; ``read_table(...).schema.metadata`` has them as bytes.
+    """
     with atomic(path) as partial:
-        pq.write_table(table, partial, compression=compression, write_page_checksum=True, store_schema=False)
+        options = {"compression": compression, "write_page_checksum": True, "store_schema": False}
+        with pq.ParquetWriter(partial, table.schema, **options) as writer:
+            writer.write_table(table)
+            writer.add_key_value_metadata(notes or {})
 
 
 def read_table(path: Path | str, hint: str) -> pa.Table:

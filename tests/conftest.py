@@ -28,7 +28,7 @@ def pytest_xdist_make_scheduler(config, log):
     class Together(LoadScopeScheduling):
         def _split_scope(self, nodeid):
             file = nodeid.partition("::")[0]
-            of_stages = file in ("tests/test_kills.py", "tests/test_faults.py")
+            of_stages = file in ("tests/test_kills.py", "tests/test_faults.py") or file.startswith("tests/stages/")
             return "workflow" if is_of_the_dag(file) else "stages" if of_stages else file
 
     return Together(config, log)

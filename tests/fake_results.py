@@ -4,36 +4,50 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from mlet_bench.config import cell_training, check_config, run_folders
-from mlet_bench.data import avazu, criteo
+from mlet_bench.config import cell_spec, check_config, run_folders
+from mlet_bench.data import DATASETS
+from mlet_bench.evaluation.metrics import METRICS
 from mlet_bench.files import write_json
-from mlet_bench.spec import DatasetSchema, Field, RunSpec
+from mlet_bench.runs import (
+    BY_FREQUENCY,
+    CURVE,
+    DEPLOYED,
+    FACTORS,
+    PROVENANCE,
+    SAMPLING,
+    SPECTRUM,
+    RunFolder,
+    overhead_file,
+)
+from mlet_bench.runs import METRICS as METRICS_FILE
+from mlet_bench.spec import DatasetSchema, Field
 
-ROWS = 1280
-FULL_ROWS = {fmt.name: fmt.full_rows for fmt in (criteo.FORMAT, avazu.FORMAT)}
+ROWS, DEVICE = 1280, "CPU, 1 of 2 threads"
 
 
 def make_results(root, config=None, planted=0.8, fields=("C1", "C2"), auc=None, skip=(), overhead=True, spectrum=True,
-                 full=False):  # fmt: skip
+                 full=False, table_bytes=None):  # fmt: skip
     """Write ``root/<profile>`` and return it.
 
     ``auc(cell, seed)`` gives the test AUC of a run; ``skip`` names (cell, seed) pairs that are left out.
-    ``full`` says that all rows of the genuine set were used.
+    ``full`` says that all rows of the genuine set were used; ``table_bytes(cell)`` gives the bytes of deployed tables.
     """
     config = check_config(config or small_config())
     results = Path(root) / config["profile"]
     results.mkdir(parents=True)
     write_json(results / "config.json", config)
     for dataset in config["datasets"]:
-        schema = _schema(dataset, fields, planted, FULL_ROWS[dataset] if full else ROWS + 320)
+        schema = _schema(dataset, fields, planted, DATASETS[dataset].full_rows if full else ROWS + 320)
         (results / "data" / dataset).mkdir(parents=True)
         schema.write(results / "data" / dataset)
         if overhead:
-            _write_overhead(results / "overhead" / f"{dataset}.parquet", dataset, config)
+            for model in config["models"]:
+                _write_overhead(overhead_file(results, dataset, model), dataset, model, config)
         for cell, seed, folder in run_folders(config, results):
             if cell.dataset == dataset and (cell.name, seed) not in skip:
-                _write_run(folder, cell, seed, schema, config, (auc or default_auc)(cell, seed), spectrum)
+                _write_run(folder, cell, seed, schema, config, (auc or default_auc)(cell, seed), spectrum, table_bytes)
     return results
 
 
@@ -53,16 +67,8 @@ def small_config(**changes):
 def default_auc(cell, seed):
     """A plausible AUC: grows with d, MLET above single, with the noise of a seed that all arms share."""
     gain = 0.0 if cell.inner_dim is None else 0.0006 * np.log2(cell.inner_dim)
-    gain *= {
-        "single": 0,
-        "mlet": 1,
-        "single-lr": 0.9,
-        "single-init": 0.2,
-        "mlet-frozen": 0.6,
-        "mlet-unit": 0.3,
-        "single-lr-tuned": 0.95,
-        "mlet-lr-tuned": 1.05,
-    }[cell.arm]
+    shares = {"single": 0, "mlet": 1, "single-lr": 0.9, "single-init": 0.2, "mlet-frozen": 0.6, "mlet-unit": 0.3}
+    gain *= (shares | {"single-lr-tuned": 0.95, "mlet-lr-tuned": 1.05}).get(cell.arm, 0.5)
     noise = np.random.default_rng([seed, cell.dim]).normal(scale=0.0004)
     own = np.random.default_rng([seed, cell.dim, cell.inner_dim or 0]).normal(scale=0.0002)
     return float(0.74 + 0.003 * np.log2(cell.dim) + gain + noise + own)
@@ -86,17 +92,8 @@ def _schema(dataset, fields, planted, rows):
     ).sealed()
 
 
-def _write_run(folder, cell, seed, schema, config, auc, spectrum):
-    spec = RunSpec(
-        dataset=cell.dataset,
-        fingerprint=schema.fingerprint,
-        model=cell.model,
-        arm=cell.arm,
-        dim=cell.dim,
-        inner_dim=cell.inner_dim,
-        seed=seed,
-        **cell_training(config, cell),
-    )
+def _write_run(folder, cell, seed, schema, config, auc, spectrum, table_bytes):
+    spec = cell_spec(config, cell, seed, schema.fingerprint)
     folder.mkdir(parents=True)
     spec.write(folder)
     rows = np.linspace(0, ROWS, 6)[1:].astype(np.int64)
@@ -110,55 +107,39 @@ def _write_run(folder, cell, seed, schema, config, auc, spectrum):
             "val_logloss": 0.6 - 0.2 * approach,
         }
     )
-    curve.to_parquet(folder / "curve.parquet")
+    run = RunFolder(folder)
+    _write_table(run, CURVE, curve)
     versions = {"python": "3.11.9", "torch": "2.13.0", "numpy": "2.4.6", "mlet_bench": "0.1.0"}
     provenance = {
         "commit": "a" * 40,
         "dirty": False,
         "versions": versions,
-        "device": "CPU, 1 of 2 threads",
+        "device": DEVICE,
         "threads": 1,
         "started": f"2026-01-0{1 + seed % 9}T00:00:00+00:00",
         "seconds": 12.5,
         "rows_per_second": 1000.0,
         "peak_memory_bytes": 10**8,
+        "code": "c" * 12,
     }
-    write_json(folder / "provenance.json", provenance)
-    write_json(
-        folder / "collapsed.json",
-        {"sha256": "b" * 64, "embedding_dim": cell.dim, "max_logit_difference": {"val": 1e-6}},
-    )
+    run.write_document(PROVENANCE, provenance, spec.id)
+    deployed = dict.fromkeys(DEPLOYED.keys, "") | {"sha256": "b" * 64, "max_logit_difference": {"val": 1e-6}}
+    run.write_document(DEPLOYED, deployed, spec.id)
     n, k = sum(schema.table_sizes), cell.inner_dim
     factored = cell.arm.startswith("mlet")
     training = 4 * (n * k + len(schema.fields) * k * cell.dim) if factored else 4 * n * cell.dim
-    inference = 4 * n * cell.dim
-    metrics = {
-        "auc": auc,
-        "logloss": 1.2 - auc,
-        "ne": 0.9,
-        "pr_auc": 0.4,
-        "accuracy": 0.83,
-        "calibration": 1.01,
-    }
-    write_json(
-        folder / "metrics.json",
-        {
-            "val": metrics,
-            "test": metrics,
-            "bytes": {
-                "training": training + 4000,
-                "inference": inference + 4000,
-                "training_tables": training,
-                "inference_tables": inference,
-            },
-            "collapsed_sha256": "b" * 64,
-        },
-    )
-    _write_rare(folder, auc)
+    tables = 4 * n * cell.dim if table_bytes is None else table_bytes(cell)
+    values = {"auc": auc, "logloss": 1.2 - auc, "ne": 0.9, "pr_auc": 0.4, "accuracy": 0.83, "calibration": 1.01}
+    values = dict.fromkeys(METRICS, 0.5) | values
+    sizes = {"training_tables": training, "deployed_tables": tables}
+    sizes |= {"training": training + 4000, "deployed": tables + 4000}
+    metrics = {"val": values, "test": values, "bytes": sizes, "deployed_sha256": "b" * 64}
+    run.write_document(METRICS_FILE, metrics, spec.id)
+    _write_rare(run, auc)
     if cell.arm != "single":
-        _write_sampling(folder, spec, seed, config)
+        _write_sampling(run, spec, config)
     if spectrum:
-        _write_factors(folder, cell, schema)
+        _write_factors(run, cell, schema)
         lowered = 0.8 if factored else 0.9
         ranks = [
             (field.name, field.size, stage, weighting, value * cell.dim, value * cell.dim / 2)
@@ -167,17 +148,21 @@ def _write_run(folder, cell, seed, schema, config, auc, spectrum):
             for weighting in ("uniform", "training")
         ]
         names = ["field", "size", "stage", "weighting", "effective_rank", "stable_rank"]
-        pd.DataFrame(ranks, columns=names).to_parquet(folder / "spectrum.parquet")
+        _write_table(run, SPECTRUM, pd.DataFrame(ranks, columns=names))
 
 
-def _write_sampling(folder, spec, seed, config):
+def _write_table(run, table, frame):
+    run.write_table(table, pa.Table.from_pandas(frame, preserve_index=False), run.spec.id)
+
+
+def _write_sampling(run, spec, config):
     """A difference of +.002 on each seed, and intervals of .004 and .003 to either side."""
     cell = {"seeds": config["seeds"], "difference": 0.002, "low": -0.001, "high": 0.005}
-    content = {"run_id": spec.id, "baseline_id": "0" * 12, "rows": 160, "difference": 0.002, "low": -0.002}
-    write_json(folder / "sampling.json", content | {"high": 0.006, "cell": cell})
+    content = {"baseline_id": "0" * 12, "rows": 160, "difference": 0.002, "low": -0.002, "high": 0.006, "cell": cell}
+    run.write_document(SAMPLING, content, spec.id)
 
 
-def _write_rare(folder, auc):
+def _write_rare(run, auc):
     """Three groups of rows by their rarest and by their typical category; rare rows are harder."""
     rows = [
         (grouping, group, 10 * group, 10 * group + 9, 50, 9, auc - 0.02 * (2 - group), 0.5)
@@ -185,10 +170,10 @@ def _write_rare(folder, auc):
         for group in range(3)
     ]
     names = ["grouping", "group", "low", "high", "rows", "clicks", "auc", "logloss"]
-    pd.DataFrame(rows, columns=names).to_parquet(folder / "rare.parquet")
+    _write_table(run, BY_FREQUENCY, pd.DataFrame(rows, columns=names))
 
 
-def _write_factors(folder, cell, schema):
+def _write_factors(run, cell, schema):
     """Singular values of W1: 1 at the start, 2 trained; of W2: the root of k/16, always. A single layer has none."""
     k = cell.inner_dim or 0
     rows = [
@@ -200,19 +185,30 @@ def _write_factors(folder, cell, schema):
         if cell.arm.startswith("mlet")
     ]
     names = ["field", "stage", "factor", "index", "singular_value"]
-    pd.DataFrame(rows, columns=names).to_parquet(folder / "factors.parquet")
+    _write_table(run, FACTORS, pd.DataFrame(rows, columns=names))
 
 
-def _write_overhead(path, dataset, config):
+def _write_overhead(path, dataset, model, config):
     rng = np.random.default_rng(0)
     rows = [
-        (dataset, "dlrm", d, k, batch, "CPU, 1 of 2 threads", pair, 2.0, 2.0 * (1.1 + 0.001 * k + 0.01 * rng.random()))
+        (
+            dataset,
+            model,
+            d,
+            k,
+            batch,
+            "CPU, 1 of 2 threads",
+            "torch",
+            pair,
+            2.0,
+            2.0 * (1.1 + 0.001 * k + 0.01 * rng.random()),
+        )
         for d in config["dims"]
         for k in config["inner_dims"]
         for batch in config["overhead"]["batch_sizes"]
         for pair in range(7)
         if k >= d
     ]
-    names = ["dataset", "model", "dim", "inner_dim", "batch_size", "device", "pair", "single_ms", "mlet_ms"]
-    path.parent.mkdir(exist_ok=True)
+    names = ["dataset", "model", "dim", "inner_dim", "batch_size", "device", "software", "pair", "single_ms", "mlet_ms"]
+    path.parent.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(rows, columns=names).to_parquet(path)

@@ -17,7 +17,9 @@ import traceback
 from functools import cache
 from pathlib import Path
 
-TRAINING = ("torch", "polars", "mlet_bench.stages", "mlet_bench.data.encode", "mlet_bench.data.synthetic")
+STAGES = ("cell", "compare", "overhead", "prepare", "spectrum", "synthesize")
+TRAINING = ("torch", "polars", *(f"mlet_bench.stages.{stage}" for stage in STAGES))
+TRAINING += ("mlet_bench.data.prepare", "mlet_bench.data.generate")
 STORE = ("mlflow", "sqlalchemy", "alembic.util", "mlet_bench.tracking.sync", "mlet_bench.tracking.restore")
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import forked
 
-# Times differ from run to run, and so does what is derived from them.
+# Times differ from run to run.
 TIMES = {"provenance.json"}
 
 
@@ -25,11 +25,14 @@ def killed(place: str, call: int, how: str, *words) -> subprocess.CompletedProce
 
 
 def numbers(folder: Path) -> dict[str, str]:
-    """File → hash of every file below a folder that must be equal between runs; leftovers of a kill included."""
+    """File → hash of every file below a folder that must be equal between runs; leftovers of a kill included.
+
+    A lock stays where it was, an empty file: to remove it would let two processes have it.
+    """
     return {
         str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
         for file in sorted(folder.rglob("*"))
-        if file.is_file() and file.name not in TIMES
+        if file.is_file() and file.name not in TIMES and not (file.suffix == ".lock" and not file.stat().st_size)
     }
 
 

@@ -1,13 +1,18 @@
-"""Frames as the report collects them, with numbers that a test chooses: no folders, no training."""
+"""Results with numbers that a test chooses: no folders, no training."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 
-from mlet_bench.spec import ARMS, cell_name
+from mlet_bench.arms import ARMS
+from mlet_bench.evaluation.metrics import METRICS
+from mlet_bench.spec import cell_name
+from mlet_bench.tables.results import Results
 
 DIMS, INNERS, SEEDS = (4, 8, 16, 32), (16, 64), (0, 1, 2, 3, 4)
+FULL = {"criteo-kaggle": 45_840_617, "avazu": 40_428_967}
 SLOPE = 0.01  # AUC that a single layer gains by a doubling of its width
 
 
@@ -32,25 +37,43 @@ def make_runs(
     quality, arms=("single", "mlet"), datasets=("avazu",), models=("dlrm",), dims=DIMS, inners=INNERS, seeds=SEEDS,
     open_runs=None,
 ):  # fmt: skip
-    """One row a run. ``open_runs`` maps a cell, or (cell, seed), to (status, reason)."""
+    """One row a run. ``open_runs`` maps a cell, or (cell, seed), to (status, kind of failure, reason)."""
     open_runs, rows = open_runs or {}, []
     for dataset in datasets:
         for model in models:
             for arm, d, k in cells(arms, dims, inners):
                 cell = cell_name(arm, d, k)
                 for seed in seeds:
-                    status, reason = open_runs.get((cell, seed), open_runs.get(cell, ("done", "")))
+                    status, kind, reason = open_runs.get((cell, seed), open_runs.get(cell, ("done", "", "")))
                     done, auc = status == "done", quality(arm, d, k, seed)
                     rows.append(
                         {"dataset": dataset, "model": model, "cell": cell, "arm": arm, "dim": d, "inner_dim": k,
-                         "seed": seed, "status": status, "reason": reason,
+                         "seed": seed, "status": status, "kind": kind, "reason": reason,
                          "test_auc": auc if done else math.nan, "test_logloss": 1.2 - auc if done else math.nan,
                          "val_auc": auc if done else math.nan,
-                         "inference_tables_bytes": 4000 * d if done else pd.NA,
+                         "deployed_tables_bytes": 4000 * d if done else pd.NA,
                          "max_logit_difference": 1e-6 if done else math.nan}
                     )  # fmt: skip
-    types = {"dim": "Int64", "inner_dim": "Int64", "inference_tables_bytes": "Int64"}
-    return pd.DataFrame(rows).astype(types | dict.fromkeys(("dataset", "model", "cell", "arm", "reason"), "string"))
+    types = {"dim": "Int64", "inner_dim": "Int64", "deployed_tables_bytes": "Int64"}
+    return pd.DataFrame(rows).astype(
+        types | dict.fromkeys(("dataset", "model", "cell", "arm", "kind", "reason"), "string")
+    )
+
+
+def make_results(runs, spectrum=None, overhead=None, rare=None, planted=(), parts=()):
+    """Results of frames; ``planted`` and ``parts`` name data sets that were generated, and of which a part was used."""
+    datasets = list(runs["dataset"].unique())
+    config = {"profile": "toy", "datasets": {name: {"source": "download"} for name in datasets}}
+    sources = {name: {"planted": {} if name in planted else None, "rows": 9 if name in parts else FULL[name]}
+               for name in datasets}  # fmt: skip
+    none = pd.DataFrame({name: [] for name in ("dataset", "model", "cell", "arm", "dim", "inner_dim", "seed")})
+    return Results(
+        config=config, schemas={name: SimpleNamespace(source=source) for name, source in sources.items()},
+        runs=runs.assign(**{f"test_{name}": math.nan for name in METRICS if f"test_{name}" not in runs}),
+        longer_runs=none, curves=none, longer_curves=none, reweighting=none, sampling=none, tuned=none, untimed={},
+        spectrum=none if spectrum is None else spectrum, overhead=none if overhead is None else overhead,
+        rare=none if rare is None else rare,
+    )  # fmt: skip
 
 
 def make_spectrum(runs, share):
@@ -106,6 +129,6 @@ def cells(arms, dims, inners):
     """(arm, d, k) as a configuration expands them."""
     for arm in arms:
         for d in dims:
-            for k in inners if ARMS[arm].uses_inner_dim else (None,):
+            for k in inners if ARMS[arm].inner_dim else (None,):
                 if k is None or k >= d:
                     yield arm, d, k

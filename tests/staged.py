@@ -14,16 +14,18 @@ def call(*words) -> int:
 def commands(place) -> dict[str, tuple]:
     """Stage → its command, with every file below ``place``."""
     runs = [place / "runs" / f"seed{seed}" for seed in (0, 1)]
-    training = ("train", "--data", place / "data", "--dim", 4, "--seed", 0, 1, "--out", place / "runs" / "seed{seed}")
-    options = ("--batch-size", 8, "--device", "cpu", "--threads", 1, "--checkpoint-seconds", 0, "--validations", 6)
+    cell = ("--data", place / "data", "--arm", "mlet", "--dim", 4, "--inner-dim", 8, "--seed", 0, 1, "--batch-size", 8)
+    cell += ("--validations", 6, "--device", "cpu", "--threads", 1, "--checkpoint-seconds", 0, "--out")
+    index = ("--index", place / "cell" / "runs.json", "--keep", "all")
     return {
         "synthesize": ("synthesize", "avazu", "--rows", 600, "--out", place / "raw.txt"),
         "prepare": ("prepare", "avazu", "--raw", place / "raw.txt", "--out", place / "data"),
-        "train": (*training, "--arm", "mlet", "--inner-dim", 8, *options),
-        "collapse": ("collapse", *runs),
+        "train": ("train", *cell, place / "runs" / "seed{seed}"),
+        "deploy": ("deploy", *runs),
         "evaluate": ("evaluate", *runs),
         "compare": ("compare", *runs, "--baseline", *runs),
         "spectrum": ("spectrum", *runs),
+        "cell": ("cell", *cell, place / "cell" / "seed{seed}", *index),
     }
 
 
@@ -43,10 +45,11 @@ FILES = {
     "synthesize": ["raw.txt", "raw.txt.planted.json"],
     "prepare": ["data"],
     "train": of_runs("spec.json", "curve.parquet", "model.safetensors", "data.json", "provenance.json"),
-    "collapse": of_runs("collapsed.json", "collapsed.safetensors"),
+    "deploy": of_runs("deployed.json", "deployed.safetensors"),
     "evaluate": of_runs("metrics.json", "rare.parquet", "scores.parquet"),
     "compare": of_runs("sampling.json"),
     "spectrum": of_runs("spectrum.parquet", "factors.parquet"),
+    "cell": ["cell"],
 }
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlet_bench import stages
 from mlet_bench.cli import main
-from mlet_bench.evaluation import collapse
+from mlet_bench.evaluation import deploy as evaluation
 from mlet_bench.files import read_json, write_sealed
+from mlet_bench.stages import deploy
 
 
 def call(*words) -> int:
@@ -34,20 +34,22 @@ def train(data, out, *options) -> int:
 def test_one_cell_by_hand(data, tmp_path, capsys):
     run = tmp_path / "RUN"
     assert train(data, run, "--model", "dlrm", "--seed", 0) == 0
-    for command in ("collapse", "evaluate", "spectrum"):
+    for command in ("deploy", "evaluate", "spectrum"):
         assert call(command, run) == 0
-    ranks = {name: (run / name).read_bytes() for name in ("spectrum.parquet", "factors.parquet", "collapsed.json")}
+    ranks = {name: (run / name).read_bytes() for name in ("spectrum.parquet", "factors.parquet", "deployed.json")}
     for name in ranks:
         (run / name).unlink()
-    assert call("collapse", run, "--spectrum") == 0
+    assert call("deploy", run, "--spectrum") == 0
     assert {name: (run / name).read_bytes() for name in ranks} == ranks  # one command, the same files
+    assert not (run / "metrics.json").exists()  # of the model that stood there before
+    assert call("evaluate", run) == 0
     metrics = json.loads((run / "metrics.json").read_text())
     names = {"auc", "logloss", "ne", "pr_auc", "accuracy", "calibration"}
     assert set(metrics["val"]) == set(metrics["test"]) == names
     assert all(np.isfinite(value) for value in metrics["test"].values())
     sizes = json.loads((data / "schema.json").read_text())["fields"]
-    assert metrics["bytes"]["inference_tables"] == 4 * 4 * sum(field["size"] for field in sizes)
-    assert metrics["bytes"]["training"] > metrics["bytes"]["inference"]
+    assert metrics["bytes"]["deployed_tables"] == 4 * 4 * sum(field["size"] for field in sizes)
+    assert metrics["bytes"]["training"] > metrics["bytes"]["deployed"]
     assert "test auc" in capsys.readouterr().out
 
     edit(run / "provenance.json", commit="abc", dirty=False)  # known in a checkout alone
@@ -58,9 +60,9 @@ def test_one_cell_by_hand(data, tmp_path, capsys):
     assert call("verify", run) == 2
     captured = capsys.readouterr()
     assert f"{run}: FAILED: test auc: " in captured.out and f"1 checks failed: {run}: test auc" in captured.err
-    (run / "collapsed.safetensors").unlink()
+    (run / "deployed.safetensors").unlink()
     assert call("verify", run) == 2
-    assert "keep: collapsed" in capsys.readouterr().err
+    assert "keep: deployed" in capsys.readouterr().err
     assert not (run / "failed.json").exists()  # verify judges, it changes nothing
 
 
@@ -70,7 +72,7 @@ def edit(path, **changes):
 
 def test_several_seeds_share_one_call(data, tmp_path, capsys):
     assert train(data, tmp_path / "seed{seed}", "--seed", 0, 1) == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["seed0", "seed1"]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.suffix != ".lock") == ["seed0", "seed1"]
     assert train(data, tmp_path / "same", "--seed", 0, 1) == 2
     assert "'{seed}'" in capsys.readouterr().err
 
@@ -78,44 +80,63 @@ def test_several_seeds_share_one_call(data, tmp_path, capsys):
 def test_a_moved_data_set_is_given_by_hand(data, tmp_path, capsys):
     assert train(data, tmp_path / "run") == 0
     (tmp_path / "run" / "data.json").write_text('{"data": "../nowhere"}')
-    assert call("collapse", tmp_path / "run") == 2
+    assert call("deploy", tmp_path / "run") == 2
     assert "not a prepared data set" in capsys.readouterr().err
-    assert call("collapse", tmp_path / "run", "--data", data) == 0
+    assert call("deploy", tmp_path / "run", "--data", data) == 0
 
 
 def test_a_failed_run_says_why_in_its_folder(data, tmp_path, capsys):
     assert train(data, tmp_path / "run", "--lr", 1e12) == 2
     failed = json.loads((tmp_path / "run" / "failed.json").read_text())
-    assert failed["stage"] == "train" and "diverged" in failed["error"]
+    assert failed["stage"] == "train" and failed["kind"] == "diverged"
     assert train(data, tmp_path / "run") == 0
     assert not (tmp_path / "run" / "failed.json").exists()
 
 
-def test_collapse_with_spectrum_reads_and_draws_the_factors_once(data, tmp_path, monkeypatch):
+def test_deploy_with_spectrum_reads_and_draws_the_factors_once(data, tmp_path, monkeypatch):
     assert train(data, tmp_path / "run") == 0
     calls = []
     for name in ("load_file", "build_model"):
-        for module in (stages, collapse):
+        for module in (deploy, evaluation):
             if hasattr(module, name):
                 original = getattr(module, name)
                 noting = lambda *given, name=name, original=original: calls.append(name) or original(*given)  # noqa: E731
                 monkeypatch.setattr(module, name, noting)
-    assert call("collapse", tmp_path / "run", "--spectrum") == 0
+    assert call("deploy", tmp_path / "run", "--spectrum") == 0
     assert sorted(calls) == ["build_model", "load_file"]
 
 
-def test_no_stage_of_a_run_waits_for_pandas(data, tmp_path):
-    """It takes 0.4 s to import, in each process of the smoke run; pyarrow imports it where it must know a type."""
+def test_no_stage_of_a_run_waits_for_pandas_or_needs_what_a_workflow_needs(data, tmp_path):
+    """pandas takes 0.4 s to import, in each process of the smoke run; pyarrow imports it where it must know a type."""
     run, settings = tmp_path / "run", ("--dims", 4, "--inner-dims", 8, "--pairs", 2, "--steps", 1, "--batch-sizes", 64)
     commands = [
         ("train", "--data", data, "--arm", "mlet", "--dim", 4, "--inner-dim", 8, "--out", run),
-        ("collapse", run, "--spectrum"),
+        ("deploy", run, "--spectrum"),
         ("evaluate", run),
+        ("verify", run),
+        (
+            "cell",
+            "--data",
+            data,
+            "--arm",
+            "single",
+            "--dim",
+            4,
+            "--out",
+            tmp_path / "cell",
+            "--index",
+            tmp_path / "i.json",
+        ),
         ("compare", run, "--baseline", run),
         ("overhead", "--data", data, "--out", tmp_path / "overhead.parquet", *settings),
     ]
     code = f"""
 import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {{"mlflow", "snakemake", "polars", "jsonschema", "matplotlib", "requests"}}:
+            raise ImportError(name)
+sys.meta_path.insert(0, Absent())
 from mlet_bench.cli import main
 for words in {[[str(word) for word in words] for words in commands]}:
     print(words[0], main(words), "pandas" in sys.modules)
@@ -127,12 +148,13 @@ for words in {[[str(word) for word in words] for words in commands]}:
 
 def test_recipes_and_their_overrides(data, tmp_path, capsys):
     def spec(*options):
-        assert train(data, tmp_path / "run", *options) == 0
-        return json.loads((tmp_path / "run" / "spec.json").read_text())
+        run = tmp_path / f"run{len(list(tmp_path.iterdir()))}"
+        assert train(data, run, *options) == 0
+        return json.loads((run / "spec.json").read_text())
 
-    assert (spec()["lr"], spec()["bottom"]) == (0.2, [256, 64])
+    assert (spec()["lr"], spec()["hyper"]) == (0.2, {"bottom": [256, 64], "top": [512, 256]})
     found = spec("--recipe", "dlrm", "--top", 32)
-    assert (found["lr"], found["bottom"], found["top"], found["recipe"]) == (0.1, [512, 256, 64], [32], "dlrm")
+    assert (found["lr"], found["hyper"], found["recipe"]) == (0.1, {"bottom": [512, 256, 64], "top": [32]}, "dlrm")
     assert train(data, tmp_path / "run", "--recipe", "paper") == 2
     assert "unknown recipe 'paper': the recipes are authors, dlrm" in capsys.readouterr().err
 
@@ -140,7 +162,7 @@ def test_recipes_and_their_overrides(data, tmp_path, capsys):
 def test_the_authors_selection_stands_beside_the_sound_number(data, tmp_path):
     run = tmp_path / "run"
     assert train(data, run, "--authors-selection", "--validations", 3, "--batch-size", 16) == 0
-    for command in ("collapse", "evaluate"):
+    for command in ("deploy", "evaluate"):
         assert call(command, run) == 0
     metrics = json.loads((run / "metrics.json").read_text())
     curve = pd.read_parquet(run / "curve.parquet")
@@ -156,8 +178,9 @@ def test_a_tuned_cell_by_hand(data, tmp_path, arm):
     options = ("--arm", *arm, "--dim", 4, "--seed", 0, 1, "--embedding-lr-factors", 1, 64)
     assert call("train", "--data", data, *options, "--out", tmp_path / "seed{seed}") == 0
     records = [json.loads((tmp_path / f"seed{seed}" / "tuning.json").read_text()) for seed in (0, 1)]
-    assert records[0] == records[1]
-    for command in ("collapse", "evaluate", "spectrum"):
+    kept = ("chosen", "by", "candidates")
+    assert [records[0][key] for key in kept] == [records[1][key] for key in kept]
+    for command in ("deploy", "evaluate", "spectrum"):
         assert call(command, tmp_path / "seed0", tmp_path / "seed1") == 0
 
 
@@ -174,7 +197,7 @@ def test_overhead_by_hand(data, tmp_path, capsys):
     ("words", "sentence"),
     [
         (("train", "--data", "DATA", "--arm", "mlet", "--dim", "16", "--inner-dim", "8"), "k=8 below d=16"),
-        (("train", "--data", "DATA", "--arm", "mlt", "--dim", "16"), "unknown arm 'mlt': the arms are single, mlet"),
+        (("train", "--data", "DATA", "--arm", "mlt", "--dim", "16"), "unknown arm 'mlt': there are single, mlet"),
         (("train", "--data", "DATA", "--arm", "single", "--dim", "4", "--model", "dcn"), "unknown model 'dcn'"),
         (
             ("train", "--data", "DATA", "--arm", "single", "--dim", "4", "--optimizer", "adam"),
@@ -183,7 +206,7 @@ def test_overhead_by_hand(data, tmp_path, capsys):
         (("train", "--data", "DATA", "--arm", "single", "--dim", "4", "--device", "tpu"), "unknown device 'tpu'"),
         (("train", "--data", "NOWHERE", "--arm", "single", "--dim", "4"), "not a prepared data set"),
         (("prepare", "criteo-kaggle", "--raw", "NOWHERE"), "NOWHERE"),
-        (("prepare", "criteo-kaggle", "--raw", "NOWHERE", "--authors-hour"), "has no hour"),
+        (("prepare", "criteo-kaggle", "--raw", "NOWHERE", "--authors-hour"), "has no option 'authors_hour'"),
         (("prepare", "criteo-kaggle", "--raw", "DATA/schema.json"), "schema.json"),
         (("prepare", "avazu", "--raw", "DATA/schema.json", "--split", "blocks"), "blocks"),
     ],
@@ -197,7 +220,7 @@ def test_mistakes_get_a_sentence_and_status_2(words, sentence, data, tmp_path, c
     assert not out.exists() or {path.name for path in out.iterdir()} <= {"failed.json"}
 
 
-@pytest.mark.parametrize("command", ["collapse", "evaluate", "spectrum"])
+@pytest.mark.parametrize("command", ["deploy", "evaluate", "spectrum"])
 def test_a_folder_that_is_no_run_is_named(command, tmp_path, capsys):
     assert call(command, tmp_path / "empty") == 2
     assert "not a trained run" in capsys.readouterr().err

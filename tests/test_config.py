@@ -1,12 +1,14 @@
 """The configuration: the shipped ones are sound, mistakes are named, the grid is the one promised."""
 
 import copy
+import json
 from pathlib import Path
 
 import pytest
 import yaml
 
 from mlet_bench.config import cell_training, cells, check_config, run_folders
+from mlet_bench.config_schema import COPY, config_schema
 from mlet_bench.errors import BenchError
 
 ROOT = Path(__file__).parents[1]
@@ -29,6 +31,10 @@ def test_shipped_configs_are_sound(name):
     assert load(name)["profile"] == name
 
 
+def test_the_committed_schema_is_the_generated_one():
+    assert json.loads(COPY.read_text()) == config_schema(), "run python -m mlet_bench.config_schema"
+
+
 def test_paper_is_the_full_reproduction():
     config = load("paper")
     grid = list(cells(config | {"controls": config["controls"] | {"enabled": False}}))
@@ -43,18 +49,20 @@ def test_paper_is_the_full_reproduction():
 
 def test_defaults_are_written_out():
     config = check_config(SMALL)
-    assert config["models"] == ["dlrm"]
+    assert config["models"] == {"dlrm": {"bottom": [256, 64], "top": [512, 256]}}
     assert config["training"]["optimizer"] == "sgd"
     assert config["datasets"]["avazu"]["split"] == "random"
     assert check_config(config) == config
 
 
 def test_a_recipe_gives_what_is_left_out():
-    authors, dlrm = (check_config(SMALL | {"training": {"recipe": name}})["training"] for name in ("authors", "dlrm"))
-    assert (authors["lr"], authors["bottom"], authors["top"]) == (0.2, [256, 64], [512, 256])
-    assert (dlrm["lr"], dlrm["bottom"], dlrm["top"]) == (0.1, [512, 256, 64], [512, 256])
-    mixed = check_config(SMALL | {"training": {"recipe": "dlrm", "lr": 0.5, "top": []}})["training"]
-    assert (mixed["lr"], mixed["bottom"], mixed["top"]) == (0.5, [512, 256, 64], [])
+    def given(recipe, models, **training):
+        config = check_config(SMALL | {"training": {"recipe": recipe} | training, "models": models})
+        return config["training"]["lr"], config["models"]["dlrm"]["bottom"], config["models"]["dlrm"]["top"]
+
+    assert given("authors", ["dlrm"]) == given("authors", {"dlrm": {}}) == (0.2, [256, 64], [512, 256])
+    assert given("dlrm", ["dlrm"]) == (0.1, [512, 256, 64], [512, 256])
+    assert given("dlrm", {"dlrm": {"top": []}}, lr=0.5) == (0.5, [512, 256, 64], [])
 
 
 def test_every_pair_with_k_at_least_d():
@@ -110,6 +118,13 @@ def test_run_folders_follow_the_grammar():
         (["datasets", "avazu"], {"source": "download", "split": "blocks"}, r"is 'blocks'; allowed are random, last"),
         (["training"], {"recipe": "paper"}, r"config\.training\.recipe is 'paper'; allowed are authors, dlrm"),
         (["datasets", "criteo-kaggle"], {"source": "download", "authors_hour": True}, r"unknown key 'authors_hour'"),
+        (["models"], ["dcn"], r"config\.models\[0\] is 'dcn'; allowed are dlrm"),
+        (["models"], {"dcn": {}}, r"config\.models: unknown key 'dcn'; allowed are dlrm"),
+        (["models"], {"dlrm": {"width": 8}}, r"config\.models\.dlrm: unknown key 'width'; allowed are bottom, top"),
+        (["models"], {"dlrm": {"top": [0]}}, r"config\.models\.dlrm\.top\[0\] is 0"),
+        (["keep"], "collapsed", r"config\.keep is 'collapsed'; allowed are metrics, deployed, all"),
+        (["plugins"], ["no_such_module"], r"plugin 'no_such_module' was not found"),
+        (["plugins"], "mine", r"config\.plugins is 'mine'"),
         (["device"], "tpu", r"config\.device is 'tpu'; allowed are auto, cpu, cuda"),
     ],
 )  # fmt: skip

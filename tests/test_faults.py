@@ -11,13 +11,14 @@ import torch
 from kill_at import numbers
 from staged import call, commands, give
 
-from mlet_bench import failures, files, parquet, stages
+from mlet_bench import files, parquet, runs
 from mlet_bench.data.dataset import load_split
 from mlet_bench.errors import BenchError, out_of_memory
 from mlet_bench.files import atomic, writing
 from mlet_bench.spec import DatasetSchema
+from mlet_bench.stages import train
 
-STAGES = ("synthesize", "prepare", "train", "collapse", "evaluate", "compare", "spectrum")
+STAGES = ("synthesize", "prepare", "train", "deploy", "evaluate", "compare", "spectrum")
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def place(whole, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("stage", "limit"), [("synthesize", 1 << 16), ("prepare", 1 << 13), ("train", 1 << 16), ("collapse", 1 << 16)]
+    ("stage", "limit"), [("synthesize", 1 << 16), ("prepare", 1 << 13), ("train", 1 << 16), ("deploy", 1 << 16)]
 )
 def test_a_file_that_cannot_grow_is_named(place, stage, limit):
     """The limit of a file's size stands for the disk's: writes fail in the same place, in each library's own way."""
@@ -45,7 +46,7 @@ def test_a_file_that_cannot_grow_is_named(place, stage, limit):
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
     assert "cannot be written" in done.stderr and "bytes free" in done.stderr and "make room" in done.stderr
     left = numbers(folder).keys() - before.keys()
-    assert {name.rpartition("/")[2] for name in left} <= {"failed.json", "code.json"}, left
+    assert {name.rpartition("/")[2] for name in left} <= {"failed.json"}, left
     assert call(*commands(folder)[stage]) == 0  # and once there is room, it goes
 
 
@@ -126,18 +127,18 @@ SEED = "runs/seed0"
     [
         ("train", "data/train.parquet", "prepare it anew"),
         ("train", "data/schema.json", "schema.json"),
-        ("collapse", f"{SEED}/model.safetensors", "train the run"),
-        ("collapse", f"{SEED}/spec.json", "spec.json"),
+        ("deploy", f"{SEED}/model.safetensors", "train the run"),
+        ("deploy", f"{SEED}/spec.json", "spec.json"),
         ("evaluate", "data/vocabulary/site_id.parquet", "prepare it anew"),
-        ("evaluate", f"{SEED}/collapsed.safetensors", "collapse"),
-        ("evaluate", f"{SEED}/collapsed.json", "collapse"),
+        ("evaluate", f"{SEED}/deployed.safetensors", "deploy"),
+        ("evaluate", f"{SEED}/deployed.json", "deploy"),
         ("compare", f"{SEED}/scores.parquet", "evaluate"),
     ],
 )
 def test_a_damaged_file_is_named(place, capsys, stage, file, advice, damage):
     folder = place(stage)
     # A small Parquet file of a run holds notes from its middle on, which no number depends on.
-    flip(folder / file, 0.1) if damage is flip and stage == "compare" else damage(folder / file)
+    flip(folder / file, 0.3) if damage is flip and stage == "compare" else damage(folder / file)
     before = numbers(folder)
     assert call(*commands(folder)[stage]) == 2
     error = capsys.readouterr().err
@@ -172,9 +173,9 @@ def test_a_flipped_bit_of_a_table_of_a_run_is_refused_or_changes_no_number(tmp_p
     for spot in range(100):
         flip(path, spot / 100)
         try:
-            found = parquet.read_table(path, "train the run anew")
+            found = parquet.read_table(path, "train the run again")
         except BenchError as error:
-            assert str(path) in str(error) and "train the run anew" in str(error)
+            assert str(path) in str(error) and "train the run again" in str(error)
             refused += 1
         else:
             assert [column.to_pylist() for column in found.columns] == [column.to_pylist() for column in right.columns]
@@ -188,15 +189,15 @@ def test_a_flipped_bit_of_sealed_numbers_is_refused_or_changes_none(tmp_path):
         {"test": {"auc": 0.7512345, "rows": 150}, "by_seed": {0: 1e-7, 10: 0.5, 2: None}},
     )
     files.write_sealed(path, right)
-    plain = files.read_json(path, "evaluate the run anew")
+    plain = files.read_json(path, "evaluate the run again")
     assert plain == json.loads(json.dumps(right))
     content, accepted = path.read_bytes(), 0
     for spot in range(len(content)):
         path.write_bytes(content[:spot] + bytes([content[spot] ^ 0x04]) + content[spot + 1 :])
         try:
-            found = files.read_json(path, "evaluate the run anew")
+            found = files.read_json(path, "evaluate the run again")
         except BenchError as error:
-            assert str(path) in str(error) and "evaluate the run anew" in str(error)
+            assert str(path) in str(error) and "evaluate the run again" in str(error)
         else:
             accepted += 1
             assert plain.items() <= found.items()
@@ -219,7 +220,7 @@ def test_a_damaged_checkpoint_is_named(place, capsys, damage):
     folder = place("train")
     words = commands(folder)["train"]
     assert killed("mlet_bench.training.step:TrainStep.__call__", 40, "SIGKILL", *words).returncode == -9
-    checkpoint = folder / SEED / "unfinished" / "checkpoint.pt"
+    checkpoint = folder / SEED / "checkpoint.pt"
     damage(checkpoint)
     assert call(*words) == 2
     assert f"{checkpoint} is damaged" in capsys.readouterr().err
@@ -243,13 +244,14 @@ def test_no_memory_is_a_sentence_and_the_reason_of_the_failure(place, monkeypatc
         raise error
 
     folder = place("train")
-    monkeypatch.setattr(stages, "train_together", full)
+    monkeypatch.setattr(train, "train_together", full)
     assert call(*commands(folder)["train"]) == 2
     said = capsys.readouterr().err
     assert sentence in said and "use a smaller k" in said
     assert ("device: cpu" in said) == ("GPU" in sentence)
-    assert sentence in json.loads((folder / SEED / "failed.json").read_text())["error"]
-    assert not (folder / SEED / "unfinished").exists()
+    failed = json.loads((folder / SEED / "failed.json").read_text())
+    assert sentence in failed["error"] and failed["kind"] == "memory"
+    assert [file.name for file in (folder / SEED).iterdir()] == ["failed.json"]
 
 
 def test_other_errors_of_torch_are_none_of_memory():
@@ -273,8 +275,8 @@ def test_a_failure_is_told_although_it_cannot_be_recorded(place, capsys, monkeyp
     def no_room(path, value):
         raise BenchError("no room")
 
-    folder = place("collapse")
+    folder = place("deploy")
     cut(folder / SEED / "model.safetensors")
-    monkeypatch.setattr(failures, "write_json", no_room)
-    assert call(*commands(folder)["collapse"]) == 2
+    monkeypatch.setattr(runs, "write_json", no_room)
+    assert call(*commands(folder)["deploy"]) == 2
     assert "model.safetensors" in capsys.readouterr().err

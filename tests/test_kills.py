@@ -1,38 +1,46 @@
 """Kills: whichever stage is cut off, the same command ends in the same bits and leaves nothing else behind."""
 
-import json
 import random
 
 import pytest
+import torch
 from fake_results import make_results
 from kill_at import killed, numbers
 from staged import STEPS, call, commands, give, made
 
-from mlet_bench.owned import owned
+from mlet_bench.files import read_json, write_sealed
+from mlet_bench.locks import owned
 
 SEEDED = random.Random(20260123)
 ENDS = {"SIGKILL": -9, "SIGTERM": 143}
 RENAME = "mlet_bench.files:os.replace"
 STEP = "mlet_bench.training.step:TrainStep.__call__"
+STORED = 5  # checkpoints of a run before its own files are written
 
 
 MOMENTS = [
     ("synthesize", RENAME, 2),
-    ("prepare", "mlet_bench.data.encode:parse", 1),
-    ("prepare", "mlet_bench.data.vocabulary:_write_vocabulary", SEEDED.randint(2, 21)),
-    ("prepare", "mlet_bench.data.assemble:_write_group", 2),
-    ("prepare", "shutil:rmtree", 4),
+    ("prepare", "mlet_bench.data.base:DataSet.rows", 1),
+    ("prepare", "mlet_bench.data.encode:Vocabulary.write", SEEDED.randint(2, 21)),
+    ("prepare", "mlet_bench.data.encode:SplitFile.write", 2),
+    ("prepare", "shutil:rmtree", 2),
     ("train", STEP, SEEDED.randint(2, STEPS)),
     ("train", STEP, STEPS + SEEDED.randint(2, STEPS)),
-    ("collapse", RENAME, SEEDED.randint(1, 4)),
+    ("deploy", RENAME, SEEDED.randint(1, 4)),
     ("evaluate", RENAME, SEEDED.randint(1, 4)),
     ("compare", RENAME, SEEDED.randint(1, 2)),
     ("spectrum", RENAME, SEEDED.randint(1, 4)),
+    ("cell", STEP, STEPS + SEEDED.randint(2, STEPS)),
+    ("cell", "mlet_bench.evaluation.deploy:save_arrays", 2),
+    ("cell", "mlet_bench.evaluation.spectrum:Spectrum.write", 1),
+    ("cell", "mlet_bench.evaluation.evaluate:score", 2),
+    ("cell", "mlet_bench.stages.cell:note_made_by", SEEDED.randint(1, 6)),
+    ("cell", "mlet_bench.stages.cell:write_index", 1),
 ]
-# Trained to the end, and being put in its place: there SIGTERM comes too late to stop anything.
+# Trained to the end, its files being written: there SIGTERM comes too late to stop anything.
 LATE = [
-    ("train", "mlet_bench.training.unfinished:os.link", SEEDED.randint(1, 8)),
-    ("train", "mlet_bench.stages:shutil.rmtree", 2),
+    ("train", RENAME, STORED + SEEDED.randint(1, 4)),
+    ("train", "mlet_bench.training.loop:drop_checkpoint", 1),
 ]
 
 
@@ -61,35 +69,49 @@ def test_a_stopped_training_says_where_and_goes_on_from_there(whole, tmp_path):
     assert done.returncode == 143 and "Traceback" not in done.stderr
     assert "mlet-bench train: stopped at step 30 of 60 and stored; the same command goes on" in done.stderr
     run = tmp_path / "runs" / "seed0"
-    assert [file.name for file in (run / "unfinished").iterdir() if file.suffix == ".pt"] == ["checkpoint.pt"]
-    assert not (run / "failed.json").exists()  # a stop is no failure
+    assert [file.name for file in run.iterdir()] == ["checkpoint.pt"]
     again = killed(STEP, 31, "SIGKILL", *words)  # 30 steps are left of seed 0: the 31st is seed 1's first
     assert again.returncode == -9
-    assert (run / "unfinished" / "model.safetensors").exists()  # kept until the whole cell is done
+    assert (run / "model.safetensors").exists() and not (
+        run / "checkpoint.pt"
+    ).exists()  # done, whatever becomes of the next
 
 
-def test_seeds_that_were_done_are_not_trained_again(whole, tmp_path):
-    """Snakemake deletes a failed job's files, those of finished seeds too."""
+@pytest.mark.parametrize(("command", "place"), [("train", "runs"), ("cell", "cell")])
+def test_seeds_that_were_done_are_not_trained_again(whole, tmp_path, command, place):
     give(whole, tmp_path, "prepare")
-    words = commands(tmp_path)["train"]
+    words = commands(tmp_path)[command]
     assert killed(STEP, STEPS + 1, "SIGKILL", *words).returncode == -9
-    for file in (tmp_path / "runs" / "seed0").glob("*.*"):
-        file.unlink()
     again = killed(STEP, STEPS + 1, "SIGKILL", *words)
     assert again.returncode == 0, "seed 0 was trained again"
     assert "seed0: trained" in again.stdout
-    expected = {name: found for name, found in numbers(whole).items() if name in made("train")}
-    assert numbers(tmp_path / "runs").items() <= {name.removeprefix("runs/"): f for name, f in expected.items()}.items()
+    found, expected = numbers(tmp_path / place), numbers(whole / place)
+    assert found and found.items() <= expected.items()
 
 
 def test_what_other_code_trained_is_not_gone_on_with(whole, tmp_path):
     give(whole, tmp_path, "prepare")
     words = commands(tmp_path)["train"]
     assert killed(STEP, STEPS + 20, "SIGKILL", *words).returncode == -9
-    for seed in (0, 1):
-        note = tmp_path / "runs" / f"seed{seed}" / "unfinished" / "code.json"
-        note.write_text(json.dumps({"code": "of last week"}))
-    assert killed(STEP, STEPS + 1, "SIGKILL", *words).returncode == -9  # both seeds begin anew
+    done, begun = tmp_path / "runs" / "seed0" / "provenance.json", tmp_path / "runs" / "seed1" / "checkpoint.pt"
+    write_sealed(done, read_json(done, "train it") | {"code": "of last week"})
+    torch.save(torch.load(begun, weights_only=True) | {"code": "of last week"}, begun)
+    assert killed(STEP, 2 * STEPS, "SIGKILL", *words).returncode == -9  # both seeds begin again, from their first step
+
+
+@pytest.mark.parametrize(
+    ("place", "at"),
+    [("mlet_bench.training.tuning:shutil.rmtree", 3), ("mlet_bench.training.tuning:drop_candidates", 2)],
+)
+def test_a_tuned_cell_that_was_cut_off_while_tidying_leaves_nothing_more(whole, tmp_path, place, at):
+    give(whole, tmp_path, "prepare")
+    words = ("train", "--data", tmp_path / "data", "--arm", "single-lr-tuned", "--dim", 4, "--seed", 0, 1)
+    words += ("--embedding-lr-factors", 1, 4, "--device", "cpu", "--validations", 2, "--batch-size", 64)
+    assert call(*words, "--out", tmp_path / "undisturbed" / "seed{seed}") == 0
+    words = (*words, "--out", tmp_path / "cut" / "seed{seed}")
+    assert killed(place, at, "SIGKILL", *words).returncode == -9
+    assert call(*words) == 0
+    assert numbers(tmp_path / "cut") == numbers(tmp_path / "undisturbed")
 
 
 def test_two_trainings_do_not_share_a_folder(whole, tmp_path, capsys):

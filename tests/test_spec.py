@@ -5,17 +5,19 @@ from dataclasses import replace
 import pytest
 from toys import make_spec
 
+from mlet_bench.arms import ARMS
+from mlet_bench.embeddings import METHODS
 from mlet_bench.errors import BenchError
 from mlet_bench.files import atomic
-from mlet_bench.spec import ARMS, DatasetSchema, RunSpec, cell_name, derive_seed
+from mlet_bench.spec import VERSION, DatasetSchema, RunSpec, cell_name, derive_seed
 
 
 def test_every_setting_changes_the_id(schema):
     spec = make_spec(schema)
     changed = {
         "dataset": "avazu", "fingerprint": "f", "model": "dcn", "arm": "mlet-unit", "dim": 8, "inner_dim": 16,
-        "seed": 1,        "optimizer": "adagrad", "lr": 0.1, "batch_size": 64, "epochs": 2, "bottom": (8,), "top": (8,),
-        "precision": "bf16", "validations": 1, "recipe": "dlrm", "authors_selection": True,
+        "seed": 1, "optimizer": "adagrad", "lr": 0.1, "batch_size": 64, "epochs": 2, "hyper": {"bottom": [8]},
+        "version": VERSION + 1, "precision": "bf16", "validations": 1, "recipe": "dlrm", "authors_selection": True,
         "embedding_lr_factor": 2.0,
     }  # fmt: skip
     assert set(changed) == set(RunSpec.__dataclass_fields__)
@@ -24,14 +26,14 @@ def test_every_setting_changes_the_id(schema):
 
 
 def test_swapped_widths_do_not_collide(schema):
-    assert make_spec(schema, bottom=(16, 64)).id != make_spec(schema, bottom=(64, 16)).id
+    assert make_spec(schema, hyper={"bottom": (16, 64)}).id != make_spec(schema, hyper={"bottom": (64, 16)}).id
     assert cell_name("mlet", 16, 64) == "mlet-d16-k64"
     assert cell_name("single", 16, None) == "single-d16"
 
 
 def test_id_does_not_change_between_versions():
     """Ids name folders and MLflow runs: this one may only change on purpose."""
-    assert RunSpec("avazu", "f", "dlrm", "mlet", 16, 64, 0).id == "669c64de5557"
+    assert RunSpec("avazu", "f", "dlrm", "mlet", 16, 64, 0).id == "79437f1041bb"
 
 
 def test_files_are_read_back(schema, tmp_path):
@@ -58,7 +60,7 @@ def test_missing_and_damaged_files_are_named(reader, tmp_path):
     with pytest.raises(BenchError, match=r"\.json is not valid JSON"):
         reader.read(tmp_path)
     for name in ("spec.json", "schema.json"):
-        (tmp_path / name).write_text('{"other": 1, "fields": [], "dense": [], "bottom": [], "top": []}')
+        (tmp_path / name).write_text('{"other": 1, "fields": [], "dense": []}')
     with pytest.raises(BenchError, match="of this version"):
         reader.read(tmp_path)
 
@@ -73,7 +75,7 @@ def test_fingerprint_ignores_the_raw_files_name_alone(schema):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"arm": "mlt"}, "unknown arm 'mlt': the arms are single, mlet, single-lr"),
+        ({"arm": "mlt"}, "unknown arm 'mlt': there are single, mlet, single-lr"),
         ({"inner_dim": 2}, "'mlet' has inner dim k=2 below d=4: k >= d"),
         ({"inner_dim": None}, "'mlet' needs an inner dim"),
         ({"arm": "single", "inner_dim": 8}, "'single' has no inner dim, got k=8"),
@@ -94,8 +96,10 @@ def test_settings_that_make_no_run_are_refused(schema, changes, message):
 
 def test_arms_say_what_they_change():
     assert ARMS["single-lr"].lr_factor(128) == 8
-    assert ARMS["single-init"].variance_factor(64) == 4
-    assert {arm.lr_factor(128) * arm.variance_factor(128) for arm in ARMS.values() if arm.method == "mlet"} == {1}
+    widened = ARMS["single-init"]
+    assert METHODS[widened.method]([3], 4, inner_dim=64, **widened.options).variance_factor == 4
+    assert widened.lr_factor(64) == ARMS["single"].lr_factor(None) == 1
+    assert {arm.lr_factor(128) for arm in ARMS.values() if arm.method == "mlet"} == {1}
 
 
 def test_embedding_learning_rates_by_hand(schema):

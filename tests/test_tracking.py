@@ -12,9 +12,9 @@ import pytest
 from fake_results import make_results, small_config
 
 from mlet_bench.errors import BenchError
-from mlet_bench.files import write_json
-from mlet_bench.reporting.collect import collect
-from mlet_bench.reporting.tables import make_tables
+from mlet_bench.files import read_json, write_json, write_sealed
+from mlet_bench.report.page import all_tables
+from mlet_bench.tables.read import read_results
 from mlet_bench.tracking import SyncReport, restore, sync
 from mlet_bench.tracking.mapping import ARTIFACTS, CONTENT, RUN_ID
 
@@ -87,13 +87,13 @@ def test_a_run_holds_its_spec_curve_scores_and_origin(raced):
     assert run.data.tags["mlet_bench.run_id"] == spec["id"]
     params = run.data.params
     assert (params["arm"], params["inner_dim"], params["bottom"], params["lr"]) == ("mlet", "16", "256-64", "0.2")
-    assert set(params) == set(spec) - {"id"} | {"trained_width"}
+    assert set(params) == set(spec) - {"id", "hyper"} | set(spec["hyper"]) | {"trained_width"}
     assert run.data.metrics["test_auc"] == metrics["test"]["auc"] and run.data.metrics["rows_per_second"] == 1000
-    assert run.data.metrics["bytes_inference_tables"] == metrics["bytes"]["inference_tables"]
+    assert run.data.metrics["bytes_deployed_tables"] == metrics["bytes"]["deployed_tables"]
     assert run.data.metrics["effective_rank_uniform"] == pytest.approx(3.2)
     tags = run.data.tags
     assert tags["mlflow.source.git.commit"] == tags["mlet_bench.commit"] == "a" * 40
-    assert (tags["mlet_bench.dirty"], tags["mlet_bench.collapsed_sha256"]) == ("false", "b" * 64)
+    assert (tags["mlet_bench.dirty"], tags["mlet_bench.deployed_sha256"]) == ("false", "b" * 64)
     # Started 2026-01-02, 12.5 s long.
     assert (run.info.start_time, run.info.end_time) == (1767312000000, 1767312012500)
     assert run.info.status == "FINISHED"
@@ -128,8 +128,8 @@ def test_again_changes_nothing(store):
 def test_a_changed_run_is_replaced_and_not_doubled(store):
     sync(store)
     path = store / "runs/avazu/dlrm/single-d4/seed0/metrics.json"
-    metrics = json.loads(path.read_text())
-    write_json(path, metrics | {"test": metrics["test"] | {"auc": 0.9}})
+    metrics = read_json(path, "evaluate it")
+    write_sealed(path, metrics | {"test": metrics["test"] | {"auc": 0.9}})
     assert sync(store) == SyncReport(updated=1, unchanged=1)
     assert len(runs_of(store, "one/avazu")) == 2
     assert cell_of(store, "one/avazu", "single-d4").data.metrics["test_auc"] == 0.9
@@ -162,12 +162,13 @@ def test_a_doubled_run_is_made_one(store):
 def test_unfinished_runs_wait_and_failed_ones_are_there_until_they_pass(store):
     (store / "runs/avazu/dlrm/single-d4/seed0/metrics.json").unlink()
     failed = store / "runs/avazu/dlrm/mlet-d4-k16/seed0/failed.json"
-    write_json(failed, {"error": "no memory", "stage": "train"})
+    write_json(failed, {"stage": "train", "kind": "memory", "error": "no memory"})
     for _ in range(2):
         assert sync(store) == SyncReport(failed=1)
         (run,) = runs_of(store, "one/avazu")
         assert (run.info.status, run.info.run_name) == ("FAILED", "mlet-d4-k16 seed0")
-        assert (run.data.tags["mlet_bench.stage"], run.data.tags["mlet_bench.reason"]) == ("train", "no memory")
+        tags = {name: run.data.tags[f"mlet_bench.{name}"] for name in ("stage", "kind", "reason")}
+        assert tags == {"stage": "train", "kind": "memory", "reason": "no memory"}
         found = {name: run.data.params[name] for name in ("arm", "dim", "inner_dim", "seed")}
         assert found == {"arm": "mlet", "dim": "4", "inner_dim": "16", "seed": "0"}
     failed.unlink()
@@ -224,7 +225,7 @@ def test_import_is_cheap():
 
 
 def tables_of(folder):
-    return make_tables(collect(folder))
+    return all_tables(read_results(folder))
 
 
 def assert_equal_tables(one, other):
@@ -244,12 +245,15 @@ def test_every_table_is_the_same_from_the_store_alone(raced, tmp_path, monkeypat
 
 def test_a_failed_run_and_a_change_are_restored(store, tmp_path):
     sync(store)
-    write_json(store / "runs/avazu/dlrm/mlet-d4-k16/seed0/failed.json", {"error": "no memory", "stage": "collapse"})
+    write_json(
+        store / "runs/avazu/dlrm/mlet-d4-k16/seed0/failed.json",
+        {"stage": "deploy", "kind": "memory", "error": "no memory"},
+    )
     sync(store)
     restore("one", store.parent / "again")
     assert_equal_tables(store, store.parent / "again")
     runs = tables_of(store.parent / "again")["runs"]
-    assert runs.loc[runs["status"] == "failed", "reason"].tolist() == ["collapse: no memory"]
+    assert runs.loc[runs["status"] == "failed", "reason"].tolist() == ["deploy: no memory"]
     shutil.rmtree(store.parent / "again")
 
 
@@ -274,16 +278,16 @@ def test_runs_that_are_not_finished_are_restored_with_their_reasons(store):
 
 def test_a_run_that_a_job_changes_while_it_is_read_waits(store, monkeypatch):
     module = import_module("mlet_bench.tracking.sync")
-    changed, read = store / "runs/avazu/dlrm/single-d4/seed0", module.read_run
+    changed, read = store / "runs/avazu/dlrm/single-d4/seed0", module.TrackedRun.read
 
-    def read_and_begin_anew(folder):
+    def read_and_begin_again(folder):
         run = read(folder)
-        if folder == changed:  # Snakemake removes the outputs of a job that begins
+        if folder == changed:  # a job that begins drops what is not up to date
             (folder / "metrics.json").unlink()
         return run
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "read_run", read_and_begin_anew)
+        patch.setattr(module.TrackedRun, "read", read_and_begin_again)
         assert sync(store) == SyncReport(created=1)
     assert [run.data.tags["mlet_bench.cell"] for run in runs_of(store, "one/avazu")] == ["mlet-d4-k16"]
     restore("one", store.parent / "again")

@@ -53,27 +53,27 @@ def load_split(folder: Path | str, schema: DatasetSchema, split: str, device: to
     types = {"label": pa.int8()} | dict.fromkeys(schema.dense, pa.float32()) | dict.fromkeys(names, pa.int32())
     with _opened(Path(folder) / f"{split}.parquet", types, schema.rows[split]) as (path, file):
         n_rows = schema.rows[split]
-        label = torch.empty(n_rows, dtype=torch.float32, device=device)
+        label = torch.empty(n_rows, 1, dtype=torch.float32, device=device)
         dense = torch.empty(n_rows, len(schema.dense), dtype=torch.float32, device=device)
         ids = torch.empty(n_rows, len(names), dtype=torch.int32, device=device)
-        start = clicks = 0
+        parts = (
+            (["label"], label, lambda x: (x == 0) | (x == 1), "labels other than 0 and 1"),
+            (schema.dense, dense, np.isfinite, "values that are not finite"),
+            (names, ids, lambda x: (x >= 0) & (x < sizes), "ids outside its table"),
+        )
+        start = 0
         for number in range(file.num_row_groups):
             group = file.read_row_group(number)
             stop = start + group.num_rows
-            block = _values(group, ["label"], path)
-            _check(((block == 0) | (block == 1)).all(0), ["label"], path, "labels other than 0 and 1")
-            clicks += int(block.sum())
-            label[start:stop] = torch.from_numpy(block[:, 0])
-            block = _values(group, schema.dense, path)
-            _check(np.isfinite(block).all(0), schema.dense, path, "values that are not finite")
-            dense[start:stop] = torch.from_numpy(block)
-            block = _values(group, names, path)
-            _check(((block >= 0) & (block < sizes)).all(0), names, path, "ids outside its table")
-            ids[start:stop] = torch.from_numpy(block)
+            for columns, tensor, valid, problem in parts:
+                values = _values(group, columns, path)
+                _check(valid(values).all(0), columns, path, problem)
+                tensor[start:stop] = torch.from_numpy(values)
             start = stop
+    clicks = int(label.count_nonzero())
     if clicks != schema.clicks[split]:
         raise BenchError(f"{path} has {clicks} clicks, schema.json says {schema.clicks[split]}: {ADVICE}")
-    return Rows(label, dense, ids)
+    return Rows(label.squeeze(1), dense, ids)
 
 
 def training_counts(folder: Path | str, field: str) -> np.ndarray:
@@ -119,6 +119,6 @@ def _values(group: pa.Table, names: list[str] | tuple[str, ...], path: Path) -> 
     return np.stack([as_array(group[name]) for name in names], axis=1)
 
 
-def _check(good: np.ndarray, names: list[str] | tuple[str, ...], path: Path, problem: str) -> None:
+def _check(good: np.ndarray | np.bool_, names: list[str] | tuple[str, ...], path: Path, problem: str) -> None:
     if not good.all():
         raise BenchError(f"{path}, column {names[int(np.argmin(good))]} has {problem}: {ADVICE}")

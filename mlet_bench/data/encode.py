@@ -1,164 +1,216 @@
-"""From a raw file to a data set of ids: two passes, with memory bounded by the largest vocabulary."""
+"""From rows to ids in two passes: tokens numbered within each block, then the numbers of all blocks put together.
+
+The first pass writes the rows to a file, each token as its place in the vocabulary of its block; those stay in memory.
+Put together, in the order of the blocks, they give the vocabularies of the whole file and, for each block, a list that
+turns its numbers into ids. The second pass reads the rows again, and writes each to its split. So memory holds the
+distinct values of the blocks, never the rows.
+"""
 
 import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from mlet_bench.data import avazu, criteo
-from mlet_bench.data.ahead import ahead, in_threads
-from mlet_bench.data.assemble import assemble
-from mlet_bench.data.format import RawFormat
-from mlet_bench.data.memory import kept_memory
-from mlet_bench.data.parse import Rows, parse
-from mlet_bench.data.passes import one_pass
-from mlet_bench.data.raw import RawFile
-from mlet_bench.data.split import assign
-from mlet_bench.data.spool import FEATURES, Spool
-from mlet_bench.data.vocabulary import encode_fields
-from mlet_bench.errors import BenchError
-from mlet_bench.files import read_json, writing
-from mlet_bench.owned import owned
-from mlet_bench.spec import SPLITS, DatasetSchema, Field
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm import tqdm
 
-FORMATS: dict[str, RawFormat] = {fmt.name: fmt for fmt in (criteo.FORMAT, avazu.FORMAT)}
-VERSION = 1
+from mlet_bench.data.base import DataSet
+from mlet_bench.data.parse import KINDS
+from mlet_bench.data.raw import Block, RawFile
+from mlet_bench.data.split import TRAIN
+from mlet_bench.spec import SPLITS
+
 PARSERS = 4  # blocks parsed at a time, at most: as many as one thread can read and hash
-PLANTED = {"dataset": str, "rows": int, "seed": int, "best_auc": float, "md5": str}
-CONTENT = {"schema.json", "vocabulary", *(f"{part}.parquet" for part in SPLITS)}
+GROUP_ROWS = 1 << 18  # of a row group of the result: 40 MB of Criteo
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
-def prepare(
-    name: str,
-    raw: Path,
-    out: Path,
-    *,
-    split: str | None = None,
-    max_rows: int | None = None,
-    authors_hour: bool = False,
-) -> DatasetSchema:
-    """Prepare the raw file of data set ``name`` as the folder ``out``.
+class NumberedRows:
+    """The rows of a raw file with the tokens as numbers, in a file that goes at the end.
 
-    Ids count from 0 in order of first appearance over the whole file, validation and test rows included, without a
-    threshold; a missing value is a category of its own. Files are as DatasetSchema and ``mlet_bench.data.dataset``
-    describe them; ``vocabulary/<field>.parquet`` has ``token`` (null: missing), ``id`` and ``count``, the training
-    rows with it. Row order is the raw file's in every split.
+    Attributes:
+        days: (n_rows,) int32, growing with time; empty where the data set has no hour.
+    """
+
+    def __init__(self, data: DataSet, file: Path):
+        self.data, self._file = data, file
+        self.days = np.empty(0, np.int32)
+        self._distinct: dict[str, list[pa.Array]] = {field: [] for field in data.fields}
+
+    def read(self, source: RawFile) -> None:
+        """Pass 1: check and store all rows.
+
+        Raises:
+            BenchError: the first fault of the file.
+        """
+        days = [self.days]
+        threads = min(PARSERS, os.cpu_count() or 1)
+        with _bar("read") as progress, ExitStack() as stack:
+            writer = None
+            for batch, distinct in in_threads(self._numbered, source, threads):
+                writer = writer or stack.enter_context(pa.ipc.new_file(str(self._file), batch.schema))
+                writer.write_batch(batch)
+                for field, tokens in distinct.items():
+                    self._distinct[field].append(tokens)
+                if "day" in batch.schema.names:
+                    days.append(batch["day"].to_numpy())
+                progress.total = round(source.rows / source.share) if source.share else None
+                progress.update(len(batch))
+        self.days = np.concatenate(days)
+
+    def _numbered(self, block: Block) -> tuple[pa.RecordBatch, dict[str, pa.Array]]:
+        """A block's rows with each field's tokens as places in its distinct tokens, and those."""
+        rows = self.data.rows(block).rechunk()
+        plain = pl.CompatLevel.oldest()  # strings as Arrow can number them
+        columns, distinct = {name: rows[name].to_arrow(compat_level=plain) for name in rows.columns}, {}
+        for field in self.data.fields:
+            # A dictionary counts from 0 in order of first appearance; null is a value like others.
+            encoded = columns[field].dictionary_encode(null_encoding="encode")
+            columns[field], distinct[field] = encoded.indices, encoded.dictionary
+        return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns)), distinct
+
+    def write(self, codes: np.ndarray, folder: Path) -> tuple[list[int], dict[str, int], dict[str, int]]:
+        """Pass 2: a Parquet file for each split, row order as in the raw file, and a vocabulary for each field.
+
+        Args:
+            codes: (n_rows,) the split of each row; the vocabulary counts training rows.
+
+        Returns:
+            the fields' table sizes; rows and clicks of each split.
+        """
+        vocabularies = {field: Vocabulary(self._distinct.pop(field)) for field in self.data.fields}
+        types = {"label": pa.int8()} | {dense.column: pa.float32() for dense in self.data.dense}
+        types |= dict.fromkeys(self.data.fields, pa.int32())
+        schema = pa.schema([pa.field(name, kind, nullable=False) for name, kind in types.items()])
+
+        def with_ids(numbered: tuple[int, int, pa.RecordBatch]) -> list[pa.Table]:
+            number, start, batch = numbered
+            of_batch = codes[start : start + len(batch)]
+            columns = {name: batch[name] for name in batch.schema.names if name != "day"}
+            for field, vocabulary in vocabularies.items():
+                columns[field] = pa.array(vocabulary.ids(number, columns[field].to_numpy(), of_batch == TRAIN))
+            table = pa.Table.from_arrays(list(columns.values()), schema=schema)
+            return [table.filter(pa.array(of_batch == code)) for code in range(len(SPLITS))]
+
+        rows: dict[str, int] = dict.fromkeys(SPLITS, 0)
+        clicks = rows.copy()
+        with _bar("write", len(codes)) as progress, ExitStack() as stack:
+            files = {part: stack.enter_context(SplitFile(folder / f"{part}.parquet", schema)) for part in SPLITS}
+            for tables in in_threads(with_ids, self._batches(), 1):  # one: it adds to the counts
+                for part, table in zip(SPLITS, tables, strict=True):
+                    files[part].write(table)
+                    rows[part] += len(table)
+                    clicks[part] += int(np.count_nonzero(table["label"].to_numpy()))
+                    progress.update(len(table))
+        (folder / "vocabulary").mkdir()
+        for field, vocabulary in vocabularies.items():
+            vocabulary.write(folder / "vocabulary" / f"{field}.parquet", KINDS[self.data.kind(field)].spell)
+        return [len(vocabulary) for vocabulary in vocabularies.values()], rows, clicks
+
+    def _batches(self) -> Iterator[tuple[int, int, pa.RecordBatch]]:
+        """Each batch with its number and that of its first row."""
+        start = 0
+        with pa.OSFile(str(self._file)) as file, pa.ipc.open_file(file) as reader:
+            for number in range(reader.num_record_batches):
+                batch = reader.get_batch(number)
+                yield number, start, batch
+                start += len(batch)
+
+
+class Vocabulary:
+    """A field's tokens by id, with the training rows of each.
 
     Args:
-        raw: plain, ``.gz``, ``.tar.gz`` or ``.zip``; ``<raw>.planted.json`` beside it marks a generated file.
-        out: made whole or not at all. A data set that stands there is replaced once the new one is complete.
-        split: one of the format's ``splits``, None for its first.
-        max_rows: use the first rows only.
-        authors_hour: of Avazu, parse the hour as the authors' code does (``RawFormat.unix_hour``).
-
-    Raises:
-        BenchError: an unknown data set or split, a faulty raw file, too few rows, a complete file that differs from the
-            published facts, or an ``out`` that holds something else.
-
-    Example::
-
-        schema = prepare("criteo-kaggle", Path("train.txt"), Path("criteo"), max_rows=1_000_000)
-        rows = load_split(Path("criteo"), schema, "train")
+        distinct: the distinct tokens of each block, in the order of the file.
     """
-    if name not in FORMATS:
-        raise BenchError(f"unknown data set {name!r}: there are {', '.join(FORMATS)}")
-    fmt = FORMATS[name]
-    split = fmt.splits[0] if split is None else split
-    if split not in fmt.splits:
-        raise BenchError(f"{name} has no split {split!r}: there are {', '.join(fmt.splits)}")
-    if authors_hour:
-        if not any(column.kind == "hour" for column in fmt.columns):
-            raise BenchError(f"{name} has no hour to parse as the authors do: leave that option out")
-        fmt = replace(fmt, unix_hour=True)
-    if max_rows is not None and max_rows < 1:
-        raise BenchError(f"max_rows is {max_rows}: it must be 1 or more, or left out")
-    source = RawFile(raw, fmt.check_header if fmt.header else None, max_rows)
-    out = Path(out).resolve()
-    with writing(out), _replacing(out) as folder, kept_memory():
-        (folder / "spool").mkdir()
-        spool = Spool(folder / "spool")
-        _read(source, fmt, spool)
-        planted = _planted(Path(raw), fmt, source)
-        codes = assign(split, source.rows, lambda: spool.read(FEATURES, "day"))
-        sizes = encode_fields(fmt.fields, codes, spool, folder / "vocabulary")
-        rows, clicks = assemble(fmt, codes, spool, folder)
-        schema = DatasetSchema(
-            name=name,
-            fields=tuple(Field(field, size) for field, size in zip(fmt.fields, sizes, strict=True)),
-            dense=fmt.dense,
-            rows=rows,
-            clicks=clicks,
-            source={"file": Path(raw).name, "md5": source.md5, "rows": source.rows, "planted": planted},
-            preparation={"split": split, "max_rows": max_rows, "authors_hour": authors_hour},
-            version=VERSION,
-        ).sealed()
-        fmt.check_full(schema)
-        shutil.rmtree(folder / "spool")
-        schema.write(folder)
-    return schema
+
+    def __init__(self, distinct: list[pa.Array]):
+        # Of chunks, the dictionary is one for all, in order of first appearance; a chunk's indices are its tokens' ids.
+        encoded = pa.chunked_array(distinct).dictionary_encode(null_encoding="encode")
+        self._tokens = encoded.chunk(0).dictionary
+        self._ids = [chunk.indices.to_numpy() for chunk in encoded.chunks]
+        self._counts = np.zeros(len(self._tokens), np.int64)
+
+    def __len__(self) -> int:
+        return len(self._tokens)
+
+    def ids(self, block: int, places: np.ndarray, train: np.ndarray) -> np.ndarray:
+        """The ids (B,) of a block's rows, given as places in its distinct tokens; counts those of ``train`` (B,)."""
+        ids = self._ids[block]
+        self._counts[ids] += np.bincount(places[train], minlength=len(ids))
+        return ids[places]
+
+    def write(self, path: Path, spell: Callable[[pa.Array], pa.Array]) -> None:
+        """Write ``token``, as ``spell`` makes a string of it, ``id`` and ``count``."""
+        columns = {
+            "token": spell(self._tokens),
+            "id": pa.array(np.arange(len(self), dtype=np.int32)),
+            "count": pa.array(self._counts),
+        }
+        # Eight digits each, numbers one apart, small numbers: no value repeats often enough for a dictionary.
+        encodings = {"token": "DELTA_LENGTH_BYTE_ARRAY", "id": "DELTA_BINARY_PACKED", "count": "DELTA_BINARY_PACKED"}
+        options = {"compression": "zstd", "use_dictionary": False, "column_encoding": encodings}
+        pq.write_table(pa.table(columns), path, write_page_checksum=True, **options)
 
 
-@contextmanager
-def _replacing(out: Path) -> Iterator[Path]:
-    """Yield a folder to fill; put it in the place of ``out`` on success, remove it on any error."""
-    work = out.with_name(f".{out.name}.partial")
-    new, old = work / "new", work / "old"
-    if out.exists():
-        if not out.is_dir():
-            raise BenchError(f"{out} is a file: give a folder for the data set")
-        found = {path.name for path in out.iterdir()}
-        # The mark of ours is schema.json, and nothing of somebody else's beside it: the folder will be removed.
-        if found and ("schema.json" not in found or found - CONTENT):
-            foreign = ", ".join(sorted(found - CONTENT)[:3]) or "no schema.json"
-            raise BenchError(f"{out} is there and is no data set of ours ({foreign}): give another folder")
-    with owned(work, "preparing a data set"):
-        for left in (new, old):
-            shutil.rmtree(left, ignore_errors=True)
-        new.mkdir()
-        try:
-            yield new
-            if out.exists():
-                out.rename(old)
+class SplitFile:
+    """A split's Parquet file, in row groups of ``GROUP_ROWS`` rows whatever the tables that it is given."""
+
+    def __init__(self, path: Path, schema: pa.Schema):
+        # Ids are numbered densely, so a dictionary would repeat them: a byte of each at a time instead, the high ones
+        # being all but constant. The other columns have few distinct values.
+        ids = [column.name for column in schema if column.type == pa.int32()]
+        options: dict[str, Any] = {"use_dictionary": [name for name in schema.names if name not in ids]}
+        options |= {"use_byte_stream_split": ids, "compression": "zstd", "write_page_checksum": True}
+        self._file = pq.ParquetWriter(path, schema, **options)
+        self._waiting, self._rows = [], 0
+
+    def __enter__(self) -> "SplitFile":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with self._file:
+            if self._rows and error[0] is None:
+                self._file.write_table(pa.concat_tables(self._waiting))
+
+    def write(self, table: pa.Table) -> None:
+        """Take in the next rows."""
+        self._waiting.append(table)
+        self._rows += len(table)
+        if self._rows >= GROUP_ROWS:
+            whole = pa.concat_tables(self._waiting)
+            groups = self._rows // GROUP_ROWS * GROUP_ROWS
+            self._file.write_table(whole.slice(0, groups), row_group_size=GROUP_ROWS)
+            self._waiting, self._rows = [whole.slice(groups)], self._rows - groups
+
+
+def _bar(name: str, total: int | None = None) -> tqdm:
+    return tqdm(desc=name, total=total, unit=" rows", unit_scale=True, disable=None, leave=False)
+
+
+def in_threads(function: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:
+    """``function`` of each item, a few at a time, in the items' order; of several errors the first item's is raised."""
+    with ThreadPoolExecutor(threads) as workers:
+        waiting = deque()
+        iterator = iter(items)
+        while True:
             try:
-                new.rename(out)
-            except BaseException:  # a signal too
-                if old.exists() and not out.exists():
-                    old.rename(out)
+                waiting.append(workers.submit(function, next(iterator)))
+            except StopIteration:
+                break
+            except Exception:
+                for result in waiting:  # what stands before the item that could not be made is at fault first
+                    result.result()
                 raise
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-
-
-def _read(source: RawFile, fmt: RawFormat, spool: Spool) -> None:
-    """Pass 1: the checked, typed rows, with tokens as numbers, into the spool."""
-
-    def blocks() -> Iterator[Rows]:
-        with one_pass("read", "rows") as progress:
-            for rows in in_threads(lambda block: parse(block, fmt), ahead(source), min(PARSERS, os.cpu_count() or 1)):
-                yield rows
-                progress.update(len(rows))
-                progress.expect(round(progress.n / source.share) if source.share else progress.n)
-
-    spool.write_rows(blocks())
-
-
-def _planted(raw: Path, fmt: RawFormat, source: RawFile) -> dict[str, Any] | None:
-    """What the generator wrote beside a raw file of its making, checked against what was read; None: not planted."""
-    path = raw.with_name(f"{raw.name}.planted.json")
-    if not path.exists():
-        return None
-    advice = "the two do not belong together; synthesize anew, or remove the json file if the raw file is genuine"
-    planted = read_json(path, advice)
-    for key, kind in PLANTED.items():
-        if not isinstance(planted, dict) or not isinstance(planted.get(key), kind):
-            raise BenchError(f"{path} has no {key} of type {kind.__name__}: {advice}")
-    if planted["dataset"] != fmt.name:
-        raise BenchError(f"{path} is about {planted['dataset']}, the raw file was read as {fmt.name}: {advice}")
-    if planted["rows"] < source.rows or (source.whole and planted["rows"] != source.rows):
-        raise BenchError(f"{path} says {planted['rows']} rows, {raw} has {source.rows}: {advice}")
-    if source.whole and planted["md5"] != source.md5:
-        raise BenchError(f"{path} says md5 {planted['md5']}, {raw} has {source.md5}: {advice}")
-    return planted
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

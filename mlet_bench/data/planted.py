@@ -10,14 +10,43 @@ from statistics import NormalDist
 
 import numpy as np
 
-from mlet_bench.data.laws import LAWS, table_sizes
-from mlet_bench.spec import DATASETS
+from mlet_bench.data.base import DataSet, Planted
+from mlet_bench.errors import BenchError
 
+MAX_ROWS = 2**31  # of a planted file; a product of two row indices must fit 63 bits
 RANK = 4  # r: a category's vector has r components, 16 bits of one hash each
 ZIPF = 1.1  # exponent of the category frequencies
 SHARES = {"first": 0.5, "pairs": 0.3, "dense": 0.2}  # of the logit's variance
 WEIGHT_POWER, WEIGHT_CAP = -0.2, 10_000  # a field's weight is min(n, cap)^power: large tables say less per row
 BINS = 65_536  # of the probability, for the best possible AUC
+
+
+def law_of(data: type[DataSet]) -> Planted:
+    """What the data set's planted rows look like.
+
+    Raises:
+        BenchError: it does not say.
+    """
+    lacking = [name for name in ("planted", "full_rows", "table_sizes") if not getattr(data, name)]
+    if data.planted is None or lacking:
+        raise BenchError(f"{data.name} cannot be synthesized: its description lacks {', '.join(lacking)}")
+    return data.planted
+
+
+def table_sizes(data: type[DataSet], rows: int) -> tuple[int, ...]:
+    """Exact number of distinct values of each categorical field in a planted file, the missing one included.
+
+    The real file's sizes, none above ceil(largest real size · rows / real rows): a small file keeps the real ratio of
+    rows to rows of its largest table.
+
+    Raises:
+        BenchError: a data set that has no planted law, or fewer than 100 or more than 2^31 rows.
+    """
+    law_of(data)
+    if not 100 <= rows <= MAX_ROWS:
+        raise BenchError(f"{rows} rows of planted {data.name} asked for: 100 to {MAX_ROWS} are possible")
+    cap = -(-max(data.table_sizes) * rows // (data.full_rows or rows))
+    return tuple(min(size, cap) for size in data.table_sizes)
 
 
 class PlantedModel:
@@ -34,23 +63,22 @@ class PlantedModel:
     everything there is to know of a category, and a rare category matters as much as a frequent one of its field.
 
     Args:
-        name, rows, seed: decide everything; the same three give the same model.
-        dense: D, number of dense features.
+        data, rows, seed: decide everything; the same three give the same model.
     """
 
-    def __init__(self, name: str, rows: int, seed: int, dense: int):
-        self.law, self.rows, self.sizes = LAWS[name], rows, table_sizes(name, rows)
-        generator = np.random.default_rng([seed, DATASETS.index(name)])
+    def __init__(self, data: type[DataSet], rows: int, seed: int):
+        self.fields, self.law, self.rows, self.sizes = data.fields, law_of(data), rows, table_sizes(data, rows)
+        generator = np.random.default_rng([seed, self.law.stream])
         fields = len(self.sizes)
         self.keys = generator.integers(2**64, size=fields, dtype=np.uint64)
         self.steps = [_coprime(int(step), rows) for step in generator.integers(rows // 4, rows * 3 // 4, size=fields)]
         self.shifts = generator.integers(rows, size=fields)
         # From the real sizes, so that a small file is the same world as a large one.
-        importance = np.minimum(self.law.sizes, WEIGHT_CAP) ** WEIGHT_POWER
+        importance = np.minimum(data.table_sizes, WEIGHT_CAP) ** WEIGHT_POWER
         directions = generator.standard_normal((fields, RANK)) * importance[:, None]
         directions *= np.sqrt(SHARES["first"] / (directions**2).sum())
         self.directions = directions.astype(np.float32)  # a_f, (F, r)
-        weights = generator.standard_normal(dense)
+        weights = generator.standard_normal(len(self.law.dense))
         self.dense_weights = weights * np.sqrt(SHARES["dense"] / (weights**2).sum())
         pairs = importance * np.roll(importance, -1)
         self.pair_weights = pairs * np.sqrt(SHARES["pairs"] / RANK / (pairs**2).sum())  # (F,), of f and its next
@@ -63,7 +91,7 @@ class PlantedModel:
         table's size comes out exactly; the other rows draw from the continuous power law x^-s on [1, n + 1), floored.
         """
         out = np.empty((len(self.sizes), len(index)), dtype=np.int64)
-        for f, (field, n) in enumerate(zip(self.law.fields, self.sizes)):
+        for f, (field, n) in enumerate(zip(self.fields, self.sizes)):
             u = generator.random(len(index))
             rate = self.law.missing.get(field, 0.0)
             if rate:

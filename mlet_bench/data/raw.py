@@ -10,15 +10,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import IO, cast
 
 import numpy as np
 
 from mlet_bench.errors import BenchError
 
-BLOCK_BYTES = 1 << 20  # what is made of one fits the cache of a processor, and numpy has enough to do with it
+BLOCK_BYTES = 1 << 24  # some 65,000 lines: the larger, the fewer distinct values of all blocks have to be put together
 LONGEST_LINE = 1 << 20  # the formats' lines have some 300 bytes; this far without a line end is no such file
-PAD = b"0" * 24  # before the lines of a block, for a reader that looks at the bytes before a value
 BOM = b"\xef\xbb\xbf"
 DAMAGED = (EOFError, OSError, RuntimeError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile)
 
@@ -28,24 +27,25 @@ class Block:
     """Whole lines of a raw file, the header left out.
 
     Attributes:
-        padded: ``PAD`` and the lines, each ended by ``\\n`` alone.
+        text: the lines, each ended by ``\\n`` alone.
         first_line: number of the first of them in its file, counted from 1 with the header.
         where: the file, and the member of an archive, as error sentences name it.
     """
 
-    padded: bytes | bytearray
+    text: bytes
     first_line: int
     where: str
 
-    @classmethod
-    def of(cls, text: bytes, first_line: int, where: str) -> "Block":
-        """A block of the lines in ``text``."""
-        return cls(PAD + text, first_line, where)
+    def __len__(self) -> int:
+        return count_byte(self.text, "\n")
 
-    @property
-    def text(self) -> bytes:
-        """The lines alone, copied."""
-        return bytes(self.padded[len(PAD) :])
+    def halves(self) -> tuple["Block", "Block"]:
+        """Two blocks of about half the lines each; of a single line the second is empty."""
+        half = self.text.find(b"\n", len(self.text) // 2) + 1
+        if half == len(self.text):
+            half = self.text.rfind(b"\n", 0, half - 1) + 1
+        first = Block(self.text[:half], self.first_line, self.where)
+        return first, Block(self.text[half:], self.first_line + len(first), self.where)
 
 
 class RawFile:
@@ -112,77 +112,66 @@ class RawFile:
                         return
             except DAMAGED as error:
                 raise BenchError(
-                    f"{self.path} is cut off or damaged ({type(error).__name__}: {error}): fetch it anew"
+                    f"{self.path} is cut off or damaged ({type(error).__name__}: {error}): fetch it again"
                 ) from None
 
-    def _blocks(self, stream: BinaryIO, where: str) -> Iterator[Block]:
+    def _blocks(self, stream: IO[bytes], where: str) -> Iterator[Block]:
         line, rest, header_due, rows_before = 1, b"", self._check_header is not None, self.rows
-        while True:
-            padded = bytearray(len(PAD) + len(rest) + BLOCK_BYTES)  # the one place that the lines are copied to
-            begin = len(PAD) + len(rest)
-            padded[:begin] = PAD + rest
-            count = stream.readinto(memoryview(padded)[begin:])
-            if not count:
-                break
+        while self.whole and (read := stream.read(BLOCK_BYTES)):
             if self.rows == self._max_rows:
                 self.whole = False
                 return
-            if line == 1 and b"\0" in padded[begin : begin + min(count, 4096)]:
-                raise BenchError(f"{where} is no text (it has zero bytes): expected text, .gz, .tar.gz or .zip")
-            del padded[begin + count :]
-            end = padded.rfind(b"\n") + 1 or len(PAD)
-            rest = bytes(padded[end:])
-            del padded[end:]
-            if line == 1 and padded.startswith(BOM, len(PAD)):
-                self._hash.update(BOM)
-                del padded[len(PAD) : len(PAD) + len(BOM)]
+            if line == 1 and b"\0" in read[:4096]:
+                raise BenchError(f"{where} is no text (it has NUL bytes): expected text, .gz, .tar.gz or .zip")
+            text = rest + read
+            end = text.rfind(b"\n") + 1
+            text, rest = text[:end], text[end:]
             if len(rest) > LONGEST_LINE:
                 raise BenchError(f"{where} has no line end in {len(rest)} bytes: it is no raw data file")
-            if len(padded) == len(PAD):
+            if not text:
                 continue
-            header_end = padded.index(b"\n") + 1 if header_due else len(PAD)
-            self._cut(padded, header_end)
-            self._hash.update(memoryview(padded)[len(PAD) :])
-            if header_due:
-                header = bytes(padded[len(PAD) : header_end])
-                self._check_header(header.removesuffix(b"\n").removesuffix(b"\r"), where)
+            text = self._cut(text, header_due)
+            self._hash.update(text)
+            if line == 1:
+                text = text.removeprefix(BOM)
+            if header_due and self._check_header:
+                header, _, text = text.partition(b"\n")
+                self._check_header(header.removesuffix(b"\r"), where)
                 header_due, line = False, line + 1
-                del padded[len(PAD) : header_end]
-            rows = count_byte(padded, b"\n")
-            if rows:
-                self.rows += rows
-                yield Block(padded.replace(b"\r\n", b"\n") if b"\r" in padded else padded, line, where)
-                line += rows
-            if not self.whole:
-                return
+            if text:
+                block = Block(text.replace(b"\r\n", b"\n") if b"\r" in text else text, line, where)
+                self.rows += len(block)
+                line += len(block)
+                yield block
+        if not self.whole:
+            return
         if rest and self.rows == self._max_rows:
             self.whole = False
         elif rest:
-            raise BenchError(
-                f"{where}: the last line ({line}) has no line end, so the file seems cut off: fetch it anew, or append "
-                "a newline if it is whole"
-            )
+            advice = "fetch it again, or append a newline if it is whole"
+            raise BenchError(f"{where}: the last line ({line}) has no line end, so the file seems cut off: {advice}")
         elif self.rows == rows_before:
             held = "is empty" if line == 1 else "has a header and no rows"
             raise BenchError(f"{where} {held}: there is nothing to prepare")
 
-    def _cut(self, padded: bytearray, start: int) -> None:
-        """Cut what lies behind the last row wanted; rows begin at byte ``start``."""
+    def _cut(self, text: bytes, header_due: bool) -> bytes:
+        """The lines without those behind the last row wanted."""
         if self._max_rows is None:
-            return
-        wanted = self._max_rows - self.rows
-        ends = np.flatnonzero(np.frombuffer(padded, np.uint8)[start:] == ord("\n"))
-        if len(ends) > wanted:
-            self.whole = False
-            del padded[start + int(ends[wanted - 1]) + 1 :]
+            return text
+        wanted = self._max_rows - self.rows + header_due
+        ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))
+        if len(ends) <= wanted:
+            return text
+        self.whole = False
+        return text[: int(ends[wanted - 1]) + 1]
 
 
-def count_byte(text: bytes | bytearray, byte: bytes) -> int:
+def count_byte(text: bytes, byte: str) -> int:
     """How often one byte occurs: numpy compares many at once, ``bytes.count`` stops at each."""
     return int(np.count_nonzero(np.frombuffer(text, np.uint8) == ord(byte)))
 
 
-def _members(file: BinaryIO, path: Path, stack: ExitStack) -> Iterator[tuple[str, BinaryIO]]:
+def _members(file: IO[bytes], path: Path, stack: ExitStack) -> Iterator[tuple[str, IO[bytes]]]:
     """The unpacked streams of a raw file, each with how to name it."""
     if _start(file, 4) in (b"PK\x03\x04", b"PK\x05\x06"):
         archive = stack.enter_context(zipfile.ZipFile(file))
@@ -190,10 +179,12 @@ def _members(file: BinaryIO, path: Path, stack: ExitStack) -> Iterator[tuple[str
             yield f"{path} ({name})", _gunzipped(stack.enter_context(archive.open(name)), stack)
         return
     stream = _gunzipped(file, stack)
-    if not _is_tar(stream):
+    try:
+        archive = tarfile.TarFile(fileobj=stream)
+    except tarfile.ReadError:
+        stream.seek(0)
         yield str(path), stream
         return
-    archive = stack.enter_context(tarfile.TarFile(fileobj=stream))
     # The first pass over a packed archive costs its whole unpacking: stop at train.txt, which most have.
     files = {}
     for info in archive:
@@ -202,7 +193,7 @@ def _members(file: BinaryIO, path: Path, stack: ExitStack) -> Iterator[tuple[str
             if PurePosixPath(info.name).name == "train.txt":
                 break
     for name in _choose(list(files), path):
-        yield f"{path} ({name})", archive.extractfile(files[name])
+        yield f"{path} ({name})", cast(IO[bytes], archive.extractfile(files[name]))  # none for folders alone
     while stream.read(BLOCK_BYTES):  # the sum of a packed archive stands at its end
         pass
 
@@ -227,22 +218,13 @@ def _choose(names: list[str], path: Path) -> list[str]:
     raise BenchError(f"{path} has {problem} ({', '.join(sorted(names)) or 'it is empty'}): unpack it and give the file")
 
 
-def _start(stream: BinaryIO, size: int) -> bytes:
+def _start(stream: IO[bytes], size: int) -> bytes:
     start = stream.read(size)
     stream.seek(0)
     return start
 
 
-def _gunzipped(stream: BinaryIO, stack: ExitStack) -> BinaryIO:
+def _gunzipped(stream: IO[bytes], stack: ExitStack) -> IO[bytes]:
     if _start(stream, 2) != b"\x1f\x8b":
         return stream
-    return stack.enter_context(gzip.GzipFile(fileobj=stream))
-
-
-def _is_tar(stream: BinaryIO) -> bool:
-    # The header's checksum tells, also where an old archive lacks the "ustar" mark.
-    try:
-        tarfile.TarInfo.frombuf(_start(stream, tarfile.BLOCKSIZE), "utf-8", "surrogateescape")
-    except tarfile.HeaderError:
-        return False
-    return True
+    return cast(IO[bytes], stack.enter_context(gzip.GzipFile(fileobj=stream)))

@@ -3,8 +3,6 @@
 Each returns an int8 array (n_rows,) of ``TRAIN``, ``VAL`` and ``TEST``, positions in ``mlet_bench.spec.SPLITS``.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 
 from mlet_bench.errors import BenchError
@@ -14,11 +12,11 @@ TRAIN, VAL, TEST = range(len(SPLITS))
 BLOCKS = 7  # the days of Criteo-Kaggle, which has no time stamp
 
 
-def assign(name: str, n_rows: int, days: Callable[[], np.ndarray]) -> np.ndarray:
+def assign(name: str, n_rows: int, days: np.ndarray) -> np.ndarray:
     """The split called ``name``.
 
     Args:
-        days: gives the day of each row, (n_rows,) of integers; called by ``last-day`` alone.
+        days: (n_rows,) integers that grow with time, for ``last-day`` alone; empty where no row has a time.
 
     Raises:
         BenchError: there is no such split, or one of its parts is empty.
@@ -29,7 +27,7 @@ def assign(name: str, n_rows: int, days: Callable[[], np.ndarray]) -> np.ndarray
         case "random":
             codes = random(n_rows)
         case "last-day":
-            codes = last_day(days())
+            codes = last_day(days)
         case _:
             raise BenchError(f"unknown split {name!r}: there are blocks, random and last-day")
     for code, part in enumerate(SPLITS):

@@ -1,25 +1,21 @@
-"""Embedding methods, one file each, behind one builder."""
+"""Embedding methods, a file each: an arm names the method, and the method's module has that name.
 
-from collections.abc import Sequence
+So a method is added by its file and the line of its arm in ``mlet_bench.arms``. The contract is
+``mlet_bench.embeddings.base.FieldTables``.
+"""
 
-import torch
+from __future__ import annotations
 
-from mlet_bench.embeddings.mlet import PAPER_W2_STD, MLETTables
-from mlet_bench.embeddings.single import SingleTables
-from mlet_bench.embeddings.tables import FieldTables
-from mlet_bench.spec import Arm
+from typing import TYPE_CHECKING
 
-__all__ = ["FieldTables", "MLETTables", "SingleTables", "build_embedding"]
+from mlet_bench.arms import ARMS
+from mlet_bench.registry import Registry
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-def build_embedding(
-    arm: Arm, table_sizes: Sequence[int], dim: int, inner_dim: int | None, generator: torch.Generator
-) -> FieldTables:
-    """The initialised embedding of an arm: (B, F) ids → (B, F, dim)."""
-    if arm.method == "single":
-        embedding = SingleTables(table_sizes, dim)
-        embedding.reset_parameters(generator, arm.variance_factor(inner_dim))
-        return embedding
-    embedding = MLETTables(table_sizes, dim, inner_dim, train_w2=arm.train_w2)
-    embedding.reset_parameters(generator, inner_dim**-0.5 if arm.unit_w2 else PAPER_W2_STD)
-    return embedding
+    from mlet_bench.embeddings.base import FieldTables
+
+METHODS: Registry[Callable[..., FieldTables]] = Registry(
+    "embedding method", __name__, list(dict.fromkeys(arm.method for arm in ARMS.values()))
+)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -130,7 +131,9 @@ def _has_hooks(module: nn.Module) -> bool:
     return of_module or bool(module.weight._backward_hooks or module.weight._post_accumulate_grad_hooks)
 
 
-def _factorized(module: nn.Module, inner_dim: int, generator: torch.Generator | None) -> FactorizedTable:
+def _factorized(
+    module: nn.Embedding | nn.EmbeddingBag, inner_dim: int, generator: torch.Generator | None
+) -> FactorizedTable:
     settings = {
         "padding_idx": module.padding_idx,
         "sparse": module.sparse,
@@ -144,7 +147,7 @@ def _factorized(module: nn.Module, inner_dim: int, generator: torch.Generator | 
     return kind(module.num_embeddings, module.embedding_dim, inner_dim, **settings).train(module.training)
 
 
-def _replace(model: nn.Module, chosen: dict[str, nn.Module], make: Callable[[nn.Module], nn.Module]) -> nn.Module:
+def _replace(model: nn.Module, chosen: dict[str, nn.Module], make: Callable[[Any], nn.Module]) -> nn.Module:
     made = {id(module): make(module) for module in {id(module): module for module in chosen.values()}.values()}
     for name, module in chosen.items():
         if name == "":

@@ -1,4 +1,4 @@
-"""The last word on a run: its collapsed model, scored on validation and, once, on test."""
+"""The last word on a run: its deployed model, scored on validation and, once, on test."""
 
 from pathlib import Path
 
@@ -7,60 +7,61 @@ import pyarrow as pa
 
 from mlet_bench.data.dataset import Rows
 from mlet_bench.errors import BenchError
-from mlet_bench.evaluation.collapse import load_collapsed
+from mlet_bench.evaluation.deploy import load_deployed
+from mlet_bench.evaluation.frequency import quality_by_frequency, row_frequencies
+from mlet_bench.evaluation.metrics import METRICS as ALL_METRICS
 from mlet_bench.evaluation.metrics import all_metrics
-from mlet_bench.evaluation.rare import quality_by_frequency, row_frequencies
 from mlet_bench.evaluation.score import logits, score
-from mlet_bench.evaluation.scores import FILE, probabilities, write_scores
-from mlet_bench.files import read_json, write_sealed
-from mlet_bench.parquet import as_array, read_table, write_table
-from mlet_bench.spec import DatasetSchema, RunSpec
+from mlet_bench.evaluation.scores import probabilities
+from mlet_bench.parquet import as_array, table_of_columns
+from mlet_bench.runs import BY_FREQUENCY, CURVE, METRICS, SCORES, RunFolder
+from mlet_bench.spec import DatasetSchema
 
 
 def evaluate_run(folder: Path, schema: DatasetSchema, data: dict[str, Rows], counts: list[np.ndarray]) -> dict:
-    """Score a run's collapsed model: ``metrics.json``, ``rare.parquet`` and ``scores.parquet``, once.
+    """Score a run's deployed model: ``metrics.json``, ``rare.parquet`` and ``scores.parquet``, once.
 
-    Nothing of the factorised model is read: what is scored is what would be deployed.
+    Nothing of the factorised model is read: what is scored is what would be served.
 
     Args:
         data: the splits ``val`` and ``test``, on one device.
         counts: (n,) training rows of each category, a field each.
 
     Returns:
-        ``{"val": {...}, "test": {...}, "bytes": {...}, "collapsed_sha256"}``, the metrics of evaluation/metrics.py;
-        ``authors_selection`` as well where the run asked for it.
+        the content of ``metrics.json``: ``val`` and ``test``, the metrics of evaluation/metrics.py, ``bytes`` and
+        ``deployed_sha256``; ``authors_selection`` as well where the run asked for it.
 
     Raises:
-        BenchError: no collapsed model, or one trained on other data.
+        BenchError: no deployed model, or one trained on other data.
     """
-    path = folder / "metrics.json"
-    model, description = load_collapsed(folder)
+    run = RunFolder(folder)
+    spec = run.spec
+    model, description = load_deployed(folder)
     if description["fingerprint"] != schema.fingerprint:
         raise BenchError(
             f"{folder} was trained on data with fingerprint {description['fingerprint']}, the data set given has "
             f"{schema.fingerprint}: scores would mean nothing"
         )
-    if path.exists() and (folder / "rare.parquet").exists() and (folder / FILE).exists():
-        stored = read_json(path, "delete it and evaluate the run anew")
-        if stored.get("collapsed_sha256") == description["sha256"]:
-            return stored  # the test split is scored once
-    model.to(data["test"].label.device)
+    if all(map(run.has, (METRICS, BY_FREQUENCY, SCORES))):
+        stored = run.document(METRICS, spec)
+        if stored["deployed_sha256"] == description["sha256"] and ALL_METRICS.keys() <= stored["test"].keys():
+            return stored  # the test split is scored once; again where a metric is new
     test = data["test"]
+    model.to(test.label.device)
     label, logit = test.label.cpu().numpy(), logits(model, test)
     probability = probabilities(logit)
-    write_scores(folder, label, logit)
-    rare = quality_by_frequency(label, probability, row_frequencies(test.ids.cpu().numpy(), counts))
-    write_table(folder / "rare.parquet", rare)
+    run.write_table(SCORES, table_of_columns([label, logit], SCORES.columns), spec.id, compression="zstd")
+    by_frequency = quality_by_frequency(label, probability, row_frequencies(test.ids.cpu().numpy(), counts))
+    run.write_table(BY_FREQUENCY, by_frequency, spec.id)
     metrics = {
         "val": score(model, data["val"]),
         "test": all_metrics(label, probability),
         "bytes": description["bytes"],
-        "collapsed_sha256": description["sha256"],
+        "deployed_sha256": description["sha256"],
     }
-    if RunSpec.read(folder).authors_selection:
-        metrics["authors_selection"] = authors_selection(read_table(folder / "curve.parquet", "train the run anew"))
-    write_sealed(path, metrics)
-    return metrics
+    if spec.authors_selection:
+        metrics["authors_selection"] = authors_selection(run.table(CURVE, spec))
+    return run.write_document(METRICS, metrics, spec.id)
 
 
 def authors_selection(curve: pa.Table) -> dict[str, float]:

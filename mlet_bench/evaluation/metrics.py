@@ -3,30 +3,67 @@
 Throughout: label (N,) of 0 and 1, probability (N,) float in [0, 1]. No metric depends on the order of the rows.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 
-from mlet_bench.errors import BenchError
+from mlet_bench.registry import Registry
+from mlet_bench.statistics.labels import check
 
-METRICS = ("auc", "logloss", "ne", "pr_auc", "accuracy", "calibration")
+
+class Scored:
+    """Rows with labels and predictions, checked; what several metrics need of them is computed once.
+
+    Attributes:
+        label, probability: (N,) float64.
+
+    Raises:
+        BenchError: as ``check``.
+    """
+
+    def __init__(self, label: np.ndarray, probability: np.ndarray):
+        self.label, self.probability = check(label, probability)
+
+    @cached_property
+    def by_threshold(self) -> tuple[np.ndarray, np.ndarray]:
+        """Clicks and rows at or above each distinct probability, highest first: (T,), (T,) int64."""
+        # The bits of floats from 0 on are in the order of their values, and the label fits below them: one sort of
+        # whole numbers, which numpy vectorises, in the place of an argsort and a gather. Adding 0 turns -0 into 0.
+        keys = (self.probability + 0.0).view(np.int64) << 1 | self.label.astype(np.int64)
+        keys.sort()
+        keys = keys[::-1]
+        ends = np.flatnonzero(np.append(np.diff(keys >> 1), -1))  # the last row of each run of ties
+        return (keys & 1).cumsum()[ends], ends + 1
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric that every evaluated run has: ``metrics.json``, tables, MLflow and report take it from ``METRICS``.
+
+    Attributes:
+        name: in files and columns, ``auc``.
+        title: in a report, ``AUC``.
+        value: of scored rows.
+        higher_is_better: None where neither is, as for a calibration.
+    """
+
+    name: str
+    title: str
+    value: Callable[[Scored], float]
+    higher_is_better: bool | None
 
 
 def all_metrics(label: np.ndarray, probability: np.ndarray) -> dict[str, float]:
     """Every metric of ``METRICS`` by name.
 
     Raises:
-        BenchError: empty or unequal arrays, labels other than 0/1 or of one class only, a probability that is not a
-            finite number in [0, 1].
+        BenchError: empty or unequal arrays, or labels other than 0/1 or of one class only.
+        DivergedError: a probability that is not a finite number in [0, 1].
     """
-    label, probability = check(label, probability)
-    clicks, rows = _by_threshold(label, probability)
-    return {
-        "auc": _auc(clicks, rows),
-        "logloss": logloss(label, probability),
-        "ne": normalised_entropy(label, probability),
-        "pr_auc": _average_precision(clicks, rows),
-        "accuracy": float(np.mean((probability >= 0.5) == label)),
-        "calibration": float(probability.mean() / label.mean()),
-    }
+    scored = Scored(label, probability)
+    return {name: metric.value(scored) for name, metric in METRICS.items()}
 
 
 def auc(label: np.ndarray, probability: np.ndarray) -> float:
@@ -34,7 +71,7 @@ def auc(label: np.ndarray, probability: np.ndarray) -> float:
 
     The count of pairs is an exact integer, so the result does not depend on the order of the rows to the last bit.
     """
-    return _auc(*_by_threshold(*check(label, probability)))
+    return _auc(Scored(label, probability))
 
 
 def logloss(label: np.ndarray, probability: np.ndarray) -> float:
@@ -51,40 +88,44 @@ def normalised_entropy(label: np.ndarray, probability: np.ndarray) -> float:
 
 def pr_auc(label: np.ndarray, probability: np.ndarray) -> float:
     """Average precision: precision at each threshold weighted by the recall it adds, no interpolation."""
-    return _average_precision(*_by_threshold(*check(label, probability)))
+    return _average_precision(Scored(label, probability))
 
 
-def check(label: np.ndarray, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and probabilities as float64 arrays, or BenchError saying what is wrong with them."""
-    label, probability = np.asarray(label, np.float64), np.asarray(probability, np.float64)
-    if label.shape != probability.shape or label.ndim != 1:
-        raise BenchError(f"labels {label.shape} and probabilities {probability.shape} must be (N,) of equal length")
-    if not np.isin(label, (0, 1)).all():
-        raise BenchError("labels must be 0 or 1")
-    if label.size == 0 or label.min() == label.max():
-        raise BenchError(f"{label.size} rows with {int(label.sum())} clicks: metrics need both classes")
-    if not ((probability >= 0) & (probability <= 1)).all():
-        raise BenchError("probabilities must be finite and in [0, 1]: the model diverged")
-    return label, probability
+def accuracy(label: np.ndarray, probability: np.ndarray) -> float:
+    """Share of the rows that a threshold of one half gets right."""
+    return float(np.mean((probability >= 0.5) == label))
 
 
-def _by_threshold(label: np.ndarray, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Clicks and rows at or above each distinct probability, highest first: (T,), (T,) int64."""
-    # The bits of floats from 0 on are in the order of their values, and the label fits below them: one sort of whole
-    # numbers, which numpy vectorises, in the place of an argsort and a gather. Adding 0 turns -0 into 0.
-    keys = (probability + 0.0).view(np.int64) << 1 | label.astype(np.int64)
-    keys.sort()
-    keys = keys[::-1]
-    ends = np.flatnonzero(np.append(np.diff(keys >> 1), -1))  # the last row of each run of ties
-    return (keys & 1).cumsum()[ends], ends + 1
+def calibration(label: np.ndarray, probability: np.ndarray) -> float:
+    """Predicted clicks over clicks: 1 is right on average."""
+    return float(probability.mean() / label.mean())
 
 
-def _auc(clicks: np.ndarray, rows: np.ndarray) -> float:
+def _auc(scored: Scored) -> float:
+    clicks, rows = scored.by_threshold
     others = rows - clicks
     # Each step right passes under the mean of the curve's heights at its ends, which halves the ties.
     twice = int(np.dot(np.diff(others, prepend=0), clicks + np.append(0, clicks[:-1])))
     return twice / (2 * int(clicks[-1]) * int(others[-1]))
 
 
-def _average_precision(clicks: np.ndarray, rows: np.ndarray) -> float:
+def _average_precision(scored: Scored) -> float:
+    clicks, rows = scored.by_threshold
     return float(np.sum(np.diff(clicks, prepend=0) * (clicks / rows)) / clicks[-1])
+
+
+def _of_rows(function: Callable[[np.ndarray, np.ndarray], float]) -> Callable[[Scored], float]:
+    return lambda scored: function(scored.label, scored.probability)
+
+
+METRICS: Registry[Metric] = Registry(
+    "metric",
+    built_in=(
+        Metric("auc", "AUC", _auc, True),
+        Metric("logloss", "LogLoss", _of_rows(logloss), False),
+        Metric("ne", "NE", _of_rows(normalised_entropy), False),
+        Metric("pr_auc", "PR-AUC", _average_precision, True),
+        Metric("accuracy", "accuracy", _of_rows(accuracy), True),
+        Metric("calibration", "calibration", _of_rows(calibration), None),
+    ),
+)

@@ -1,4 +1,4 @@
-"""A model over a split: predicted probabilities and their metrics."""
+"""A model over a split: logits, predicted probabilities and their metrics."""
 
 import numpy as np
 import torch

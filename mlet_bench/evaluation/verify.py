@@ -1,18 +1,18 @@
-"""Does a run hold what it says? Everything is computed anew from the collapsed model and the data set."""
+"""Does a run hold what it says? Everything is computed again from the deployed model and the data set."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlet_bench.data.dataset import Rows
 from mlet_bench.errors import BenchError
-from mlet_bench.evaluation.collapse import load_collapsed
+from mlet_bench.evaluation.deploy import load_deployed
 from mlet_bench.evaluation.score import score
-from mlet_bench.files import read_json
-from mlet_bench.spec import DatasetSchema, RunSpec
+from mlet_bench.runs import DEPLOYED_MODEL, METRICS, PROVENANCE, RunFolder
+from mlet_bench.spec import DatasetSchema
 
 # Another device or thread count rounds logits differently: 1e-6 in a probability. Accuracy counts rows at a threshold.
 TOLERANCE = 1e-5
-PROVENANCE = ("commit", "dirty", "versions", "device", "threads", "started", "seconds", "peak_memory_bytes")
 
 
 @dataclass(frozen=True)
@@ -43,27 +43,27 @@ def verify_run(folder: Path, schema: DatasetSchema, data: dict[str, Rows]) -> li
     Raises:
         BenchError: a file that the checks need is missing or damaged, a model that was tidied away among them.
     """
-    spec = RunSpec.read(folder)  # refuses a spec whose id is not that of its content
-    stored = read_json(folder / "metrics.json", "evaluate the run first with 'mlet-bench evaluate'")
-    provenance = read_json(folder / "provenance.json", "train the run anew")
-    if not (folder / "collapsed.safetensors").exists():
+    run = RunFolder(folder)
+    spec = run.spec  # refuses a spec whose id is not that of its content
+    stored, provenance = run.document(METRICS, spec), run.document(PROVENANCE, spec)
+    if not run.has(DEPLOYED_MODEL):
         raise BenchError(
-            f"{folder}/collapsed.safetensors does not exist, so its metrics cannot be computed anew: run the workflow "
-            "with 'keep: collapsed' (with 'keep: metrics' a model goes once it is scored)"
+            f"{folder / DEPLOYED_MODEL} does not exist, so its metrics cannot be computed again: run the workflow "
+            "with 'keep: deployed' (with 'keep: metrics' a model goes once it is scored)"
         )
-    model, description = load_collapsed(folder)  # refuses a model whose hash is not the described one
+    model, description = load_deployed(folder)  # refuses a model whose hash is not the described one
     checks = [
         Check("run id", description["run_id"] == spec.id, spec.id),
         Check("data fingerprint", schema.sealed().fingerprint == schema.fingerprint == spec.fingerprint,
               f"run {spec.fingerprint}, data set {schema.fingerprint}, its content {schema.sealed().fingerprint}"),
-        Check("scored model", stored["collapsed_sha256"] == description["sha256"], description["sha256"]),
+        Check("scored model", stored["deployed_sha256"] == description["sha256"], description["sha256"]),
     ]  # fmt: skip
     model.to(data["test"].label.device)
     for split, rows in data.items():
         for name, value in score(model, rows).items():
-            said = stored[split][name]
+            said = stored[split].get(name, math.nan)  # absent where the metric is newer than the evaluation
             found = f"{value:.9g} computed, {said:.9g} stored"
             checks.append(Check(f"{split} {name}", abs(value - said) <= TOLERANCE, found))
-    lacking = [name for name in PROVENANCE if provenance.get(name) is None]
+    lacking = [name for name in PROVENANCE.keys if provenance.get(name) is None]
     checks.append(Check("provenance", not lacking, f"lacks {', '.join(lacking)}" if lacking else "complete"))
     return checks

@@ -1,7 +1,8 @@
-"""The parts of a CPU step that torch has no fast operator for, in C++: compiled at first use, plain torch without it.
+"""What torch has no fast operator for on a CPU, in C++: compiled at first use, plain torch without it.
 
-``kernels.cpp`` is compiled once for a machine (``build.py``). Whoever calls these functions asks ``supported`` first
-and has a path in plain torch that gives the same numbers, to rounding.
+``kernels.cpp`` (parts of the training step) and ``draw.cpp`` (initial values) are compiled once for a machine
+(``build.py``). Whoever calls these functions asks ``supported`` or ``can_draw`` first and has a path in plain torch
+that gives the same numbers: initial values to the bit, the others to rounding.
 """
 
 import ctypes
@@ -12,6 +13,7 @@ from torch import Tensor
 from mlet_bench.kernels.build import library
 
 DIMS = (4, 8, 16, 32, 64, 128)  # d that kernels.cpp has code for
+DRAWN = {torch.float32: "float", torch.float64: "double"}  # that draw.cpp has code for
 
 
 def supported(tensor: Tensor, dim: int) -> bool:
@@ -40,7 +42,7 @@ def lookup(weight: Tensor, w2: Tensor | None, ids: Tensor, starts: Tensor) -> Te
     (batch, fields), width = ids.shape, weight.shape[1]
     dim = width if w2 is None else w2.shape[2]
     out = weight.new_empty(batch, fields, dim)
-    place = library().lookup(_at(weight), _at(w2), _at(ids), _at(starts), *_sizes(batch, fields, width, dim), _at(out))
+    place = _loaded().lookup(_at(weight), _at(w2), _at(ids), _at(starts), *_sizes(batch, fields, width, dim), _at(out))
     if place >= 0:
         row, field = divmod(place, fields)
         size = int(starts[field + 1] - starts[field])
@@ -60,8 +62,8 @@ def lookup_sgd(
         grad: (B, F, d), of the vectors that ``lookup`` gave.
     """
     (batch, fields), (width, dim) = ids.shape, (weight.shape[1], grad.shape[2])
-    grad, grad_w2 = grad.contiguous(), torch.empty_like(w2) if train_w2 else None
-    library().lookup_sgd(
+    grad, grad_w2 = grad.contiguous(), torch.empty_like(w2) if w2 is not None and train_w2 else None
+    _loaded().lookup_sgd(
         *(_at(weight), _at(w2), _at(ids), _at(starts), _at(grad)),
         *(*_sizes(batch, fields, width, dim), ctypes.c_float(lr), _at(grad_w2)),
     )
@@ -73,7 +75,7 @@ def interact(bottom: Tensor, vectors: Tensor) -> Tensor:
     (batch, dim), count = bottom.shape, vectors.shape[1] + 1
     bottom, vectors = bottom.contiguous(), vectors.contiguous()
     out = bottom.new_empty(batch, dim + count * (count - 1) // 2)
-    library().interact(_at(bottom), _at(vectors), *_sizes(batch, count, dim), _at(out))
+    _loaded().interact(_at(bottom), _at(vectors), *_sizes(batch, count, dim), _at(out))
     return out
 
 
@@ -82,10 +84,44 @@ def interact_back(bottom: Tensor, vectors: Tensor, grad: Tensor) -> tuple[Tensor
     (batch, dim), count = bottom.shape, vectors.shape[1] + 1
     bottom, vectors, grad = bottom.contiguous(), vectors.contiguous(), grad.contiguous()
     grad_bottom, grad_vectors = torch.empty_like(bottom), torch.empty_like(vectors)
-    library().interact_back(
+    _loaded().interact_back(
         *(_at(bottom), _at(vectors), _at(grad), *_sizes(batch, count, dim), _at(grad_bottom), _at(grad_vectors))
     )
     return grad_bottom, grad_vectors
+
+
+def can_draw(matrix: Tensor) -> bool:
+    """Whether there is a kernel that draws initial values into this matrix, (m, width)."""
+    packed = matrix.stride(1) == 1 or matrix.shape[1] == 1
+    return packed and matrix.device.type == "cpu" and matrix.dtype in DRAWN and library() is not None
+
+
+def draw_uniform(out: Tensor, seed: int, stream: int, scale: float, first_row: int) -> None:
+    """Fill ``out``, (m, width), as ``mlet_bench.embeddings.draw.uniform_`` defines it.
+
+    Args:
+        scale: the bound times 2^-24, a number of float32.
+    """
+    _draw("uniform", out, seed, stream, scale, first_row)
+
+
+def draw_normal(out: Tensor, seed: int, stream: int, std: float, first_row: int) -> None:
+    """Fill ``out``, (m, width), as ``mlet_bench.embeddings.draw.normal_`` defines it."""
+    _draw("normal", out, seed, stream, std, first_row)
+
+
+def _draw(law: str, out: Tensor, seed: int, stream: int, scale: float, first_row: int) -> None:
+    getattr(library(), f"{law}_{DRAWN[out.dtype]}")(
+        *(_at(out), *_sizes(*out.shape, out.stride(0)), ctypes.c_uint64(seed), ctypes.c_uint32(stream)),
+        *(ctypes.c_double(scale), ctypes.c_int64(first_row)),
+    )
+
+
+def _loaded() -> ctypes.CDLL:
+    """The compiled kernels, of which a caller knows that they are there."""
+    loaded = library()
+    assert loaded is not None, "ask supported() or can_draw() first"
+    return loaded
 
 
 def _at(tensor: Tensor | None) -> ctypes.c_void_p:

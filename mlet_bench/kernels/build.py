@@ -1,4 +1,4 @@
-"""Compiles kernels.cpp for this machine, once, into the user's cache."""
+"""Compiles the kernels for this machine, once, into the user's cache."""
 
 import ctypes
 import hashlib
@@ -11,8 +11,9 @@ from pathlib import Path
 
 import torch
 
-SOURCE = Path(__file__).with_name("kernels.cpp")
 FLAGS = ("-O3", "-march=native", "-std=c++20", "-fPIC", "-fopenmp")
+# The files beside this one, with flags of their own: initial values are rounded after each operation, as torch does.
+SOURCES = {"kernels.cpp": (), "draw.cpp": ("-ffp-contract=off",)}
 SWITCH = "MLET_BENCH_KERNELS"  # "off": plain torch
 
 
@@ -26,7 +27,7 @@ def library() -> ctypes.CDLL | None:
     except (OSError, subprocess.CalledProcessError) as error:
         said = [line for line in (getattr(error, "stderr", None) or "").splitlines() if "error" in line]
         print(
-            f"note: {SOURCE.name} was not compiled ({said[0] if said else error}): plain torch is used on the CPU, the "
+            f"note: the kernels were not compiled ({said[0] if said else error}): plain torch is used on the CPU, the "
             f"same numbers to rounding, slower; install g++, or silence this with {SWITCH}=off",
             file=sys.stderr,
         )
@@ -43,7 +44,13 @@ def _compiled() -> Path:
     """
     compiler = os.environ.get("CXX", "c++")
     version = _run(compiler, "--version")
-    parts = (SOURCE.read_text(), " ".join(FLAGS), version, torch.__version__, _processor())
+    sources = {Path(__file__).with_name(name): (*FLAGS, *flags) for name, flags in SOURCES.items()}
+    parts = (
+        *(f"{source.read_text()}{flags}" for source, flags in sources.items()),
+        version,
+        torch.__version__,
+        _processor(),
+    )
     name = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "mlet-bench")
     path = folder / f"kernels-{name}.so"
@@ -52,10 +59,11 @@ def _compiled() -> Path:
         torch_folder = Path(torch.__file__).parent
         # Several processes may compile at once: each writes a file of its own, and the last to rename wins.
         with tempfile.TemporaryDirectory(dir=folder) as work:
-            compiled, made = Path(work, "kernels.o"), Path(work, "kernels.so")
-            _run(compiler, *FLAGS, f"-I{torch_folder / 'include'}", "-c", SOURCE, "-o", compiled)
+            objects, made = [Path(work, f"{source.stem}.o") for source in sources], Path(work, "kernels.so")
+            for (source, flags), compiled in zip(sources.items(), objects):
+                _run(compiler, *flags, f"-I{torch_folder / 'include'}", "-c", source, "-o", compiled)
             # Linked without -fopenmp: the threads are those of the OpenMP that torch brings, not of a second one.
-            _run(compiler, "-shared", compiled, f"-L{torch_folder / 'lib'}", "-ltorch_cpu", "-lc10", "-o", made)
+            _run(compiler, "-shared", *objects, f"-L{torch_folder / 'lib'}", "-ltorch_cpu", "-lc10", "-o", made)
             made.replace(path)
     return path
 

@@ -1,50 +1,65 @@
 """DLRM (Naumov et al., arXiv 1906.00091) as facebookresearch/dlrm trains it on Criteo-Kaggle."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from mlet_bench.embeddings import FieldTables
+from mlet_bench.embeddings.base import FieldTables
+from mlet_bench.embeddings.draw import Draws
+from mlet_bench.models import MODELS
+from mlet_bench.models.base import ClickModel
 from mlet_bench.models.interaction import Interaction
 from mlet_bench.models.mlp import MLP
 
 
-class DLRM(nn.Module):
+@dataclass(frozen=True)
+class DLRMHyper:
+    """Hidden widths: the bottom MLP ends in d, the top MLP in one logit. The defaults are the authors'."""
+
+    bottom: tuple[int, ...] = field(default=(256, 64), metadata={"help": "hidden widths of the bottom MLP"})
+    top: tuple[int, ...] = field(default=(512, 256), metadata={"help": "hidden widths of the top MLP"})
+
+
+@MODELS.add
+class DLRM(ClickModel):
     """Bottom MLP over the dense features, pairwise dot products with the embeddings, top MLP to one logit.
+
+    The bottom MLP ends in ReLU; the sigmoid of the logit is the predicted click probability.
 
     Args:
         embedding: gives (B, F, d) vectors for (B, F) ids.
         num_dense: number of dense features.
-        bottom, top: hidden widths; the bottom MLP ends in d (ReLU), the top MLP in one logit, whose sigmoid is the
-            predicted click probability.
-        generator: draws the MLPs' initial values.
+        draws: the MLPs' initial values.
 
     Example::
 
-        model = DLRM(SingleTables([1460, 583], 16), 13, (256, 64), (512, 256), torch.Generator())
+        model = DLRM(SingleTables([1460, 583], 16), 13, DLRMHyper(), Draws(0))
         logits = model(dense, ids)  # (B, 13), (B, 2) → (B,)
     """
+
+    name = "dlrm"
+    Hyper = DLRMHyper
+    recipes: ClassVar = {"dlrm": {"bottom": (512, 256, 64)}}
 
     def __init__(
         self,
         embedding: FieldTables,
         num_dense: int,
-        bottom: Sequence[int],
-        top: Sequence[int],
-        generator: torch.Generator,
+        hyper: DLRMHyper,
+        draws: Draws,
+        linear: FieldTables | None = None,
     ):
-        super().__init__()
+        super().__init__(embedding, linear)
         d, vectors = embedding.embedding_dim, len(embedding.table_sizes) + 1
-        self.embedding = embedding
-        self.bottom = MLP([num_dense, *bottom, d], generator, last_relu=True)
-        self.top = MLP([d + vectors * (vectors - 1) // 2, *top, 1], generator, last_relu=False)
+        self.bottom = MLP([num_dense, *hyper.bottom, d], draws, last_relu=True)
+        self.top = MLP([d + vectors * (vectors - 1) // 2, *hyper.top, 1], draws, last_relu=False)
         self.interaction = Interaction(vectors)
 
-    def forward(self, dense: Tensor, ids: Tensor) -> Tensor:
-        """Logits. dense: (B, D) float, ids: (B, F) int → (B,)."""
-        return self.head(dense, self.embedding(ids))
-
-    def head(self, dense: Tensor, vectors: Tensor) -> Tensor:
-        """Everything above the embeddings. dense: (B, D), vectors: (B, F, d) → logits (B,)."""
+    def head(self, dense: Tensor, vectors: Tensor, linear: Tensor | None = None) -> Tensor:
         return self.top(self.interaction(self.bottom(dense), vectors)).squeeze(1)
+
+    @classmethod
+    def activation_values(cls, hyper: DLRMHyper, num_fields: int, num_dense: int, dim: int) -> int:
+        vectors = num_fields + 1
+        return 2 * vectors * dim + 2 * vectors * vectors + sum(hyper.bottom) + sum(hyper.top)

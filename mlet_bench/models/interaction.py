@@ -1,5 +1,7 @@
 """DLRM's interaction: the dot products of all pairs of vectors, and a backward pass of one product."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -38,9 +40,9 @@ class Interaction(nn.Module):
     def forward(self, bottom: Tensor, vectors: Tensor) -> Tensor:
         """bottom: (B, d), vectors: (B, F, d) → (B, d + (F+1)F/2)."""
         if not self.batched and kernels.supported(vectors, vectors.shape[2]):
-            return _Interact.apply(bottom, vectors)
+            return _interact(bottom, vectors)
         stacked = torch.cat([bottom.unsqueeze(1), vectors], dim=1)  # (B, F+1, d)
-        return torch.cat([bottom, _PairProducts.apply(stacked, self.pairs, self.place)], dim=1)
+        return torch.cat([bottom, _pair_products(stacked, self.pairs, self.place)], dim=1)
 
 
 class _Interact(torch.autograd.Function):
@@ -54,7 +56,8 @@ class _Interact(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor]:
-        return kernels.interact_back(*ctx.saved_tensors, grad)
+        bottom, vectors = ctx.saved_tensors
+        return kernels.interact_back(bottom, vectors, grad)
 
 
 class _PairProducts(torch.autograd.Function):
@@ -78,3 +81,7 @@ class _PairProducts(torch.autograd.Function):
         padded = nn.functional.pad(grad, (0, 1))  # a zero for the diagonal
         symmetric = padded.index_select(1, place).view(-1, vectors, vectors)  # G, (B, V, V)
         return torch.bmm(symmetric, stacked), None, None
+
+
+_pair_products: Callable[..., Tensor] = _PairProducts.apply
+_interact: Callable[..., Tensor] = _Interact.apply

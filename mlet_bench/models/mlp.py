@@ -12,6 +12,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from mlet_bench.embeddings.draw import Draws
+
 # Below this many weights a call of oneDNN costs more than the product.
 ONEDNN_WEIGHTS = 10_000
 HAS_ONEDNN = (
@@ -26,7 +28,7 @@ class MLP(nn.Sequential):
 
     Args:
         widths: inputs of the first layer, then outputs of each.
-        generator: draws W ~ N(0, 2/(in+out)), b ~ N(0, 1/out) (facebookresearch/dlrm).
+        draws: gives W ~ N(0, 2/(in+out)), b ~ N(0, 1/out) (facebookresearch/dlrm).
         last_relu: whether a ReLU follows the last layer.
 
     Attributes:
@@ -37,13 +39,12 @@ class MLP(nn.Sequential):
 
     plain, batched = False, False
 
-    def __init__(self, widths: Sequence[int], generator: torch.Generator, last_relu: bool):
+    def __init__(self, widths: Sequence[int], draws: Draws, last_relu: bool):
         layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise(widths):
             layer = _Undrawn(fan_in, fan_out)
-            with torch.no_grad():
-                layer.weight.normal_(0.0, (2 / (fan_in + fan_out)) ** 0.5, generator=generator)
-                layer.bias.normal_(0.0, (1 / fan_out) ** 0.5, generator=generator)
+            draws.normal_(layer.weight, (2 / (fan_in + fan_out)) ** 0.5)
+            draws.normal_(layer.bias, (1 / fan_out) ** 0.5)
             layers += [layer, nn.ReLU()]
         super().__init__(*(layers if last_relu else layers[:-1]))
         self._last_relu = last_relu

@@ -2,25 +2,66 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from mlet_bench.files import digest, file_digest, read_json
-from mlet_bench.reporting.collect import RunFiles
+import numpy as np
+
+from mlet_bench.files import digest, file_digest
+from mlet_bench.runs import CURVE, DATA, DOCUMENTS, METRICS, PROVENANCE, SPEC, SPECTRUM, TABLES, RunFolder
 from mlet_bench.spec import RunSpec
 
 RUN_ID = "mlet_bench.run_id"
 CONTENT = "mlet_bench.content"
 # Raised when the mapping below changes, so that runs already in a store are written anew.
-LAYOUT = 4
+LAYOUT = 5
 # The small files of a run folder, those that a report reads among them; none is a model.
-ARTIFACTS = (
-    *("spec.json", "metrics.json", "collapsed.json", "provenance.json", "sampling.json", "tuning.json"),
-    "data.json",
-    *("curve.parquet", "spectrum.parquet", "rare.parquet", "factors.parquet"),
-)
+ARTIFACTS = (SPEC, DATA, *(part.file for part in (*DOCUMENTS, *TABLES)))
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """What MLflow is told of a finished run: what its files hold, read once.
+
+    Attributes:
+        content: a hash of the files in ``ARTIFACTS``.
+    """
+
+    folder: Path
+    content: str
+    spec: RunSpec
+    provenance: dict[str, Any]
+    metrics: dict[str, Any]
+    curve: list[dict[str, Any]]
+    ranks: list[dict[str, Any]]
+
+    @classmethod
+    def read(cls, folder: Path) -> "TrackedRun":
+        """Read a finished run folder.
+
+        Raises:
+            BenchError: names the file that is absent, damaged, or of another run or version.
+        """
+        # The hash comes first: files that change between the two readings then differ from it.
+        content, run = content_of(folder, artifacts_of(folder)), RunFolder(folder)
+        spec = run.spec
+        return cls(
+            folder=folder,
+            content=content,
+            spec=spec,
+            provenance=run.document(PROVENANCE, spec),
+            metrics=run.document(METRICS, spec),
+            curve=run.table(CURVE, spec).to_pylist(),
+            ranks=run.table(SPECTRUM, spec).to_pylist() if run.has(SPECTRUM) else [],
+        )
+
+    @property
+    def times(self) -> tuple[int, int]:
+        """Start and end in ms since 1970."""
+        start = datetime.fromisoformat(self.provenance["started"]).timestamp()
+        return round(start * 1000), round((start + self.provenance["seconds"]) * 1000)
 
 
 def artifacts_of(folder: Path) -> list[Path]:
@@ -45,11 +86,12 @@ def params_of(spec: RunSpec) -> dict[str, str]:
     ``trained_width``, the numbers trained for a category, is k, or d of a single layer: the UI draws parallel
     coordinates over parameters that all runs have, and a single layer has no ``inner_dim``.
     """
-    params = {name: text_of(value) for name, value in asdict(spec).items() if value is not None}
+    settings = {name: value for name, value in asdict(spec).items() if name != "hyper"} | spec.hyper
+    params = {name: text_of(value) for name, value in settings.items() if value is not None}
     return params | {"trained_width": text_of(spec.inner_dim or spec.dim)}
 
 
-def tags_of(run: RunFiles) -> dict[str, str]:
+def tags_of(run: TrackedRun) -> dict[str, str]:
     provenance, spec = run.provenance, run.spec
     tags = {
         RUN_ID: spec.id,
@@ -59,30 +101,31 @@ def tags_of(run: RunFiles) -> dict[str, str]:
         "mlet_bench.commit": provenance.get("commit"),
         "mlet_bench.dirty": provenance.get("dirty"),
         "mlet_bench.device": provenance.get("device"),
-        "mlet_bench.collapsed_sha256": run.metrics.get("collapsed_sha256"),
+        "mlet_bench.deployed_sha256": run.metrics.get("deployed_sha256"),
         "mlflow.source.name": "mlet-bench",
         "mlflow.source.git.commit": provenance.get("commit"),
     }
     return {name: text_of(value) for name, value in tags.items() if value is not None}
 
 
-def metrics_of(run: RunFiles, start: int, end: int) -> list[tuple[str, float, int, int]]:
+def metrics_of(run: TrackedRun) -> list[tuple[str, float, int, int]]:
     """(name, value, time in ms, step) of every point; a value that was not measured gives no point."""
-    last = int(run.curve["step"].max()) if len(run.curve) else 0
-    points = {}
-    for row in run.curve.to_dict("records"):
+    start, end = run.times
+    last = max((row["step"] for row in run.curve), default=0)
+    points: dict[tuple[str, int], tuple[float | None, int]] = {}
+    for row in run.curve:
         when = start + round((end - start) * row["step"] / max(last, 1))
         for name in ("train_loss", "val_auc", "val_logloss"):
-            points[name, int(row["step"])] = (row[name], when)
+            points[name, row["step"]] = (row[name], when)
     finals = {f"{split}_{name}": value for split in ("val", "test") for name, value in run.metrics[split].items()}
     finals |= {f"authors_{name}": value for name, value in run.metrics.get("authors_selection", {}).items()}
     finals |= {f"bytes_{name}": value for name, value in run.metrics["bytes"].items()}
     finals |= {name: run.provenance[name] for name in ("rows_per_second", "seconds", "peak_memory_bytes")}
-    if run.spectrum is not None:
-        trained = run.spectrum[run.spectrum["stage"] == "trained"]
-        for weighting, table in trained.groupby("weighting"):
-            finals[f"effective_rank_{weighting}"] = table["effective_rank"].mean()
-    # The final score, that of the collapsed model, replaces the curve's last point: one value a name and step.
+    trained = [row for row in run.ranks if row["stage"] == "trained"]
+    for weighting in sorted({row["weighting"] for row in trained}):
+        ranks = [row["effective_rank"] for row in trained if row["weighting"] == weighting]
+        finals[f"effective_rank_{weighting}"] = float(np.nanmean(ranks)) if np.isfinite(ranks).any() else math.nan
+    # The final score, that of the deployed model, replaces the curve's last point: one value a name and step.
     points |= {(name, last): (value, end) for name, value in finals.items()}
     return [
         (name, float(value), when, step)
@@ -91,21 +134,7 @@ def metrics_of(run: RunFiles, start: int, end: int) -> list[tuple[str, float, in
     ]
 
 
-def times_of(provenance: dict[str, Any]) -> tuple[int, int]:
-    """Start and end of a run in ms since 1970."""
-    start = datetime.fromisoformat(provenance["started"]).timestamp()
-    return round(start * 1000), round((start + provenance["seconds"]) * 1000)
-
-
 def text_of(value: Any) -> str:
     if isinstance(value, tuple | list):
         return "-".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def dataset_source(results: Path, run: RunFiles) -> dict[str, Any]:
-    """What is known of the raw file behind a run's data set."""
-    path = results / "data" / run.spec.dataset / "schema.json"
-    if not path.is_file():
-        return {}
-    return read_json(path, "prepare the data set anew with 'mlet-bench prepare'").get("source", {})

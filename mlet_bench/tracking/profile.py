@@ -10,6 +10,7 @@ from typing import Any
 
 from mlet_bench.config import run_folders
 from mlet_bench.files import write_json
+from mlet_bench.runs import FAILED, overhead_file
 from mlet_bench.tracking.mapping import RUN_ID, artifacts_of, content_of_tree
 from mlet_bench.tracking.store import Store
 
@@ -28,14 +29,15 @@ def put_profile(store: Store, results: Path, config: dict[str, Any], ids: dict[s
     _copy(results / "config.json", copies)
     for name in config["datasets"]:
         _copy(results / "data" / name / "schema.json", copies / "data" / name)
-        _copy(results / "overhead" / f"{name}.parquet", copies / "overhead")
+        for model in config["models"]:
+            _copy(overhead_file(results, name, model), overhead_file(copies, name, model).parent)
         if not (results / "data" / name / "schema.json").is_file():
             for log in (results / "logs" / name).glob("*.log"):  # why it is not prepared
                 _copy(log, copies / "logs" / name)
     for cell, _, folder in run_folders(config, results):
         if (place := f"{cell.folder}/{folder.name}") not in ids:
             copy_small_files(folder, copies / "runs" / place)
-            _copy(folder / "failed.json", copies / "runs" / place)
+            _copy(folder / FAILED, copies / "runs" / place)
     write_json(copies / INDEX, ids)
     experiment = store.experiment(profile)
 

@@ -2,20 +2,18 @@
 
 import json
 import shutil
-from collections.abc import Callable
-from functools import cache, partial
 from pathlib import Path
 
 from mlet_bench.errors import BenchError
 from mlet_bench.tracking.mapping import content_of_tree
 from mlet_bench.tracking.profile import INDEX, PROFILE
-from mlet_bench.tracking.store import Store, prepare_mlflow, store_errors, store_uri
+from mlet_bench.tracking.store import KnownRuns, Store, prepare_mlflow, store_errors, store_uri
 
 ADVICE = "check MLFLOW_TRACKING_URI, and that the server serves artifacts"
 SYNC_AGAIN = "sync again where the run folders are, with this version of mlet-bench"
 
 
-def restore(profile: str, out: Path | str, progress: Callable[[str], None] | None = None) -> int:
+def restore(profile: str, out: Path | str) -> int:
     """Make the folder ``out`` hold of a profile what ``mlet-bench report`` reads, from an MLflow store alone.
 
     Every table of a report made from it equals that of the folders which were synced. Models are not in the store.
@@ -23,7 +21,6 @@ def restore(profile: str, out: Path | str, progress: Callable[[str], None] | Non
     Args:
         profile: the name of the configuration that was synced.
         out: made whole or not at all; the store is ``MLFLOW_TRACKING_URI``, else ``mlflow.db`` beside it.
-        progress: called with one line for each run.
 
     Returns:
         how many finished runs were restored.
@@ -43,16 +40,17 @@ def restore(profile: str, out: Path | str, progress: Callable[[str], None] | Non
     shutil.rmtree(part, ignore_errors=True)
     try:
         with store_errors(uri, "read", ADVICE):
-            runs_of = cache(partial(_runs_of, Store(uri, None)))
-            _download(uri, runs_of, profile, PROFILE + profile, part)
+            store = Store(uri, None)
+            _download(uri, profile, _runs_of(store, profile), PROFILE + profile, part)
             index = json.loads((part / INDEX).read_text())
             for place, run_id in index.items():
-                folder = part / "runs" / place
-                if ".." in folder.parts or part not in folder.parents:
+                if ".." in Path(place).parts or Path(place).is_absolute():
                     raise BenchError(f"the store names a folder outside of {out} for run {run_id}: {place!r}")
-                _download(uri, runs_of, f"{profile}/{place.split('/')[0]}", run_id, folder)
-                if progress:
-                    progress(place)
+            experiments = {f"{profile}/{place.split('/')[0]}" for place in index}
+            runs = {experiment: _runs_of(store, experiment) for experiment in experiments}
+            for place, run_id in index.items():
+                experiment = f"{profile}/{place.split('/')[0]}"
+                _download(uri, experiment, runs[experiment], run_id, part / "runs" / place)
         (part / INDEX).unlink()
         if out.exists():
             out.rmdir()
@@ -62,18 +60,18 @@ def restore(profile: str, out: Path | str, progress: Callable[[str], None] | Non
     return len(index)
 
 
-def _runs_of(store: Store, experiment: str) -> dict[str, list[tuple[str, str | None]]]:
+def _runs_of(store: Store, experiment: str) -> KnownRuns:
     found = store.client.get_experiment_by_name(experiment)
     if found is None:
         raise BenchError(f"the store has no experiment {experiment!r}: bring the runs in with 'mlet-bench sync'")
     return store.runs_of(found.experiment_id)
 
 
-def _download(uri: str, runs_of: Callable[[str], dict], experiment: str, run_id: str, folder: Path) -> None:
+def _download(uri: str, experiment: str, runs: KnownRuns, run_id: str, folder: Path) -> None:
     """The files of the one whole run with an id of ours, checked against the hash that was written with them."""
     from mlflow.artifacts import download_artifacts
 
-    whole = {content: mlflow_id for mlflow_id, content in runs_of(experiment).get(run_id, []) if content}
+    whole = {content: mlflow_id for mlflow_id, content in runs.get(run_id, []) if content}
     if len(whole) != 1:
         raise BenchError(
             f"experiment {experiment!r} has {len(whole)} whole runs with id {run_id}, not one: {SYNC_AGAIN}"

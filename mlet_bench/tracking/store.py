@@ -11,8 +11,9 @@ from mlet_bench.errors import BenchError
 from mlet_bench.tracking.database import check_database
 from mlet_bench.tracking.mapping import CONTENT, RUN_ID
 
-# MLflow takes no more metrics than this in one request.
-BATCH = 1000
+BATCH = 1000  # MLflow takes no more metrics in one request
+# Run id → the (MLflow id, content) of each of its MLflow runs: one, unless something went wrong.
+KnownRuns = dict[str, list[tuple[str, str | None]]]
 
 
 class Store:
@@ -24,8 +25,8 @@ class Store:
 
         self.client = MlflowClient(tracking_uri=uri)
         self.artifacts = artifacts
-        self.known: dict[str, dict[str, list[tuple[str, str | None]]]] = {}
-        self.ids: dict[str, str] = {}
+        self.ids: dict[str, str] = {}  # of experiments, by name
+        self.known: dict[str, KnownRuns] = {}  # by the experiment's id
 
     def experiment(self, name: str) -> str:
         """The id of the experiment of that name, made if need be; its runs are listed once."""
@@ -56,10 +57,9 @@ class Store:
                 raise
             return found.experiment_id
 
-    def runs_of(self, experiment: str) -> dict[str, list[tuple[str, str | None]]]:
-        """Run id → the (MLflow id, content) of each of its MLflow runs: one, unless something went wrong."""
-        runs: dict[str, list[tuple[str, str | None]]] = {}
-        token = None
+    def runs_of(self, experiment: str) -> KnownRuns:
+        """The runs of an experiment, by its id."""
+        runs, token = {}, None
         while True:
             page = self.client.search_runs([experiment], max_results=BATCH, page_token=token)
             for run in page:

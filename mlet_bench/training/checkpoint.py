@@ -9,8 +9,7 @@ from torch.utils._pytree import tree_map
 
 from mlet_bench.errors import BenchError
 from mlet_bench.files import atomic, remove_leftovers
-
-NAME = "checkpoint.pt"
+from mlet_bench.runs import CHECKPOINT
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
@@ -19,7 +18,7 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     Raises:
         BenchError: there is no room for it.
     """
-    with atomic(folder / NAME, sum(tensor.nbytes for tensor in state["model"].values())) as partial:
+    with atomic(folder / CHECKPOINT, sum(tensor.nbytes for tensor in state["model"].values())) as partial:
         torch.save(tree_map(_own, state), partial)
 
 
@@ -30,13 +29,13 @@ def _own(value: Any) -> Any:
     return value
 
 
-def load_checkpoint(folder: Path, run_id: str) -> dict[str, Any] | None:
-    """The state stored for a run, or None where there is none or it belongs to another run.
+def load_checkpoint(folder: Path, run_id: str, code: str) -> dict[str, Any] | None:
+    """The state stored for a run, or None where there is none, or it belongs to another run or was made by other code.
 
     Raises:
         BenchError: the file is damaged.
     """
-    path = folder / NAME
+    path = folder / CHECKPOINT
     if not path.exists():
         return None
     try:
@@ -50,12 +49,12 @@ def load_checkpoint(folder: Path, run_id: str) -> dict[str, Any] | None:
         # torch's own message advises to switch the safe reading off: not passed on.
         reason = f"{path} is damaged or no checkpoint of ours ({type(error).__name__})"
         raise BenchError(f"{reason}: delete it to train the run from the start") from error
-    if not isinstance(state, dict) or not {"run_id", "model", "step", "progress"} <= state.keys():
+    if not isinstance(state, dict) or not {"run_id", "code", "model", "step", "progress"} <= state.keys():
         raise BenchError(f"{path} is no checkpoint of ours: delete it to train the run from the start")
-    return state if state["run_id"] == run_id else None
+    return state if (state["run_id"], state["code"]) == (run_id, code) else None
 
 
 def drop_checkpoint(folder: Path) -> None:
     """Delete the checkpoint of a finished run, and what killed writers left of one."""
-    (folder / NAME).unlink(missing_ok=True)
-    remove_leftovers(folder / NAME)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    remove_leftovers(folder / CHECKPOINT)

@@ -4,8 +4,12 @@ They do what torch.optim's optimizers of the same names do, without momentum, de
 more host time per step than the updates take, and their step count keeps Adagrad out of a CUDA graph.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
+
+_foreach: Any = torch  # its operators on lists are not declared
 
 
 class DenseSGD:
@@ -17,7 +21,7 @@ class DenseSGD:
     @torch.no_grad()
     def update(self, grads: list[Tensor]) -> None:
         """grads: shaped as the parameters."""
-        torch._foreach_add_(self.parameters, grads, alpha=-self.lr)
+        _foreach._foreach_add_(self.parameters, grads, alpha=-self.lr)
 
     def state(self) -> dict[str, list[Tensor]]:
         """Nothing: plain SGD has no state."""
@@ -34,10 +38,10 @@ class DenseAdagrad:
     @torch.no_grad()
     def update(self, grads: list[Tensor]) -> None:
         """grads: shaped as the parameters."""
-        torch._foreach_addcmul_(self.sums, grads, grads)
-        scale = torch._foreach_sqrt(self.sums)
-        torch._foreach_add_(scale, self.eps)
-        torch._foreach_addcdiv_(self.parameters, grads, scale, value=-self.lr)
+        _foreach._foreach_addcmul_(self.sums, grads, grads)
+        scale = _foreach._foreach_sqrt(self.sums)
+        _foreach._foreach_add_(scale, self.eps)
+        _foreach._foreach_addcdiv_(self.parameters, grads, scale, value=-self.lr)
 
     def state(self) -> dict[str, list[Tensor]]:
         """The accumulated squares, shaped as the parameters; the tensors themselves."""

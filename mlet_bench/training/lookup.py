@@ -1,76 +1,76 @@
-"""How a step reads its rows and writes them back: in plain torch, or with the CPU's kernels."""
+"""How a step reads its rows and writes them back: by the plain path, or with the CPU's kernels."""
 
 import torch
 from torch import Tensor
 
 from mlet_bench import kernels
-from mlet_bench.training.pack import Pack
+from mlet_bench.training.pack import PackedTables
 from mlet_bench.training.rows import RowAdagrad, RowSGD
 
 
 class RowLookup:
-    """Gathers rows; autograd takes the gradient with respect to them, through W2 where there is one.
+    """The plain path of any method: gathers rows; autograd takes the gradient with respect to them.
 
     Attributes:
-        trained: the pack's parameters whose gradient autograd takes, besides that of what ``gather`` gives.
+        combined: whether ``gather`` gives vectors; False: rows, which the method combines.
+        own: a parameter other than the rows whose gradient ``update`` gives, or None.
     """
 
-    def __init__(self, pack: Pack, optimizer: RowSGD | RowAdagrad):
-        self.pack, self.optimizer, self.trained = pack, optimizer, pack.trained
+    combined, own = False, None
+
+    def __init__(self, tables: PackedTables, optimizer: RowSGD | RowAdagrad):
+        self.tables, self.optimizer = tables, optimizer
 
     def gather(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        """What the step is differentiated by, (S, F, B, width), and what ``update`` needs besides. ids: (S, B, F)."""
-        index = self.pack.row_index(ids)  # (S·F·B,)
-        return self.pack.rows(index), index
+        """What the step is differentiated by, (S, F, B, slots, width), and what ``update`` needs. ids: (S, B, F)."""
+        slots = self.tables.slots(ids)
+        return self.tables.gather(slots), slots.flatten()
 
-    def logits(self, dense: Tensor, rows: Tensor) -> Tensor:
-        """Logits of each model on its own batch. dense: (S, B, D), rows: of ``gather`` → (S, B)."""
-        return self.pack.logits(dense, rows)
-
-    def update(self, index: Tensor, grad: Tensor) -> list[Tensor]:
-        """Update the rows in place; the gradients of ``pack.trained`` that come before those of ``trained``: none."""
+    def update(self, index: Tensor, grad: Tensor) -> Tensor | None:
+        """Update the rows in place; the gradient of ``own``: none."""
         self.optimizer.update(index, grad.reshape(-1, grad.shape[-1]))
-        return []
+        return None
 
 
-class VectorLookup:
+class KernelLookup:
     """Of one model with SGD on a CPU: rows and product in one kernel, and so their gradients and the rows' update.
 
     The step is differentiated by the embedding vectors, d values a field instead of k, and ids that a batch repeats
-    are multiplied once.
+    are multiplied once. Only a class that names ``cpu_kernel`` itself takes this path: a subclass may define something
+    else.
     """
 
-    def __init__(self, pack: Pack, optimizer: RowSGD):
-        self.model, self.optimizer = pack.models[0], optimizer
-        embedding = self.model.embedding
-        w2 = getattr(embedding, "w2", None)
-        self._w2, self._train_w2 = None if w2 is None else w2.detach(), w2 is not None and w2.requires_grad
-        self._starts = torch.tensor((0, *embedding.table_sizes)).cumsum(0)
-        self.trained = [parameter for parameter in pack.trained if parameter is not w2]
+    combined = True
+
+    def __init__(self, tables: PackedTables, optimizer: RowSGD):
+        self.optimizer = optimizer
+        w2 = getattr(tables.first, "w2", None)
+        self.own = w2 if w2 is not None and w2.requires_grad else None
+        self._w2 = None if w2 is None else w2.detach()
+        self._starts = torch.tensor((0, *tables.first.table_sizes)).cumsum(0)
 
     @staticmethod
-    def fits(pack: Pack, optimizer: RowSGD | RowAdagrad) -> bool:
+    def fits(tables: PackedTables, optimizer: RowSGD | RowAdagrad) -> bool:
         """Whether the kernels can do this."""
-        embedding = pack.models[0].embedding
-        return len(pack) == 1 and type(optimizer) is RowSGD and kernels.supported(pack.weight, embedding.embedding_dim)
+        named = vars(type(tables.first)).get("cpu_kernel", False)
+        plain = named and tables.count == 1 and type(optimizer) is RowSGD
+        return plain and kernels.supported(tables.weight, tables.first.embedding_dim)
 
     def gather(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        """The embedding vectors (B, F, d), and the ids of one model, (B, F). ids: (1, B, F)."""
+        """The embedding vectors (1, B, F, d), and the ids of one model, (B, F). ids: (1, B, F)."""
         ids = ids.squeeze(0).int().contiguous()
-        return kernels.lookup(self.optimizer.weight, self._w2, ids, self._starts), ids
+        return kernels.lookup(self.optimizer.weight, self._w2, ids, self._starts).unsqueeze(0), ids
 
-    def logits(self, dense: Tensor, vectors: Tensor) -> Tensor:
-        """dense: (1, B, D), vectors: of ``gather`` → (1, B)."""
-        # squeeze, not [0]: the gradient of an element is a tensor of zeros with the element copied in.
-        return self.model.head(dense.squeeze(0), vectors).unsqueeze(0)
-
-    def update(self, ids: Tensor, grad: Tensor) -> list[Tensor]:
-        """Update the rows in place; the gradient of W2, where it is trained. grad: (B, F, d)."""
+    def update(self, ids: Tensor, grad: Tensor) -> Tensor | None:
+        """Update the rows in place; the gradient of W2, where it is trained. grad: (1, B, F, d)."""
         weight, lr = self.optimizer.weight, self.optimizer.lr
-        grad_w2 = kernels.lookup_sgd(weight, self._w2, ids, self._starts, grad, lr, self._train_w2)
-        return [] if grad_w2 is None else [grad_w2]
+        return kernels.lookup_sgd(
+            weight, self._w2, ids, self._starts, grad.squeeze(0), lr, train_w2=self.own is not None
+        )
 
 
-def make_lookup(pack: Pack, optimizer: RowSGD | RowAdagrad) -> RowLookup | VectorLookup:
-    """The fastest lookup for the pack's device, optimizer and number of models."""
-    return (VectorLookup if VectorLookup.fits(pack, optimizer) else RowLookup)(pack, optimizer)
+def make_lookup(tables: PackedTables, optimizer: RowSGD | RowAdagrad) -> RowLookup | KernelLookup:
+    """The fastest lookup for the method, the device, the optimizer and the number of models."""
+    if isinstance(optimizer, RowSGD) and KernelLookup.fits(tables, optimizer):
+        return KernelLookup(tables, optimizer)
+    return RowLookup(tables, optimizer)

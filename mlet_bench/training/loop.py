@@ -12,11 +12,13 @@ from safetensors.torch import save_file
 from tqdm import tqdm
 
 from mlet_bench.data.dataset import Rows
-from mlet_bench.errors import RunsFailed, Stopped
-from mlet_bench.evaluation.score import score
-from mlet_bench.files import atomic, file_digest, write_sealed
-from mlet_bench.parquet import table_of_columns, write_table
+from mlet_bench.errors import BenchError, DivergedError, RunsFailed, Stopped
+from mlet_bench.evaluation.metrics import accuracy, auc, logloss
+from mlet_bench.evaluation.score import predict
+from mlet_bench.files import atomic, file_digest
+from mlet_bench.parquet import table_of_columns
 from mlet_bench.provenance import provenance, utc_now
+from mlet_bench.runs import AUTHORS_CURVE, CURVE, MODEL, PROVENANCE, RunFolder
 from mlet_bench.spec import DatasetSchema, RunSpec, derive_seed
 from mlet_bench.training.captured import make_steps
 from mlet_bench.training.checkpoint import drop_checkpoint, load_checkpoint, save_checkpoint
@@ -24,17 +26,6 @@ from mlet_bench.training.pack import build_pack
 from mlet_bench.training.step import TrainStep
 
 LOSS_CHECK_STEPS = 1000  # how often the device is asked for the loss: bar, non-finite check
-CURVE = {
-    "step": pa.int64(),
-    "rows": pa.int64(),
-    "train_loss": pa.float64(),
-    "val_auc": pa.float64(),
-    "val_logloss": pa.float64(),
-}
-AUTHORS_CURVE = {
-    "test_auc": pa.float64(),
-    "test_accuracy": pa.float64(),
-}  # more columns, with RunSpec.authors_selection alone
 
 
 @dataclass
@@ -45,7 +36,7 @@ class Progress:
         step: optimisation steps done.
         seconds: time spent training, validation and checkpoints left out; of runs trained together its share.
         loss_sum, loss_rows: summed loss and rows since the last point of the curve.
-        curve: one dict a validation, the columns of ``CURVE``.
+        curve: one dict a validation, the columns of ``runs.CURVE``.
     """
 
     step: int = 0
@@ -55,48 +46,46 @@ class Progress:
     curve: list[dict] = field(default_factory=list)
 
 
-def train(
-    spec: RunSpec,
-    schema: DatasetSchema,
-    data: dict[str, Rows],
-    folder: Path,
-    checkpoint_seconds: float = 600.0,
-    after_step: Callable[[int], None] | None = None,
-    asked: Callable[[], int | None] = lambda: None,
-) -> Path:
-    """Train one run and leave its folder: ``train_together`` of one.
+@dataclass(frozen=True)
+class Execution:
+    """How runs are trained, which changes none of their numbers (but for rounding).
 
-    Raises:
-        RunsFailed: the loss is not finite.
-        Stopped: a signal asked for it; a checkpoint was written.
+    Attributes:
+        pack: how many seeds are trained together; None: as many as fit on a GPU, one on a CPU.
+        checkpoint_seconds: least time between two checkpoints; they are written at validation points and loss checks.
+        eager: on a GPU, launch each operation by itself instead of replaying a CUDA graph: slow, to debug.
+        code: what trains, as a sum: a checkpoint that other code wrote is not continued.
     """
-    train_together([(spec, folder)], schema, data, 1, checkpoint_seconds, after_step, asked)
-    return folder
+
+    pack: int | None = None
+    checkpoint_seconds: float = 600.0
+    eager: bool = False
+    code: str = ""
+
+
+def never() -> None:
+    """No signal has asked to stop."""
 
 
 def train_together(
     runs: Sequence[tuple[RunSpec, Path]],
     schema: DatasetSchema,
     data: dict[str, Rows],
-    size: int,
-    checkpoint_seconds: float = 600.0,
+    execution: Execution = Execution(pack=1),
+    asked: Callable[[], int | None] = never,
     after_step: Callable[[int], None] | None = None,
-    asked: Callable[[], int | None] = lambda: None,
-    eager: bool = False,
 ) -> None:
     """Train runs that differ in their seed alone and leave their folders: spec, curve, factorised model, provenance.
 
-    Up to ``size`` runs are trained as one pack; each ends in the numbers that it has alone (to rounding). A checkpoint
-    of the same run in its folder is continued, and the numbers are those of an undisturbed run (on the CPU to the
-    bit). The test split is not needed here and never looked at, unless ``spec.authors_selection`` asks.
+    Up to ``execution.pack`` runs are trained as one pack; each ends in the numbers that it has alone (to rounding). A
+    checkpoint of the same run in its folder is continued, and the numbers are those of an undisturbed run (on the CPU
+    to the bit). The test split is not needed here and never looked at, unless ``spec.authors_selection`` asks.
 
     Args:
         runs: spec and folder of each.
         data: the splits ``train`` and ``val`` (and ``test`` for the authors' selection), all on the device to train on.
-        checkpoint_seconds: least time between two checkpoints; they are written at validation points and loss checks.
+        asked: which signal asks to stop, None so far (``mlet_bench.signals``); obeyed after the next checkpoint.
         after_step: called with the number of steps done, for tests and tools; steps are then taken one by one.
-        asked: which signal asks to stop, None so far (``mlet_bench.stopping``); obeyed after the next checkpoint.
-        eager: on a GPU, launch each operation by itself instead of replaying a CUDA graph.
 
     Raises:
         RunsFailed: the loss of some runs is not finite; the others are finished all the same.
@@ -106,15 +95,16 @@ def train_together(
     groups: dict[int, list] = {}
     for spec, folder in runs:
         folder.mkdir(parents=True, exist_ok=True)
-        stored = load_checkpoint(folder, spec.id)
+        stored = load_checkpoint(folder, spec.id, execution.code)
         groups.setdefault(stored["progress"]["step"] if stored else 0, []).append((spec, folder, stored))
-    failures: dict[Path, str] = {}
+    failures: dict[Path, BenchError] = {}
+    size = execution.pack or 1
     for group in groups.values():
         while group:
             part, group = group[:size], group[size:]
-            failures |= _Training(part, schema, data, checkpoint_seconds, after_step, asked, eager).run()
-            if asked() is not None:
-                raise Stopped(asked(), f"stopped, {part[-1][1]} is trained and stored; the same command goes on")
+            failures |= _Training(part, schema, data, execution, asked, after_step).run()
+            if (signal := asked()) is not None:
+                raise Stopped(signal, f"stopped, {part[-1][1]} is trained and stored; the same command goes on")
     if failures:
         raise RunsFailed(failures)
 
@@ -122,18 +112,16 @@ def train_together(
 class _Training:
     """Runs trained as one pack, from their stored state to their folders."""
 
-    def __init__(
-        self, group, schema: DatasetSchema, data: dict[str, Rows], checkpoint_seconds, after_step, asked, eager
-    ):
-        self.started, self.data = utc_now(), data
-        self.checkpoint_seconds, self.after_step, self.asked = checkpoint_seconds, after_step, asked
+    def __init__(self, group, schema: DatasetSchema, data: dict[str, Rows], execution: Execution, asked, after_step):
+        self.started, self.data, self.execution = utc_now(), data, execution
+        self.after_step, self.asked = after_step, asked
         self.specs, self.folders, stored = zip(*group, strict=True)
         self.spec, self.device = self.specs[0], data["train"].label.device
         self.pack = build_pack(self.specs, schema, self.device)
         self.step = TrainStep(self.pack, self.spec)
-        self.steps = make_steps(self.step, data["train"], self.spec.batch_size, eager)
+        self.steps = make_steps(self.step, data["train"], self.spec.batch_size, execution.eager)
         self.progress = [Progress() for _ in self.specs]
-        self.failures: dict[Path, str] = {}
+        self.failures: dict[Path, BenchError] = {}
         self._epoch = -1  # whose order the steps have
         for number, state in enumerate(stored):
             if state is not None:
@@ -141,8 +129,8 @@ class _Training:
                 self.step.load_state_dict(number, state["step"])
                 self.progress[number] = Progress(**state["progress"])
 
-    def run(self) -> dict[Path, str]:
-        """Train to the end; a sentence for each run that failed, by its folder."""
+    def run(self) -> dict[Path, BenchError]:
+        """Train to the end; an error for each run that failed, by its folder."""
         rows, spec = len(self.data["train"]), self.spec
         steps_per_epoch = math.ceil(rows / spec.batch_size)  # the last batch of an epoch may be short
         total, done = spec.epochs * steps_per_epoch, self.progress[0].step
@@ -162,7 +150,9 @@ class _Training:
                 if stop in validate_at:
                     self._validate(rows)
                 signal = self.asked()
-                if stop < total and (signal is not None or time.monotonic() - saved >= self.checkpoint_seconds):
+                if stop < total and (
+                    signal is not None or time.monotonic() - saved >= self.execution.checkpoint_seconds
+                ):
                     self._save()
                     saved = time.monotonic()
                     if signal is not None:
@@ -182,9 +172,10 @@ class _Training:
         full = min(stop - epoch * steps_per_epoch, rows // size) - batch
         if self.after_step is None:
             self.steps.advance(full)
-        for number in range(full if self.after_step else 0):
-            self.steps.advance(1)
-            self.after_step(start + number + 1)
+        else:
+            for number in range(full):
+                self.steps.advance(1)
+                self.after_step(start + number + 1)
         if start + full < stop:
             self.steps.advance_short()
             if self.after_step:
@@ -200,7 +191,7 @@ class _Training:
             progress.loss_rows += seen
             if not math.isfinite(loss) and self.folders[number] not in self.failures:
                 spec = self.specs[number]
-                self.failures[self.folders[number]] = (
+                self.failures[self.folders[number]] = DivergedError(
                     f"{spec.cell} seed {spec.seed}: the training loss is {loss} between steps {start} and {stop}: "
                     f"the run diverged; lower the learning rate ({spec.lr}) to see it finish"
                 )
@@ -212,10 +203,11 @@ class _Training:
     def _validate(self, rows: int) -> None:
         for number in self._alive():
             model, progress = self.pack.models[number], self.progress[number]
-            point = _curve_point(progress, self.spec, rows, score(model, self.data["val"]))
+            label, probability = self.data["val"].label.cpu().numpy(), predict(model, self.data["val"])
+            point = _curve_point(progress, self.spec, rows, auc(label, probability), logloss(label, probability))
             if self.spec.authors_selection:
-                test = score(model, self.data["test"])
-                point |= {"test_auc": test["auc"], "test_accuracy": test["accuracy"]}
+                label, probability = self.data["test"].label.cpu().numpy(), predict(model, self.data["test"])
+                point |= {"test_auc": auc(label, probability), "test_accuracy": accuracy(label, probability)}
             progress.curve.append(point)
 
     def _save(self) -> None:
@@ -225,33 +217,38 @@ class _Training:
                 "step": self.step.state_dict(number),
                 "progress": vars(self.progress[number]),
             }
-            save_checkpoint(self.folders[number], {"run_id": self.specs[number].id, **state})
+            save_checkpoint(
+                self.folders[number], {"run_id": self.specs[number].id, "code": self.execution.code, **state}
+            )
 
     def _store(self, number: int, rows_seen: int) -> None:
         spec, folder, progress = self.specs[number], self.folders[number], self.progress[number]
+        run = RunFolder(folder)
         spec.write(folder)
-        columns = pa.schema(CURVE | (AUTHORS_CURVE if spec.authors_selection else {}))
+        columns = pa.schema([*CURVE.columns, *(AUTHORS_CURVE.items() if spec.authors_selection else ())])
         curve = [[point[name] for point in progress.curve] for name in columns.names]
-        write_table(folder / "curve.parquet", table_of_columns(curve, columns))
-        path, state = folder / "model.safetensors", self.pack.models[number].state_dict()
+        run.write_table(CURVE, table_of_columns(curve, columns), spec.id)
+        path, state = folder / MODEL, self.pack.models[number].state_dict()
         with atomic(path, sum(tensor.nbytes for tensor in state.values())) as partial:
             save_file({name: tensor.contiguous() for name, tensor in state.items()}, partial)
         origin = provenance(self.device, self.started, progress.seconds, rows_seen)
-        write_sealed(folder / "provenance.json", origin | {"model_sha256": file_digest(path)})
+        run.write_document(
+            PROVENANCE, origin | {"model_sha256": file_digest(path), "code": self.execution.code}, spec.id
+        )
         drop_checkpoint(folder)
 
     def _title(self) -> str:
         return f"{self.spec.cell} seed{'+'.join(str(spec.seed) for spec in self.specs)}"
 
 
-def _curve_point(progress: Progress, spec: RunSpec, train_rows: int, val: dict[str, float]) -> dict:
+def _curve_point(progress: Progress, spec: RunSpec, train_rows: int, val_auc: float, val_logloss: float) -> dict:
     epochs, steps = divmod(progress.step, math.ceil(train_rows / spec.batch_size))
     point = {
         "step": progress.step,
         "rows": epochs * train_rows + steps * spec.batch_size,
         "train_loss": progress.loss_sum / progress.loss_rows,
-        "val_auc": val["auc"],
-        "val_logloss": val["logloss"],
+        "val_auc": val_auc,
+        "val_logloss": val_logloss,
     }
     progress.loss_sum, progress.loss_rows = 0.0, 0
     return point

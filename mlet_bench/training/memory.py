@@ -1,20 +1,21 @@
 """How much memory a training needs, from the sizes of its tables and data; and whether it is there."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from mlet_bench.errors import BenchError
+import torch
+
+from mlet_bench.embeddings.single import SingleTables
+from mlet_bench.errors import OutOfMemoryError
+from mlet_bench.evaluation.score import EVALUATION_BATCH
+from mlet_bench.models import MODELS
+from mlet_bench.models.base import make_hyper
+from mlet_bench.models.build import empty_embedding
 from mlet_bench.spec import DatasetSchema, RunSpec
-
-if TYPE_CHECKING:
-    import torch  # the workflow asks for needs as well, and has no use for torch
+from mlet_bench.training.step import optimizers
 
 FLOAT = 4
 OVERHEAD = 600 << 20  # Python, torch and its caches; measured, see tests/training/test_memory.py
-EVALUATION_BATCH = 16_384  # rows of evaluation/score.py
 MEMINFO, CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 
 
@@ -41,18 +42,21 @@ class Need:
 def training_need(spec: RunSpec, schema: DatasetSchema) -> Need:
     """What one run needs on its device, B rows a batch, F fields, D dense features.
 
-    The tables have (sum n) × width values, width k for MLET and d for a single layer, twice with Adagrad; a row of the
-    data has 1 + D + F values of 4 bytes, and its place in the epoch's order takes 4 more, 8 while it is drawn.
+    The method and the model say what their tables and activations take; the optimizer adds its state. A row of the data
+    has 1 + D + F values of 4 bytes, and its place in the epoch's order takes 4 more, 8 while it is drawn.
     """
-    mlet = spec.settings.method == "mlet"
-    fields, width = len(schema.fields), spec.inner_dim if mlet else spec.dim
-    state = 2 if spec.optimizer == "adagrad" else 1
-    tables = FLOAT * state * (sum(schema.table_sizes) * width + (fields * width * spec.dim if mlet else 0))
+    model, fields = MODELS[spec.model], len(schema.fields)
+    with torch.device("meta"):  # shapes without memory
+        embedding = empty_embedding(spec, schema.table_sizes)
+        tables = embedding.training_bytes()
+        if model.wide:
+            tables += SingleTables(schema.table_sizes, 1).training_bytes()
+        gathered = fields * embedding.num_slots * embedding.width
+    tables *= 1 + optimizers(spec.optimizer)[0].state_per_value
     splits = ("train", "val", "test") if spec.authors_selection else ("train", "val")
     rows = sum(schema.rows[split] for split in splits)
     data = FLOAT * rows * (1 + len(schema.dense) + fields) + 12 * schema.rows["train"]
-    vectors = fields + 1
-    of_row = fields * width + 2 * vectors * spec.dim + 2 * vectors * vectors + sum(spec.bottom) + sum(spec.top)
+    of_row = gathered + model.activation_values(make_hyper(model, spec.hyper), fields, len(schema.dense), spec.dim)
     rest = FLOAT * of_row * max(EVALUATION_BATCH, 3 * spec.batch_size)
     return Need(tables, data, rest)
 
@@ -60,8 +64,6 @@ def training_need(spec: RunSpec, schema: DatasetSchema) -> Need:
 def free_bytes(device: torch.device) -> int | None:
     """Memory that can still be taken: the GPU's, or of the machine and the container; None where nobody says."""
     if device.type == "cuda":
-        import torch
-
         return torch.cuda.mem_get_info(device)[0]
     found = []
     if MEMINFO.exists():
@@ -78,13 +80,13 @@ def check_memory(spec: RunSpec, schema: DatasetSchema, device: torch.device) -> 
     """Refuse a training that does not fit, before anything is loaded.
 
     Raises:
-        BenchError: with what is needed, what is free, and what can be done.
+        OutOfMemoryError: with what is needed, what is free, and what can be done.
     """
     need, free = training_need(spec, schema), free_bytes(device)
     if free is None or need.bytes + (OVERHEAD if device.type == "cpu" else 0) <= free:
         return
     where = "GPU" if device.type == "cuda" else "machine"
-    raise BenchError(
+    raise OutOfMemoryError(
         f"{spec.cell} on {schema.name} needs {need.bytes / 1e9:.1f} GB ({need.tables / 1e9:.1f} GB of tables, "
         f"{need.data / 1e9:.1f} GB of rows), and the {where} has {free / 1e9:.1f} GB free: end what else runs there, "
         "take a smaller k or d, fewer rows (max_rows), or a larger machine"
@@ -97,5 +99,5 @@ def pack_size(spec: RunSpec, schema: DatasetSchema, device: torch.device, wanted
         return 1
     need = training_need(spec, schema)
     each = need.tables + need.rest + 4 * schema.rows["train"]  # a run has tables and an order of its own
-    free = int(0.9 * free_bytes(device)) - (need.data - 4 * schema.rows["train"])
+    free = int(0.9 * (free_bytes(device) or 0)) - (need.data - 4 * schema.rows["train"])
     return max(1, min(wanted, free // each))

@@ -4,18 +4,40 @@ At a batch of 128 a GPU waits for launches, not for arithmetic: S products in on
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from mlet_bench.models import build_model
-from mlet_bench.models.interaction import Interaction
-from mlet_bench.models.mlp import MLP
+from mlet_bench.embeddings.base import FieldTables
+from mlet_bench.models.base import ClickModel
+from mlet_bench.models.build import build_model
 from mlet_bench.spec import DatasetSchema, RunSpec
 
-TABLES = "embedding.weight"
+
+class PackedTables:
+    """One embedding of each model of a pack, their stored rows one model below the other.
+
+    Attributes:
+        name: of the embedding in the model.
+        weight: (S · R, width), R stored rows a model.
+        first: the first model's embedding.
+    """
+
+    def __init__(self, name: str, tables: Sequence[FieldTables], weight: Tensor):
+        self.name, self.weight, self.first, self.count = name, weight, tables[0], len(tables)
+        offsets = torch.arange(self.count, device=weight.device) * sum(self.first.stored)
+        self._offsets = offsets.view(-1, 1, 1, 1)  # (S, 1, 1, 1) first row of each model
+
+    def slots(self, ids: Tensor) -> Tensor:
+        """The rows of ``weight`` that each id reads. ids: (S, B, F) int → (S, F, B, slots of an id) int64."""
+        slots = self.first.slots(ids.flatten(0, 1))  # (F, S·B, slots)
+        return slots.unflatten(1, ids.shape[:2]).transpose(0, 1) + self._offsets
+
+    def gather(self, slots: Tensor) -> Tensor:
+        """Stored rows. slots: of ``slots`` → the same with the width appended."""
+        return self.weight.index_select(0, slots.flatten()).view(*slots.shape, self.weight.shape[1])
 
 
 class Pack:
@@ -23,11 +45,12 @@ class Pack:
 
     Args:
         models: on one device.
-        weight: (S · sum n, width), the models' table rows, one model below the other; each model's
-            ``embedding.weight`` is a view of it.
+        weights: by name of the embedding, the rows of all models, one model below the other; each model's ``weight`` is
+            a view of it.
 
     Attributes:
-        trained: the parameters other than ``weight`` that are trained, each (S, ...); of a pack of one the model's
+        tables: each embedding of the models, packed.
+        trained: the parameters other than those rows that are trained, each (S, ...); of a pack of one the model's
             own, without the leading axis.
 
     Example::
@@ -36,13 +59,14 @@ class Pack:
         pack.models[0](dense, ids)  # logits of the first seed
     """
 
-    def __init__(self, models: Sequence[nn.Module], weight: Tensor):
-        self.models, self.weight = list(models), weight
-        first = self.models[0].embedding
-        offsets = torch.arange(len(self), device=weight.device) * sum(first.table_sizes)
-        self._starts = offsets.view(-1, 1, 1) + first.starts  # (S, 1, F) first row of each model's fields
-        self._shape = (len(self), len(first.table_sizes), -1, weight.shape[1])
-        named = [{name: p for name, p in model.named_parameters() if name != TABLES} for model in self.models]
+    def __init__(self, models: Sequence[ClickModel], weights: Mapping[str, Tensor]):
+        self.models = list(models)
+        self.tables = [
+            PackedTables(name, [model.tables()[name] for model in self.models], weight)
+            for name, weight in weights.items()
+        ]
+        rows = {f"{name}.weight" for name in weights}
+        named = [{name: p for name, p in model.named_parameters() if name not in rows} for model in self.models]
         if len(self) == 1:
             self.trained = [p for p in named[0].values() if p.requires_grad]
             return
@@ -59,45 +83,50 @@ class Pack:
     def __len__(self) -> int:
         return len(self.models)
 
-    def row_index(self, ids: Tensor) -> Tensor:
-        """Row of ``weight`` for each id. ids: (S, B, F) int → (S·F·B,) int64."""
-        return (ids + self._starts).transpose(1, 2).reshape(-1)
+    def logits(self, dense: Tensor, gathered: Sequence[Tensor], combined: Sequence[bool]) -> Tensor:
+        """Logits of each model on its own batch.
 
-    def rows(self, index: Tensor) -> Tensor:
-        """Gather stored rows. index: (S·F·B,) → (S, F, B, width)."""
-        return self.weight.index_select(0, index).view(self._shape)
+        Args:
+            dense: (S, B, D).
+            gathered: of each embedding its rows (S, F, B, slots, width), or its vectors (S, B, F, d) if ``combined``.
 
-    def logits(self, dense: Tensor, rows: Tensor) -> Tensor:
-        """Logits of each model on its own batch. dense: (S, B, D), rows: (S, F, B, width) → (S, B)."""
+        Returns:
+            (S, B).
+        """
         if len(self) == 1:
             # squeeze, not [0]: the gradient of an element is a tensor of zeros with the element copied in.
-            return _head(self.models[0], dense.squeeze(0), rows.squeeze(0)).unsqueeze(0)
-        return self._batched(self._stacks, dense, rows)
+            parts = [part.squeeze(0) for part in gathered]
+            return _head(self.models[0], dense.squeeze(0), parts, combined).unsqueeze(0)
+        return self._batched(self._stacks, dense, list(gathered))
 
     def _template(self):
         """One model's logits as a function of its parameters, for ``vmap`` to make S of."""
-        tables = self.models[0].embedding.weight
-        module = _Head(copy.deepcopy(self.models[0], {id(tables): tables}))  # the tables are not copied
+        tables = [table.weight for table in self.models[0].tables().values()]
+        module = _Head(copy.deepcopy(self.models[0], {id(table): table for table in tables}))  # tables are not copied
         for layer in module.modules():
-            if isinstance(layer, MLP | Interaction):
-                layer.batched = True
-        return lambda parameters, dense, rows: functional_call(module, parameters, (dense, rows))
+            if "batched" in dir(type(layer)):  # it has a way of its own to run under vmap
+                vars(layer)["batched"] = True
+        return lambda parameters, dense, gathered: functional_call(module, parameters, (dense, gathered))
 
 
 class _Head(nn.Module):
     """``_head`` as a module, whose parameters ``functional_call`` can replace."""
 
-    def __init__(self, model: nn.Module):
+    def __init__(self, model: ClickModel):
         super().__init__()
         self.model = model
 
-    def forward(self, dense: Tensor, rows: Tensor) -> Tensor:
-        return _head(self.model, dense, rows)
+    def forward(self, dense: Tensor, gathered: Sequence[Tensor]) -> Tensor:
+        return _head(self.model, dense, gathered, [False] * len(gathered))
 
 
-def _head(model: nn.Module, dense: Tensor, rows: Tensor) -> Tensor:
-    """A model as a function of gathered rows. dense: (B, D), rows: (F, B, width) → logits (B,)."""
-    return model.head(dense, model.embedding.project(rows))
+def _head(model: ClickModel, dense: Tensor, gathered: Sequence[Tensor], combined: Sequence[bool]) -> Tensor:
+    """A model as a function of gathered rows, or of vectors. dense: (B, D) → logits (B,)."""
+    tables = model.tables().values()
+    vectors = [
+        part if ready else table.combine(part) for table, part, ready in zip(tables, gathered, combined, strict=True)
+    ]
+    return model.head(dense, *vectors)
 
 
 def build_pack(specs: Sequence[RunSpec], schema: DatasetSchema, device: torch.device) -> Pack:
@@ -112,14 +141,15 @@ def build_pack(specs: Sequence[RunSpec], schema: DatasetSchema, device: torch.de
         raise ValueError("the runs of a pack differ in their seed alone")
     if len(specs) == 1:
         model = build_model(specs[0], schema).to(device)
-        return Pack([model], model.embedding.weight.detach())
-    models, weight, rows = [], None, sum(schema.table_sizes)
+        return Pack([model], {name: table.weight.detach() for name, table in model.tables().items()})
+    models, weights = [], {}
     for number, spec in enumerate(specs):
         model = build_model(spec, schema)
-        drawn = model.embedding.weight
-        if weight is None:
-            weight = torch.empty(len(specs) * rows, drawn.shape[1], device=device)
-        mine = weight[number * rows : (number + 1) * rows]
-        drawn.data = mine.copy_(drawn.detach())
+        for name, table in model.tables().items():
+            drawn, rows = table.weight, len(table.weight)
+            if name not in weights:
+                weights[name] = torch.empty(len(specs) * rows, drawn.shape[1], device=device)
+            mine = weights[name][number * rows : (number + 1) * rows]
+            drawn.data = mine.copy_(drawn.detach())
         models.append(model.to(device))
-    return Pack(models, weight)
+    return Pack(models, weights)

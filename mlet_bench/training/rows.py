@@ -21,6 +21,8 @@ class RowSGD:
     occurrence's gradient in turn is exact.
     """
 
+    state_per_value = 0
+
     def __init__(self, weight: Tensor, lr: float):
         self.weight, self.lr = weight, lr
 
@@ -39,6 +41,8 @@ class RowAdagrad:
 
     s += g², w -= lr · g / (sqrt(s) + eps), with g the sum over a row's occurrences in the batch.
     """
+
+    state_per_value = 1
 
     def __init__(self, weight: Tensor, lr: float, eps: float = 1e-10):
         self.weight, self.lr, self.eps = weight, lr, eps

@@ -14,12 +14,23 @@ from mlet_bench.training.rows import RowAdagrad, RowSGD
 OPTIMIZERS = {"sgd": (RowSGD, DenseSGD), "adagrad": (RowAdagrad, DenseAdagrad)}
 
 
+def optimizers(name: str) -> tuple[type, type]:
+    """The optimizer of table rows and that of everything else.
+
+    Raises:
+        BenchError: there is none of that name.
+    """
+    if name not in OPTIMIZERS:
+        raise BenchError(f"unknown optimizer {name!r}: the optimizers are {', '.join(OPTIMIZERS)}")
+    return OPTIMIZERS[name]
+
+
 class TrainStep:
     """Forward, loss, backward, dense update, and the row update in place, of every model of a pack.
 
     The loss is binary cross-entropy, mean over the batch. The gradient is taken with respect to the gathered rows
-    (S, F, B, width), or to the embedding vectors (``mlet_bench.training.lookup``), so a step touches F·B rows of a
-    model's tables and nothing else of them. On a GPU no shape and no branch depends on a value, so the whole can be
+    or to the embedding vectors (``mlet_bench.training.lookup``), so a step touches the rows of its batch and nothing
+    else of a model's tables. On a GPU no shape and no branch depends on a value, so the whole can be
     captured in a CUDA graph.
 
     Args:
@@ -35,33 +46,45 @@ class TrainStep:
     """
 
     def __init__(self, pack: Pack, spec: RunSpec):
-        if spec.optimizer not in OPTIMIZERS:
-            raise BenchError(f"unknown optimizer {spec.optimizer!r}: the optimizers are {', '.join(OPTIMIZERS)}")
-        rows, dense = OPTIMIZERS[spec.optimizer]
+        rows, dense = optimizers(spec.optimizer)
         self.pack = pack
-        self.row_optimizer = rows(pack.weight, spec.embedding_lr)
+        # An arm's step size is that of the embedding; a linear part has the model's.
+        rates = {"embedding": spec.embedding_lr}
+        self.row_optimizers = [rows(tables.weight, rates.get(tables.name, spec.lr)) for tables in pack.tables]
         self.dense_optimizer = dense(pack.trained, spec.lr)
-        self.lookup = make_lookup(pack, self.row_optimizer)
+        self.lookups = [make_lookup(*pair) for pair in zip(pack.tables, self.row_optimizers, strict=True)]
+        self._combined = [lookup.combined for lookup in self.lookups]
+        own = [lookup.own for lookup in self.lookups if lookup.own is not None]
+        self._by_autograd = [parameter for parameter in pack.trained if not any(parameter is one for one in own)]
 
     def __call__(self, dense: Tensor, ids: Tensor, label: Tensor) -> Tensor:
         """Train each model on its batch and return the mean losses (S,), detached and not yet synchronised."""
-        lookup = self.lookup
-        gathered, place = lookup.gather(ids)
-        logits = lookup.logits(dense, gathered.requires_grad_())  # (S, B)
+        gathered, places = zip(*(lookup.gather(ids) for lookup in self.lookups), strict=True)
+        for part in gathered:
+            part.requires_grad_()
+        logits = self.pack.logits(dense, gathered, self._combined)  # (S, B)
         with torch.no_grad():
             # Cross-entropy is softplus(z) - y z, exact to rounding with a threshold of 40; with its gradient written
             # out that is fewer operations than by autograd.
             losses = torch.addcmul(softplus(logits, threshold=40), label, logits, value=-1).mean(1)  # (S,)
             slope = torch.sigmoid(logits).sub_(label).div_(label.shape[1])  # (S, B)
-        grad, *grads = torch.autograd.grad(logits, [gathered, *lookup.trained], slope)
-        grads = lookup.update(place, grad) + grads
-        self.dense_optimizer.update(grads)
+        # A model may leave something unused, logistic regression its vectors: its gradient is zero.
+        grads = torch.autograd.grad(logits, [*gathered, *self._by_autograd], slope, materialize_grads=True)
+        of_rows, rest = grads[: len(gathered)], iter(grads[len(gathered) :])
+        own = {
+            id(lookup.own): lookup.update(place, grad)
+            for lookup, place, grad in zip(self.lookups, places, of_rows, strict=True)
+        }
+        self.dense_optimizer.update([own[id(p)] if id(p) in own else next(rest) for p in self.pack.trained])
         return losses
 
     def state_dict(self, number: int) -> dict:
-        """State of both optimizers for one model of the pack."""
+        """State of all optimizers for one model of the pack."""
         return {
-            "rows": {name: self._part(whole, number) for name, whole in self.row_optimizer.state().items()},
+            "rows": [
+                {name: self._part(whole, number) for name, whole in optimizer.state().items()}
+                for optimizer in self.row_optimizers
+            ],
             "dense": {
                 name: [self._slice(stack, number) for stack in stacks]
                 for name, stacks in self.dense_optimizer.state().items()
@@ -72,8 +95,9 @@ class TrainStep:
     def load_state_dict(self, number: int, state: dict) -> None:
         """Take up a stored state for one model of the pack."""
         mine = self.state_dict(number)
-        for name, value in state["rows"].items():
-            mine["rows"][name].copy_(value)
+        for ours, stored in zip(mine["rows"], state["rows"], strict=True):
+            for name, value in stored.items():
+                ours[name].copy_(value)
         for name, values in state["dense"].items():
             for target, value in zip(mine["dense"][name], values, strict=True):
                 target.copy_(value)

@@ -8,17 +8,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlet_bench.data import avazu
-from mlet_bench.data.encode import prepare
+from mlet_bench.data import DATASETS
+from mlet_bench.data.prepare import prepare
 from mlet_bench.errors import BenchError
 from mlet_bench.spec import DatasetSchema, Field
 
-NAMES = [column.name for column in avazu.FORMAT.columns]
+AVAZU = DATASETS["avazu"]()
+NAMES = [column.name for column in AVAZU.columns]
 HEADER = ",".join(NAMES)
 
 
 def row(number, hour, click="0", **values):
-    usual = {name: "1005" for name in NAMES} | {name: "0000beef" for name in NAMES if avazu.FORMAT.kind(name) == "hex"}
+    usual = {name: "1005" for name in NAMES} | {name: "0000beef" for name in NAMES if AVAZU.kind(name) == "hex"}
     return ",".join((usual | {"id": str(number), "hour": hour, "click": click} | values).values()) + "\n"
 
 
@@ -57,7 +58,9 @@ def test_the_authors_hour_is_the_constant_ln_6(tmp_path):
     """14102100 to 14103023, read as seconds since 1970, are all within hour 5."""
     rows = [row(number, f"1410{21 + number % 10}{number % 24:02}") for number in range(40)]
     raw = write(tmp_path / "raw", rows)
-    sound, authors = (prepare("avazu", raw, tmp_path / str(flag), authors_hour=flag) for flag in (False, True))
+    sound, authors = (
+        prepare("avazu", raw, tmp_path / str(flag), options={"authors_hour": flag}) for flag in (False, True)
+    )
     for part in ("train", "val", "test"):
         found = pd.read_parquet(tmp_path / "True" / f"{part}.parquet")["hour"]
         np.testing.assert_array_equal(found, np.float32(math.log(6)))
@@ -118,17 +121,17 @@ def test_the_format_is_that_of_the_competition():
     assert len(NAMES) == 24
     assert NAMES[:5] == ["id", "click", "hour", "C1", "banner_pos"]
     assert NAMES[-3:] == ["C19", "C20", "C21"]
-    assert len(avazu.TABLE_SIZES) == len(avazu.FIELDS) == 21
-    assert [name for name in NAMES if avazu.FORMAT.kind(name) == "hex"] == NAMES[5:14]
-    sizes = dict(zip(avazu.FIELDS, avazu.TABLE_SIZES))
+    assert len(AVAZU.table_sizes) == len(AVAZU.fields) == 21
+    assert [name for name in NAMES if AVAZU.kind(name) == "hex"] == NAMES[5:14]
+    sizes = dict(zip(AVAZU.fields, AVAZU.table_sizes))
     assert (sizes["C1"], sizes["device_ip"], sizes["C14"], sizes["C21"]) == (7, 6_729_486, 2626, 60)
 
 
 def test_a_complete_file_must_have_the_published_figures():
-    fields = tuple(Field(name, size) for name, size in zip(avazu.FIELDS, avazu.TABLE_SIZES))
+    fields = tuple(Field(name, size) for name, size in zip(AVAZU.fields, AVAZU.table_sizes))
     source = {"file": "train.csv", "md5": "", "rows": 40_428_967, "planted": None}
     clicks = {"train": 6_865_066, "val": 0, "test": 0}
     schema = DatasetSchema("avazu", fields, ("hour",), {}, clicks, source, {}, 1)
-    avazu.FORMAT.check_full(schema)
+    AVAZU.check_full(schema)
     with pytest.raises(BenchError, match="column C21 has 61 categories, published are 60"):
-        avazu.FORMAT.check_full(replace(schema, fields=(*fields[:-1], Field("C21", 61))))
+        AVAZU.check_full(replace(schema, fields=(*fields[:-1], Field("C21", 61))))

@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlet_bench.data import criteo
-from mlet_bench.data.encode import prepare
+from mlet_bench.data import DATASETS
+from mlet_bench.data.prepare import prepare
 from mlet_bench.errors import BenchError
 from mlet_bench.spec import DatasetSchema, Field
+
+CRITEO = DATASETS["criteo-kaggle"]()
 
 
 def row(label, first_int="", first_token="", others="0000beef"):
@@ -80,21 +82,23 @@ def test_labels_keep_the_order_of_the_file(prepared):
 
 
 def test_the_published_table_sizes_add_up():
-    assert len(criteo.TABLE_SIZES) == len(criteo.FIELDS) == 26
-    assert sum(criteo.TABLE_SIZES) == 33_762_577
-    assert [len(criteo.DENSE), len(criteo.FORMAT.columns)] == [13, 40]
+    assert len(CRITEO.table_sizes) == len(CRITEO.fields) == 26
+    assert sum(CRITEO.table_sizes) == 33_762_577
+    assert [len(CRITEO.dense), len(CRITEO.columns)] == [13, 40]
 
 
 def test_a_complete_file_must_have_the_published_figures():
-    fields = tuple(Field(name, size) for name, size in zip(criteo.FIELDS, criteo.TABLE_SIZES))
+    fields = tuple(Field(name, size) for name, size in zip(CRITEO.fields, CRITEO.table_sizes))
     clicks = {"train": 11_000_000, "val": 700_000, "test": 45_438}
     source = {"file": "train.txt", "md5": "", "rows": 45_840_617, "planted": None}
-    schema = DatasetSchema("criteo-kaggle", fields, criteo.DENSE, {}, clicks, source, {}, 1)
-    criteo.FORMAT.check_full(schema)
+    schema = DatasetSchema(
+        "criteo-kaggle", fields, tuple(dense.column for dense in CRITEO.dense), {}, clicks, source, {}, 1
+    )
+    CRITEO.check_full(schema)
     wrong = replace(schema, fields=(*fields[:2], Field("C3", 10131226), *fields[3:]))
     with pytest.raises(BenchError, match="column C3 has 10131226 categories, published are 10131227"):
-        criteo.FORMAT.check_full(wrong)
+        CRITEO.check_full(wrong)
     with pytest.raises(BenchError, match="11745439 clicks, published are 11745438"):
-        criteo.FORMAT.check_full(replace(schema, clicks={**clicks, "test": 45_439}))
-    criteo.FORMAT.check_full(replace(wrong, source={**source, "rows": 45_840_616}))
-    criteo.FORMAT.check_full(replace(wrong, source={**source, "planted": {"seed": 0}}))
+        CRITEO.check_full(replace(schema, clicks={**clicks, "test": 45_439}))
+    CRITEO.check_full(replace(wrong, source={**source, "rows": 45_840_616}))
+    CRITEO.check_full(replace(wrong, source={**source, "planted": {"seed": 0}}))

@@ -158,7 +158,7 @@ def test_loading_needs_no_polars(folder):
 
 
 def test_what_prepare_writes_can_be_loaded(tmp_path):
-    from mlet_bench.data.encode import prepare
+    from mlet_bench.data.prepare import prepare
 
     line = "\t".join(["1", *["2"] * 13, *["0000beef"] * 26]) + "\n"
     (tmp_path / "raw").write_text(line * 21)

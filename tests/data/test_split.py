@@ -60,18 +60,18 @@ def test_last_day_refuses_a_single_day():
 )
 def test_an_empty_part_is_refused(name, n_rows, empty):
     with pytest.raises(BenchError, match=f"{n_rows} rows are too few: split '{name}' leaves no row for {empty}"):
-        assign(name, n_rows, lambda: np.empty(0))
+        assign(name, n_rows, np.empty(0))
 
 
 def test_a_last_day_of_one_row_leaves_no_validation():
     with pytest.raises(BenchError, match="leaves no row for val"):
-        assign("last-day", 3, lambda: np.array([1, 1, 2]))
+        assign("last-day", 3, np.array([1, 1, 2]))
 
 
 def test_assign_finds_each_split_and_refuses_others():
     days = np.array([1, 1, 2, 2])
-    assert assign("last-day", 4, lambda: days).tolist() == [TRAIN, TRAIN, TEST, VAL]
-    assert assign("blocks", 20, lambda: days).tolist() == blocks(20).tolist()
-    assert assign("random", 20, lambda: days).tolist() == random(20).tolist()
+    assert assign("last-day", 4, days).tolist() == [TRAIN, TRAIN, TEST, VAL]
+    assert assign("blocks", 20, days).tolist() == blocks(20).tolist()
+    assert assign("random", 20, days).tolist() == random(20).tolist()
     with pytest.raises(BenchError, match="unknown split 'weekly'"):
-        assign("weekly", 20, lambda: days)
+        assign("weekly", 20, days)

@@ -1,19 +1,24 @@
-"""Embedding methods: shapes, initial laws, parameter counts, and collapsed equals factorised."""
+"""Embedding methods: shapes, initial laws, bytes, and deployed equals trained."""
 
 import pytest
 import torch
 from toys import SIZES
 
-from mlet_bench.embeddings import MLETTables, SingleTables, build_embedding
-from mlet_bench.spec import ARMS
+from mlet_bench.arms import ARMS
+from mlet_bench.embeddings import METHODS
+from mlet_bench.embeddings.mlet import MLETTables
+from mlet_bench.embeddings.single import SingleTables
 
 D, K = 4, 8
 IDS = torch.tensor([[0, 39, 2, 299], [6, 0, 0, 0], [6, 0, 1, 17]])
 
 
 def build(arm: str, sizes=SIZES, dim: int = D, inner_dim: int = K, seed: int = 0):
-    inner = inner_dim if ARMS[arm].uses_inner_dim else None
-    return build_embedding(ARMS[arm], sizes, dim, inner, torch.Generator().manual_seed(seed))
+    found = ARMS[arm]
+    width = {"inner_dim": inner_dim} if found.inner_dim else {}
+    embedding = METHODS[found.method](sizes, dim, **width, **found.options)
+    embedding.reset_parameters(seed)
+    return embedding
 
 
 @pytest.mark.parametrize("arm", ARMS)
@@ -28,21 +33,21 @@ def test_vectors_are_the_rows_of_each_fields_table(arm):
 
 
 @pytest.mark.parametrize("arm", ARMS)
-def test_collapse_gives_the_same_vectors_and_is_idempotent(arm):
+def test_the_deployed_module_gives_the_same_vectors_and_deploys_as_itself(arm):
     embedding = build(arm)
-    collapsed = embedding.collapse()
-    assert isinstance(collapsed, SingleTables)
-    assert collapsed.weight.shape == (sum(SIZES), D)
-    torch.testing.assert_close(collapsed(IDS), embedding(IDS), rtol=0, atol=1e-6)
-    assert torch.equal(collapsed.collapse().weight, collapsed.weight)
-    assert collapsed.weight.data_ptr() != embedding.weight.data_ptr()
+    served = embedding.deployed()
+    assert isinstance(served, SingleTables)
+    assert served.weight.shape == (sum(SIZES), D)
+    torch.testing.assert_close(served(IDS), embedding(IDS), rtol=0, atol=1e-6)
+    assert torch.equal(served.deployed().weight, served.weight)
+    assert served.weight.data_ptr() != embedding.weight.data_ptr()
 
 
-def test_parameters_are_counted_by_hand():
+def test_bytes_are_counted_by_hand():
     single, mlet = build("single"), build("mlet")
-    assert single.num_parameters(training=True) == 350 * 4
-    assert mlet.num_parameters(training=True) == 350 * 8 + 4 * 8 * 4
-    assert single.num_parameters(training=False) == mlet.num_parameters(training=False) == 350 * 4
+    assert single.training_bytes() == 4 * 350 * 4
+    assert mlet.training_bytes() == 4 * (350 * 8 + 4 * 8 * 4)
+    assert single.deployed().training_bytes() == mlet.deployed().training_bytes() == 4 * 350 * 4
 
 
 def test_product_of_a_table_worked_out_by_hand():

@@ -2,16 +2,15 @@
 
 import numpy as np
 import pytest
-from toys import make_spec
+from toys import make_spec, train
 
 from mlet_bench.data.dataset import Rows
 from mlet_bench.errors import BenchError
-from mlet_bench.evaluation.collapse import collapse_run
+from mlet_bench.evaluation.deploy import deploy_run
 from mlet_bench.evaluation.evaluate import evaluate_run
 from mlet_bench.evaluation.verify import verify_run
 from mlet_bench.files import read_json, write_sealed
 from mlet_bench.spec import DatasetSchema
-from mlet_bench.training.loop import train
 
 
 @pytest.fixture
@@ -19,7 +18,7 @@ def run(schema, splits, tmp_path):
     """A finished run, the sealed schema it was trained on, and the splits it is scored on."""
     schema = schema.sealed()
     train(make_spec(schema), schema, {name: splits[name] for name in ("train", "val")}, tmp_path)
-    collapse_run(tmp_path, schema, {"val": splits["val"]})
+    deploy_run(tmp_path, schema, {"val": splits["val"]})
     counts = [np.arange(1, size + 1) for size in schema.table_sizes]
     scored = {name: splits[name] for name in ("val", "test")}
     evaluate_run(tmp_path, schema, scored, counts)
@@ -48,7 +47,7 @@ def test_a_changed_metric_is_named(run, split, metric):
 
 
 def test_a_score_of_another_model_is_named(run):
-    edit(run[0] / "metrics.json", lambda m: m | {"collapsed_sha256": "0" * 64})
+    edit(run[0] / "metrics.json", lambda m: m | {"deployed_sha256": "0" * 64})
     assert failed(run) == ["scored model"]
 
 
@@ -71,13 +70,13 @@ def test_missing_provenance_is_named(run):
 
 
 def test_a_model_that_was_tidied_away_is_an_error(run):
-    (run[0] / "collapsed.safetensors").unlink()
-    with pytest.raises(BenchError, match="keep: collapsed"):
+    (run[0] / "deployed.safetensors").unlink()
+    with pytest.raises(BenchError, match="keep: deployed"):
         verify_run(*run)
 
 
 def test_a_changed_model_is_an_error(run):
-    path = run[0] / "collapsed.safetensors"
+    path = run[0] / "deployed.safetensors"
     content = bytearray(path.read_bytes())
     content[-3] ^= 1
     path.write_bytes(content)

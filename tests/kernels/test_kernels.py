@@ -11,7 +11,7 @@ from toys import make_rows, make_spec
 from mlet_bench import kernels
 from mlet_bench.kernels import build
 from mlet_bench.models.interaction import Interaction
-from mlet_bench.training.lookup import RowLookup, VectorLookup
+from mlet_bench.training.lookup import KernelLookup, RowLookup
 from mlet_bench.training.pack import build_pack
 from mlet_bench.training.step import TrainStep
 
@@ -139,8 +139,8 @@ def test_who_takes_the_kernels(schema):
         "pack": TrainStep(build_pack([make_spec(schema), make_spec(schema, seed=1)], schema, CPU), make_spec(schema)),
         "d=5": TrainStep(build_pack([make_spec(schema, dim=5)], schema, CPU), make_spec(schema, dim=5)),
     }
-    kinds = {name: type(step.lookup) for name, step in taken.items()}
-    assert kinds == {"sgd": VectorLookup, "adagrad": RowLookup, "pack": RowLookup, "d=5": RowLookup}
+    kinds = {name: type(step.lookups[0]) for name, step in taken.items()}
+    assert kinds == {"sgd": KernelLookup, "adagrad": RowLookup, "pack": RowLookup, "d=5": RowLookup}
 
 
 @needs_compiler
@@ -170,7 +170,7 @@ ASK = "from mlet_bench.kernels.build import library; print(library() is None)"
 def test_without_a_compiler_one_note_says_so(tmp_path):
     done = run(ASK, CXX="no-such-compiler", XDG_CACHE_HOME=str(tmp_path))
     assert done.stdout == "True\n"
-    assert "kernels.cpp was not compiled" in done.stderr and "no-such-compiler" in done.stderr
+    assert "kernels were not compiled" in done.stderr and "no-such-compiler" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 

@@ -5,18 +5,15 @@ import torch
 from torch import nn
 from toys import make_spec
 
-from mlet_bench.embeddings import SingleTables
+from mlet_bench.embeddings.draw import Draws
+from mlet_bench.embeddings.single import SingleTables
 from mlet_bench.errors import BenchError
-from mlet_bench.models import build_model, collapse_model
-from mlet_bench.models.dlrm import DLRM
-
-
-def rng(seed=0):
-    return torch.Generator().manual_seed(seed)
+from mlet_bench.models.build import build_model, deploy_model
+from mlet_bench.models.dlrm import DLRM, DLRMHyper
 
 
 def test_widths_are_those_of_the_paper():
-    model = DLRM(SingleTables([5] * 26, 16), 13, (256, 64), (512, 256), rng())
+    model = DLRM(SingleTables([5] * 26, 16), 13, DLRMHyper((256, 64), (512, 256)), Draws(0))
     widths = [[tuple(layer.weight.shape) for layer in part if isinstance(layer, nn.Linear)]
               for part in (model.bottom, model.top)]  # fmt: skip
     assert widths == [[(256, 13), (64, 256), (16, 64)], [(512, 16 + 27 * 26 // 2), (256, 512), (1, 256)]]
@@ -26,7 +23,7 @@ def test_widths_are_those_of_the_paper():
 
 def test_logit_of_a_tiny_model_by_hand():
     embedding = SingleTables([2], 1)
-    model = DLRM(embedding, 1, (), (), rng())
+    model = DLRM(embedding, 1, DLRMHyper((), ()), Draws(0))
     with torch.no_grad():
         embedding.weight.copy_(torch.tensor([[10.0], [-3.0]]))
         model.bottom[0].weight.fill_(2.0), model.bottom[0].bias.fill_(1.0)
@@ -45,18 +42,18 @@ def test_arms_of_equal_seed_and_width_start_with_equal_mlps(schema):
     assert not torch.equal(other.embedding.weight, single.embedding.weight)
 
 
-def test_collapse_leaves_the_model_as_it_was(schema, splits):
+def test_deploying_leaves_the_model_as_it_was(schema, splits):
     model = build_model(make_spec(schema), schema)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    collapsed = collapse_model(model)
+    served = deploy_model(model)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     rows = splits["val"]
-    torch.testing.assert_close(collapsed(rows.dense, rows.ids), model(rows.dense, rows.ids), rtol=0, atol=1e-6)
-    assert "w2" not in " ".join(collapsed.state_dict())
+    torch.testing.assert_close(served(rows.dense, rows.ids), model(rows.dense, rows.ids), rtol=0, atol=1e-6)
+    assert "w2" not in " ".join(served.state_dict())
 
 
 def test_unknown_model_and_precision_are_refused(schema):
-    with pytest.raises(BenchError, match="unknown model 'dcn': the models are dlrm"):
-        build_model(make_spec(schema, model="dcn"), schema)
+    with pytest.raises(BenchError, match="unknown model 'no-such-model': there are dlrm"):
+        build_model(make_spec(schema, model="no-such-model"), schema)
     with pytest.raises(BenchError, match="precision 'bfloat16'"):
         build_model(make_spec(schema, precision="bfloat16"), schema)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from mlet_bench.embeddings.draw import Draws
 from mlet_bench.models import mlp
 from mlet_bench.models.mlp import MLP
 
@@ -13,14 +14,14 @@ def rng(seed=0):
 
 
 def test_initial_law():
-    layer = MLP([400, 300], rng(), last_relu=True)[0]
+    layer = MLP([400, 300], Draws(0), last_relu=True)[0]
     assert layer.weight.var().item() == pytest.approx(2 / 700, rel=0.02)
-    assert MLP([1, 20_000], rng(), last_relu=True)[0].bias.var().item() == pytest.approx(1 / 20_000, rel=0.05)
+    assert MLP([1, 20_000], Draws(0), last_relu=True)[0].bias.var().item() == pytest.approx(1 / 20_000, rel=0.05)
 
 
 def test_names_are_those_of_a_sequential():
     layers = [nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 2)]
-    nn.Sequential(*layers).load_state_dict(MLP([3, 5, 2], rng(), last_relu=False).state_dict(), strict=True)
+    nn.Sequential(*layers).load_state_dict(MLP([3, 5, 2], Draws(0), last_relu=False).state_dict(), strict=True)
 
 
 @pytest.mark.parametrize("rows", [1, 3, 128])
@@ -30,7 +31,7 @@ def test_values_and_gradients_are_the_plain_ones(rows, last_relu, widths):
     x, results = torch.randn(rows, widths[0], generator=rng(1)), []
     weights = torch.randn(rows, widths[-1], generator=rng(2))
     for way in ("plain", "batched", "fast"):
-        model, given = MLP(widths, rng(), last_relu), x.clone().requires_grad_()
+        model, given = MLP(widths, Draws(0), last_relu), x.clone().requires_grad_()
         setattr(model, way, True)
         value = model(given)
         (value * weights).sum().backward()
@@ -41,7 +42,7 @@ def test_values_and_gradients_are_the_plain_ones(rows, last_relu, widths):
 
 
 def test_no_gradient_is_taken_where_none_is_asked():
-    model = MLP((200, 100, 1), rng(), False)
+    model = MLP((200, 100, 1), Draws(0), False)
     model(torch.randn(4, 200)).sum().backward()  # the input is data
     assert all(parameter.grad is not None for parameter in model.parameters())
 
@@ -50,7 +51,7 @@ def test_only_float32_that_is_not_plain_takes_the_fast_path(monkeypatch):
     calls = []
     product = mlp._product
     monkeypatch.setattr(mlp, "_product", lambda *inputs: calls.append(inputs) or product(*inputs))
-    model = MLP((200, 100), rng(), False)
+    model = MLP((200, 100), Draws(0), False)
     model(torch.randn(2, 200))
     assert len(calls) == 1
     model.double()(torch.randn(2, 200, dtype=torch.float64))
@@ -62,5 +63,5 @@ def test_only_float32_that_is_not_plain_takes_the_fast_path(monkeypatch):
 def test_without_the_operator_torchs_own_products_are_taken(monkeypatch):
     monkeypatch.setattr(mlp, "HAS_ONEDNN", False)
     monkeypatch.setattr(torch.ops.mkldnn, "_linear_pointwise", None, raising=False)
-    model, x = MLP((200, 100), rng(), False), torch.randn(5, 200)
+    model, x = MLP((200, 100), Draws(0), False), torch.randn(5, 200)
     assert torch.equal(model(x), nn.functional.linear(x, model[0].weight, model[0].bias))

@@ -1,6 +1,6 @@
 """Run every comparison whose peer is here: `python tests/peers/agreement.py`.
 
-Writes AGREEMENT.md and, between the MARKS of the project's README, if it has them, the summary.
+Writes AGREEMENT.md and, between the MARKS of docs/agreement.md, the summary.
 Rows of comparisons that could not run are kept as they stand in the file, so that one machine need not have all peers.
 """
 
@@ -12,7 +12,7 @@ import torch
 from agreements import FOLDER, Agreement, PeerAbsent, everything, run
 
 TABLE = FOLDER / "AGREEMENT.md"
-README = FOLDER.parent.parent / "README.md"
+PAGE = FOLDER.parent.parent / "docs" / "agreement.md"
 MARKS = ("<!-- agreement.py: begin -->\n", "<!-- agreement.py: end -->\n")
 TITLE = """# What we agree with
 
@@ -89,9 +89,9 @@ def main() -> int:
     rows = merged(old, [line(one) for one in found], complete)
     short = SUMMARY + "".join(row + "\n" for row in summary(rows))
     TABLE.write_text(TITLE + short + DETAILS + "".join(row + "\n" for row in rows))
-    text = README.read_text()
+    text = PAGE.read_text()
     if (new := between_marks(text, short)) != text:
-        README.write_text(new)
+        PAGE.write_text(new)
     return 0 if all(one.agrees for one in found) else 1
 
 

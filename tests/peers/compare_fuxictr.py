@@ -18,8 +18,9 @@ from shrunk import DIM, criteo_rows, shrink, take
 from torch import Tensor, nn
 
 from mlet_bench.data.dataset import Rows
-from mlet_bench.embeddings import SingleTables
-from mlet_bench.models.dlrm import DLRM
+from mlet_bench.embeddings.draw import Draws
+from mlet_bench.embeddings.single import SingleTables
+from mlet_bench.models.dlrm import DLRM, DLRMHyper
 from mlet_bench.spec import DatasetSchema
 
 PEER, VARIABLE = "FuxiCTR", "MLET_BENCH_FUXICTR"
@@ -89,8 +90,8 @@ def fuxictr_dlrm() -> list[Agreement]:
     settings = {"bottom_mlp_units": [256, 64], "top_mlp_units": [512, 256]}
     schema, splits, kind = criteo_rows()
     theirs = make("DLRM/src/DLRM.py", schema, settings)
-    ours = DLRM(SingleTables(schema.table_sizes, DIM), len(schema.dense), (256, 64), (512, 256), torch.Generator())
-    ours.embedding.reset_parameters(torch.Generator().manual_seed(0))
+    ours = DLRM(SingleTables(schema.table_sizes, DIM), len(schema.dense), DLRMHyper(), Draws(0))
+    ours.embedding.reset_parameters(seed=0)
     copy_weights(ours, theirs)
     rows = take(splits["val"], slice(128))
     outputs, gradients = [], []

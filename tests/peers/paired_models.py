@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from mlet_bench.data.dataset import Rows
-from mlet_bench.models import build_model
+from mlet_bench.models.base import resolve_hyper
+from mlet_bench.models.build import build_model
 from mlet_bench.models.dlrm import DLRM
 from mlet_bench.spec import DatasetSchema, RunSpec
 from mlet_bench.training.pack import Pack
@@ -21,11 +22,14 @@ from mlet_bench.training.step import TrainStep
 W2_KINDS = (None, "trained", "frozen", "constant")
 
 
-def ours(schema: DatasetSchema, arm: str, dim: int, inner_dim: int | None, dtype: torch.dtype, **settings) -> tuple:
-    """Our model with its initial values, and its training step. settings: further fields of RunSpec."""
-    spec = RunSpec(schema.name, schema.fingerprint, "dlrm", arm, dim, inner_dim, seed=0, **settings)
+def ours(
+    schema: DatasetSchema, arm: str, dim: int, inner_dim: int | None, dtype: torch.dtype, lr: float = 0.2, **hyper
+) -> tuple:
+    """Our model with its initial values, and its training step. hyper: those of DLRM that differ from the authors'."""
+    hyper = resolve_hyper(DLRM, hyper, "authors")
+    spec = RunSpec(schema.name, schema.fingerprint, "dlrm", arm, dim, inner_dim, seed=0, hyper=hyper, lr=lr)
     model = build_model(spec, schema).to(dtype)
-    step = TrainStep(Pack([model], model.embedding.weight.detach()), spec)
+    step = TrainStep(Pack([model], {"embedding": model.embedding.weight.detach()}), spec)
     return model, lambda *batch: step(*(part.unsqueeze(0) for part in batch))[0]
 
 

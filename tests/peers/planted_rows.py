@@ -9,8 +9,8 @@ from pathlib import Path
 from agreements import PeerAbsent
 
 from mlet_bench.data.dataset import Rows, load_split
-from mlet_bench.data.encode import prepare
-from mlet_bench.data.synthetic import synthesize
+from mlet_bench.data.generate import synthesize
+from mlet_bench.data.prepare import prepare
 from mlet_bench.spec import DatasetSchema
 
 ROWS = 20_000

@@ -4,13 +4,12 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from hashlib import md5
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from hub import Hub
 from kill_at import numbers
 from staged import commands, give, made
 
@@ -22,9 +21,10 @@ CONTENT = bytes(range(256)) * 32768  # 8 MiB
 FETCH = """
 import sys
 from pathlib import Path
-from mlet_bench.data.download import fetch
+from mlet_bench.data import download
 from mlet_bench.data.remote import RemoteFile
-fetch(RemoteFile("test", "data.gz", (sys.argv[1],), md5=sys.argv[2], size=int(sys.argv[3])), Path(sys.argv[4]))
+download.PIECE = 1 << 18
+download.fetch(RemoteFile("test", "data.gz", hub="owner/set", md5=sys.argv[1]), Path(sys.argv[2]))
 """
 
 
@@ -42,7 +42,9 @@ def kill_until_done(command: list, longest: float) -> tuple[int, int]:
     return cut, subprocess.run(command, stdout=subprocess.DEVNULL).returncode
 
 
-@pytest.mark.parametrize("stage", ["synthesize", "prepare", "train", "collapse", "evaluate", "compare", "spectrum"])
+@pytest.mark.parametrize(
+    "stage", ["synthesize", "prepare", "train", "deploy", "evaluate", "compare", "spectrum", "cell"]
+)
 def test_a_command_ends_in_the_same_bits(whole, tmp_path, stage):
     place = tmp_path / "cut"
     place.mkdir()
@@ -58,45 +60,14 @@ def test_a_command_ends_in_the_same_bits(whole, tmp_path, stage):
     assert numbers(place) == {name: digest for name, digest in numbers(whole).items() if name in made(stage)}
 
 
-@pytest.fixture
-def slow_server(monkeypatch):
-    """Serves CONTENT over some seconds, and knows Range."""
+def test_a_download_goes_on_where_it_was(tmp_path, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    asked = Counter()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            wanted = self.headers.get("Range")
-            asked["resumed" if wanted else "whole"] += 1
-            start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted else 0
-            self.send_response(206 if wanted else 200)
-            self.send_header("Content-Length", str(len(CONTENT) - start))
-            if wanted:
-                self.send_header("Content-Range", f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}")
-            self.end_headers()
-            for place in range(start, len(CONTENT), 1 << 16):
-                try:
-                    self.wfile.write(CONTENT[place : min(place + (1 << 16), len(CONTENT))])
-                except OSError:
-                    return
-                time.sleep(0.05)
-
-        def log_message(self, *arguments):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/data.gz", asked
-    server.shutdown()
-    server.server_close()
-
-
-def test_a_download_goes_on_where_it_was(slow_server, tmp_path):
-    url, asked = slow_server
-    command = [sys.executable, "-c", FETCH, url, md5(CONTENT).hexdigest(), str(len(CONTENT)), str(tmp_path)]
-    cut, status = kill_until_done(command, longest=2.5)
-    print(f"\ndownload: {cut} kills survived, {asked['resumed']} times resumed")
+    with Hub({"owner/set/data.gz": CONTENT}, seconds_per_mib=0.8) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        command = [sys.executable, "-c", FETCH, md5(CONTENT).hexdigest(), str(tmp_path)]
+        cut, status = kill_until_done(command, longest=4)
+    asked = Counter(first for first, _ in hub.asked)
+    print(f"\ndownload: {cut} kills survived, {asked.total() - len(asked)} pieces fetched twice")
     assert status == 0 and (tmp_path / "data.gz").read_bytes() == CONTENT
-    assert asked["resumed"] > 0
+    assert asked.total() - len(asked) <= cut  # only the piece that a kill broke off
     assert {file.name for file in tmp_path.iterdir()} == {"data.gz", "data.gz.lock", "data.gz.verified.json"}

@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 from fake_results import make_results, small_config
 
-from mlet_bench.reporting.collect import collect
-from mlet_bench.reporting.tables import make_tables
+from mlet_bench.report.page import all_tables
+from mlet_bench.tables.read import read_results
 from mlet_bench.tracking import SyncReport, restore, sync
 
 pytestmark = pytest.mark.stress
@@ -103,7 +103,7 @@ def test_eight_syncs_at_once_through_a_server_lose_and_double_nothing(server, tm
     assert counts == {"Default": 0, "team": 1, "team/avazu": 6}
     assert sync(results) == SyncReport(unchanged=6)
     restore("team", tmp_path / "again")
-    first, second = (make_tables(collect(folder)) for folder in (results, tmp_path / "again"))
+    first, second = (all_tables(read_results(folder)) for folder in (results, tmp_path / "again"))
     for name, frame in first.items():
         pd.testing.assert_frame_equal(second[name], frame, check_exact=True, obj=name)
     print(f"\n{SYNCS} syncs at once: one wrote 6 runs, {created.count(0)} found them; {len(first)} tables equal")

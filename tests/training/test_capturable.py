@@ -44,7 +44,7 @@ class Operations(TorchDispatchMode):
 
 def operations(schema, monkeypatch, runs=1, change=lambda step: None, **spec):
     monkeypatch.setattr(kernels, "library", lambda: None)
-    first = make_spec(schema, bottom=(256, 64), top=(512, 256), **spec)
+    first = make_spec(schema, hyper={"bottom": (256, 64), "top": (512, 256)}, **spec)
     pack = build_pack([replace(first, seed=seed) for seed in range(runs)], schema, torch.device("cpu"))
     for model in pack.models:
         for layer in model.modules():

@@ -3,10 +3,9 @@
 import pytest
 import torch
 from safetensors.torch import load_file
-from toys import make_spec
+from toys import make_spec, train
 
 from mlet_bench.data.dataset import Rows
-from mlet_bench.training.loop import train
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 

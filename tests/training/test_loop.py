@@ -6,11 +6,14 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
-from toys import make_spec
+from toys import make_spec, train
 
-from mlet_bench.errors import BenchError
-from mlet_bench.spec import ARMS, RunSpec
-from mlet_bench.training.loop import epoch_order, train
+from mlet_bench.arms import ARMS
+from mlet_bench.errors import BenchError, RunsFailed
+from mlet_bench.spec import RunSpec
+from mlet_bench.training.loop import Execution, epoch_order
+
+AT_ONCE = Execution(checkpoint_seconds=0)
 
 
 class Stop(Exception):
@@ -76,7 +79,7 @@ def test_a_killed_training_ends_in_the_same_bits(optimizer, step, schema, splits
     spec = make_spec(schema, epochs=2, optimizer=optimizer, lr=0.05, validations=5)
     train(spec, schema, trainable(splits), tmp_path / "whole")
     with pytest.raises(Stop):
-        train(spec, schema, trainable(splits), tmp_path / "cut", checkpoint_seconds=0, after_step=stop_at(step))
+        train(spec, schema, trainable(splits), tmp_path / "cut", AT_ONCE, stop_at(step))
     done = []
     train(spec, schema, trainable(splits), tmp_path / "cut", after_step=done.append)
     assert_same_bits(tmp_path / "whole", tmp_path / "cut")
@@ -95,7 +98,7 @@ def test_a_longer_training_passes_through_the_shorter_one(schema, splits, tmp_pa
 
 def test_a_checkpoint_of_another_run_is_not_continued(schema, splits, tmp_path):
     with pytest.raises(Stop):
-        train(make_spec(schema), schema, trainable(splits), tmp_path, 0, stop_at(15))
+        train(make_spec(schema), schema, trainable(splits), tmp_path, AT_ONCE, stop_at(15))
     assert (tmp_path / "checkpoint.pt").exists()
     done = []
     train(make_spec(schema, lr=0.1), schema, trainable(splits), tmp_path, after_step=done.append)
@@ -110,8 +113,9 @@ def test_a_damaged_checkpoint_is_named(schema, splits, tmp_path):
 
 def test_divergence_is_an_error_and_leaves_no_result(schema, splits, tmp_path):
     spec = make_spec(schema, lr=1e6, epochs=3)
-    with pytest.raises(BenchError, match=r"training loss is (nan|inf).* diverged"):
+    with pytest.raises(RunsFailed, match=r"training loss is (nan|inf).* diverged") as failed:
         train(spec, schema, trainable(splits), tmp_path)
+    assert [error.kind for error in failed.value.reasons.values()] == ["diverged"]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -6,12 +6,12 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
-from toys import make_rows, make_spec
+from toys import make_rows, make_spec, train
 
-from mlet_bench.errors import RunsFailed
-from mlet_bench.models import build_model
-from mlet_bench.spec import ARMS
-from mlet_bench.training.loop import train, train_together
+from mlet_bench.arms import ARMS
+from mlet_bench.errors import DivergedError, RunsFailed
+from mlet_bench.models.build import build_model
+from mlet_bench.training.loop import Execution, train_together
 from mlet_bench.training.pack import build_pack
 from mlet_bench.training.step import TrainStep
 
@@ -45,7 +45,7 @@ def assert_close(one, other, optimizer="sgd"):
 @pytest.mark.parametrize("arm", ARMS)
 def test_each_run_of_a_pack_equals_the_run_alone(arm, optimizer, schema, splits, tmp_path):
     spec = make_spec(schema, arm, optimizer=optimizer, lr=0.05, epochs=2)  # each epoch ends in a short batch
-    train_together(seeds_of(spec, tmp_path / "pack"), schema, trainable(splits), size=3)
+    train_together(seeds_of(spec, tmp_path / "pack"), schema, trainable(splits), Execution(pack=3))
     for own, folder in seeds_of(spec, tmp_path / "alone"):
         train(own, schema, trainable(splits), folder)
         assert_close(folder, tmp_path / "pack" / folder.name, optimizer)
@@ -75,7 +75,7 @@ def test_the_models_of_a_pack_are_views_of_its_storage(schema):
     for seed, model in enumerate(pack.models):
         for name, value in build_model(replace(spec, seed=seed), schema).state_dict().items():
             assert torch.equal(model.state_dict()[name], value), name
-    pack.weight.fill_(7.0)
+    pack.tables[0].weight.fill_(7.0)
     assert all((model.embedding.weight == 7).all() for model in pack.models)
 
 
@@ -93,13 +93,13 @@ def test_a_killed_pack_goes_on_in_packs_of_any_size(size, schema, splits, tmp_pa
             raise Stop
 
     with pytest.raises(Stop):
-        train_together(seeds_of(spec, tmp_path / "cut"), schema, trainable(splits), 3, 0, kill)
+        train_together(seeds_of(spec, tmp_path / "cut"), schema, trainable(splits), Execution(3, 0), after_step=kill)
     # Checkpoints hold one run each, not the storage that the runs share.
     sizes = {(folder / "checkpoint.pt").stat().st_size for _, folder in seeds_of(spec, tmp_path / "cut")}
     assert max(sizes) < 2 * 4 * sum(schema.table_sizes) * 8 + 40_000
-    (tmp_path / "cut" / "seed1" / "checkpoint.pt").unlink()  # a kill between two of them: this one starts anew
+    (tmp_path / "cut" / "seed1" / "checkpoint.pt").unlink()  # a kill between two of them: this one starts again
     done = []
-    train_together(seeds_of(spec, tmp_path / "cut"), schema, trainable(splits), size, after_step=done.append)
+    train_together(seeds_of(spec, tmp_path / "cut"), schema, trainable(splits), Execution(size), after_step=done.append)
     assert done.count(1) == 1
     for own, folder in seeds_of(spec, tmp_path / "alone"):
         train(own, schema, trainable(splits), folder)
@@ -119,8 +119,9 @@ def test_a_run_that_diverges_takes_no_other_with_it(schema, splits, tmp_path, mo
     monkeypatch.setattr(module, "build_model", build)
     spec = make_spec(schema)
     with pytest.raises(RunsFailed, match=r"seed 1: the training loss is nan .* diverged") as failed:
-        train_together(seeds_of(spec, tmp_path / "pack"), schema, trainable(splits), 3)
+        train_together(seeds_of(spec, tmp_path / "pack"), schema, trainable(splits), Execution(3))
     assert list(failed.value.reasons) == [tmp_path / "pack" / "seed1"]
+    assert isinstance(failed.value.reasons[tmp_path / "pack" / "seed1"], DivergedError)
     assert not (tmp_path / "pack" / "seed1" / "model.safetensors").exists()
     for own, folder in seeds_of(spec, tmp_path / "alone"):
         if own.seed != 1:

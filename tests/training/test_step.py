@@ -8,9 +8,9 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 from toys import make_rows, make_spec, make_step
 
+from mlet_bench.arms import ARMS
 from mlet_bench.errors import BenchError
-from mlet_bench.models import build_model
-from mlet_bench.spec import ARMS
+from mlet_bench.models.build import build_model
 
 TORCH = {"sgd": torch.optim.SGD, "adagrad": torch.optim.Adagrad}
 
@@ -50,7 +50,7 @@ def test_rows_outside_the_batch_keep_their_values(schema):
     before = model.embedding.weight.detach().clone()
     rows = make_rows(8)
     make_step(model, spec)(rows.dense, rows.ids, rows.label)
-    touched = model.embedding.row_index(rows.ids).unique()
+    touched = model.embedding.slots(rows.ids).unique()
     changed = (model.embedding.weight != before).any(dim=1).nonzero().flatten()
     assert set(changed.tolist()) <= set(touched.tolist())
     assert len(changed) > 0
@@ -82,11 +82,12 @@ def test_a_step_leaves_no_tensor_for_the_collector(schema, optimizer):
 
 def test_single_step_of_one_weight_by_hand(schema):
     """d = 1, logit = bottom + top weight · bottom · e: the derivative by e is (p - y) · w · bottom."""
-    from mlet_bench.embeddings import SingleTables
-    from mlet_bench.models.dlrm import DLRM
+    from mlet_bench.embeddings.draw import Draws
+    from mlet_bench.embeddings.single import SingleTables
+    from mlet_bench.models.dlrm import DLRM, DLRMHyper
 
     embedding = SingleTables([2], 1)
-    model = DLRM(embedding, 1, (), (), torch.Generator().manual_seed(0))
+    model = DLRM(embedding, 1, DLRMHyper((), ()), Draws(0))
     with torch.no_grad():
         embedding.weight.copy_(torch.tensor([[0.5], [-3.0]]))
         model.bottom[0].weight.fill_(1.0), model.bottom[0].bias.fill_(0.0)

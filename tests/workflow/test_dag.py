@@ -29,8 +29,10 @@ def test_the_store_holds_all_that_the_report_was_made_from(finished, tmp_path, m
     assert restore("toy", tmp_path / "again") == len(RUNS)
     for again in (tmp_path / "again").rglob("*.parquet"):
         assert again.read_bytes() == (finished / "results/toy" / again.relative_to(tmp_path / "again")).read_bytes()
-    timed = sorted(path.name for path in (tmp_path / "again/overhead").iterdir())
-    assert timed == ["avazu.parquet", "criteo-kaggle.parquet"]
+    timed = sorted(
+        path.relative_to(tmp_path / "again/overhead").as_posix() for path in (tmp_path / "again/overhead").glob("*/*")
+    )
+    assert timed == ["avazu/dlrm.parquet", "criteo-kaggle/dlrm.parquet"]
 
 
 def test_a_second_call_has_nothing_to_do(finished):
@@ -41,24 +43,25 @@ def test_a_second_call_has_nothing_to_do(finished):
 
 def test_keep_decides_what_stays_of_a_run(finished):
     run = finished / "results" / "toy" / RUNS[-1]
-    assert (run / "collapsed.safetensors").exists()  # the default keeps the n×d model,
+    assert (run / "deployed.safetensors").exists()  # the default keeps the n×d model,
     assert not (run / "model.safetensors").exists()  # not W1 and W2
 
 
-def test_another_seed_trains_again_but_prepares_nothing(finished):
+def test_another_seed_is_trained_and_nothing_prepared(finished):
     planned = jobs(snakemake(finished, "-n", config=TOY | {"seeds": [0, 1, 2]}))
-    assert planned["train"] == 4
+    assert planned["cell"] == 4
     assert "prepare" not in planned and "synthesize" not in planned
 
 
 def test_a_new_width_trains_only_its_own_cells(finished):
     planned = jobs(snakemake(finished, "-n", config=TOY | {"inner_dims": [8, 16]}))
-    assert planned["train"] == 2
+    assert planned["cell"] == 2
 
 
 def test_the_default_config_is_the_full_reproduction(tmp_path):
     planned = jobs(snakemake(tmp_path, "-n", config=None))
-    assert planned["train"] == planned["evaluate"] == 2 * (5 + 17 + 5 * 5)
+    assert planned["cell"] == 2 * (5 + 17 + 5 * 5)
+    assert planned["compare"] == 2 * (17 + 5 * 5)  # every cell but the baseline's
     assert planned["download"] == planned["prepare"] == planned["overhead"] == 2
     assert list(tmp_path.iterdir()) == [tmp_path / ".snakemake"]
 

@@ -25,13 +25,13 @@ def asked(done):
 
 def test_before_the_data_is_there_the_memory_is_asked_for_later(tmp_path):
     found = asked(snakemake(tmp_path, *PROFILE))
-    assert found["train"]["gpu"] == found["evaluate"]["gpu"] == "1" and "gpu" not in found["collapse"]
-    assert found["train"]["mem_mb"] == "<TBD>" and found["train"]["runtime"] == "1440"
+    assert found["cell"]["gpu"] == found["overhead"]["gpu"] == "1" and "gpu" not in found["compare"]
+    assert found["cell"]["mem_mb"] == "<TBD>" and found["cell"]["runtime"] == "1440"
     assert found["prepare"]["mem_mb"] == "8000"
 
 
 def test_afterwards_it_follows_from_the_tables(finished):
-    found = asked(snakemake(finished, *PROFILE, "--forcerun", "train"))
+    found = asked(snakemake(finished, *PROFILE, "--forcerun", "cell"))
     schema = DatasetSchema.read(finished / "results/toy/data/criteo-kaggle")
     needs = {
         (training_need(RunSpec(schema.name, schema.fingerprint, "dlrm", arm, 4, k, 0), schema).bytes + OVERHEAD)
@@ -39,4 +39,4 @@ def test_afterwards_it_follows_from_the_tables(finished):
         for schema in (schema, DatasetSchema.read(finished / "results/toy/data/avazu"))
         for arm, k in (("single", None), ("mlet", 8))
     }  # fmt: skip
-    assert int(found["train"]["mem_mb"]) in needs
+    assert int(found["cell"]["mem_mb"]) in needs

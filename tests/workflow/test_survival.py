@@ -20,11 +20,11 @@ def test_a_failed_cell_stops_no_other_and_the_report_says_why(tmp_path):
     broken = {"criteo-kaggle": {"source": "file", "file": str(tmp_path / "raw.txt")}}
     bad = results / "runs/avazu/dlrm/mlet-d4-k8/seed1"
     bad.mkdir(parents=True)
-    (bad / "unfinished").write_text("a file where a folder is needed")
+    (bad / "checkpoint.pt").write_text("no checkpoint")
     done = snakemake(tmp_path, "--cores", "2", config=SMALL | {"datasets": SMALL["datasets"] | broken})
     assert done.returncode != 0
-    said = (results / "logs/avazu/dlrm/mlet-d4-k8/train.log").read_text()
-    assert "mlet-bench train: error: " in said and "unfinished" in said and "Traceback" not in said
+    said = (results / "logs/avazu/dlrm/mlet-d4-k8/cell.log").read_text()
+    assert "mlet-bench cell: error: " in said and "checkpoint.pt" in said and "Traceback" not in said
     for seed in (0, 1):
         assert (results / f"runs/avazu/dlrm/single-d4/seed{seed}/metrics.json").exists()
     # The report was written although the DAG did not come that far.
@@ -33,16 +33,16 @@ def test_a_failed_cell_stops_no_other_and_the_report_says_why(tmp_path):
     status = status.loc["avazu"]
     assert status.loc["mlet-d4-k8"].status.tolist() == ["failed", "failed"]
     assert status.loc["single-d4"].status.tolist() == ["done", "done"]
-    assert "unfinished" in status.loc[("mlet-d4-k8", 1), "reason"]
+    assert "checkpoint.pt" in status.loc[("mlet-d4-k8", 1), "reason"]
     for page in ("report.html", "summary.md"):
-        assert "unfinished" in (results / page).read_text()
+        assert "checkpoint.pt" in (results / page).read_text()
     assert re.search(r"^\d+ runs created, 0 updated, 0 unchanged, \d+ failed$", done.stdout + done.stderr, re.MULTILINE)
 
-    (bad / "unfinished").unlink()
+    (bad / "checkpoint.pt").unlink()
     again = snakemake(tmp_path, "--cores", "2", config=SMALL)
     assert again.returncode == 0, again.stderr
     assert (pd.read_parquet(results / "tables" / "runs.parquet").status == "done").all()
-    trained = [line for line in again.stderr.splitlines() if re.match(r"\s*train\s+\d", line)]
+    trained = [line for line in again.stderr.splitlines() if re.match(r"\s*cell\s+\d", line)]
     assert trained and trained[0].split()[1] == "1"  # the cell that had failed, no other
 
 

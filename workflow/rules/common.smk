@@ -1,5 +1,6 @@
 # What every stage shares: the checked configuration, where files lie, and the code that decides each stage's result.
 import json
+import shlex
 import shutil
 import sys
 from dataclasses import replace
@@ -8,10 +9,16 @@ from pathlib import Path
 sys.path.insert(0, workflow.basedir)
 from snakemake.exceptions import WorkflowError
 
-from mlet_bench.config import cell_training, cells, check_config
+from mlet_bench.arms import ARMS, BASELINE, TREATED
+from mlet_bench.claims import CLAIMS
+from mlet_bench.config import cell_spec, cell_training, cells, check_config
+from mlet_bench.data import DATASETS
+from mlet_bench.embeddings import METHODS
 from mlet_bench.errors import BenchError
-from mlet_bench.lineage import code_digests
-from mlet_bench.spec import ARMS, DatasetSchema, RunSpec
+from mlet_bench.report import FIGURES
+from mlet_bench.spec import SPLITS, DatasetSchema
+from mlet_bench.stages.cell import lacking
+from mlet_bench.stages.code import code_of
 from mlet_bench.training.memory import OVERHEAD, training_need
 
 try:
@@ -25,8 +32,6 @@ CELL = f"{RESULTS}/runs/{{dataset}}/{{model}}/{{cell}}"
 LOG = f"{RESULTS}/logs/{{dataset}}/{{model}}/{{cell}}"
 CELLS = {cell.folder: cell for cell in cells(config)}
 CLI = Path(sys.executable).parent
-# A training looks at test for the authors' selection alone.
-TRAINING_SPLITS = ["train", "val", "test"] if config["training"]["authors_selection"] else ["train", "val"]
 
 # `auto` is settled once, so that jobs on a CPU do not queue for a GPU that is not there.
 DEVICE = config["device"]
@@ -37,14 +42,19 @@ GPUS = 1 if DEVICE == "cuda" else 0
 if "gpu" not in workflow.global_resources:
     workflow.global_resources["gpu"] = 1
 
-# Jobs run the mlet-bench of the Python that runs Snakemake, activated or not.
-shell.prefix(f"export PATH='{CLI}':$PATH MLFLOW_DISABLE_TELEMETRY=true; set -euo pipefail; ")
+# Jobs run the mlet-bench of the Python that runs Snakemake, activated or not, with the plugins of the configuration: here
+# and not as a parameter, so that one that is added makes no job stale that does not use it.
+PLUGINS = " ".join(f"--plugin {shlex.quote(name)}" for name in config["plugins"])
+shell.prefix(
+    f"export PATH='{CLI}':$PATH MLFLOW_DISABLE_TELEMETRY=true; set -euo pipefail; "
+    f'mlet-bench() {{{{ command mlet-bench "$@" {PLUGINS}; }}}}; '
+)
 
 
 wildcard_constraints:
     dataset="|".join(config["datasets"]),
     model="|".join(config["models"]),
-    cell=r"[a-z-]+-d\d+(-k\d+)?(-e\d+)?",
+    cell=r"[^/]+-d\d+(-k\d+)?(-e\d+)?",
 
 
 def seeds(pattern):
@@ -53,16 +63,12 @@ def seeds(pattern):
 
 
 def every(pattern):
-    """A file of each run of each cell."""
-    return expand(
-        f"{RESULTS}/runs/{{cell}}/seed{{seed}}/{pattern}",
-        cell=CELLS,
-        seed=config["seeds"],
-    )
+    """A file of each cell."""
+    return expand(f"{RESULTS}/runs/{{cell}}/{pattern}", cell=CELLS)
 
 
 def made_by_every_stage():
-    """What the report rests on, and the models to keep, asked for by name.
+    """What the report rests on, asked for by name.
 
     Snakemake deletes the files of a job that fails when it is run again, and would then pass over it because the older
     results of the later stages are still there.
@@ -71,29 +77,43 @@ def made_by_every_stage():
     return [
         expand(f"{RESULTS}/raw/{{dataset}}.txt", dataset=raw),
         expand(f"{DATA}/schema.json", dataset=config["datasets"]),
-        [every(name) for name in ("spec.json", "collapsed.json", "metrics.json", "spectrum.parquet")],
-        every("collapsed.safetensors") if config["keep"] != "metrics" else [],
-        every("model.safetensors") if config["keep"] == "all" else [],
+        every("runs.json"),
+        compared("sampling.json"),
+        timed(),
     ]
 
 
-def unless_kept(level, files):
-    """Files that go once the stages that read them are done, unless the config keeps that much of a run."""
-    levels = ("metrics", "collapsed", "all")
-    return files if levels.index(config["keep"]) >= levels.index(level) else temp(files)
-
-
-def code(command):
+def code(command, **members):
     """The code that decides a command's result, as a parameter: a change in it, and only that, runs the stage again."""
-    return code_digests(f"mlet_bench.cli:_{command}")
+    return code_of(f"mlet_bench.{command}", **members)
 
 
-def download_source(name, dataset):
-    """What `mlet-bench download` is asked for."""
-    if dataset["source"] == "sample":
-        return f"{name}-sample"
-    # The mirror of Avazu is shuffled: a split by time needs the original file.
-    return f"{name}-kaggle" if dataset["split"] == "last-day" else name
+def data_code(command):
+    """The same of a stage that makes a data set, which its own description decides too."""
+    return lambda wildcards: code(command, more=[DATASETS.module_of(wildcards.dataset)])
+
+
+def cell_code(wildcards):
+    """The same of a cell: its own method and model alone."""
+    return code("stages.cell", arm=cell_of(wildcards).arm, model=wildcards.model)
+
+
+def overhead_code(wildcards):
+    """The same of the timings, of the methods that are timed."""
+    methods = [METHODS.module_of(ARMS[arm].method) for arm in (BASELINE, TREATED)]
+    return code("stages.overhead", model=wildcards.model, more=methods)
+
+
+def report_code():
+    """The same of the report, which shows every claim and figure."""
+    members = [*CLAIMS.modules(), *FIGURES.modules()]
+    looks = [f"{arm.name} {arm.purpose} {arm.look}" for arm in ARMS.values()]
+    return code("report.command", more=members, metrics=True) + looks
+
+
+def cell_of(wildcards):
+    """The cell of a job."""
+    return CELLS[f"{wildcards.dataset}/{wildcards.model}/{wildcards.cell}"]
 
 
 def raw_file(wildcards):
@@ -103,13 +123,15 @@ def raw_file(wildcards):
         return dataset["file"]
     if dataset["source"] == "synthesize":
         return f"{RESULTS}/raw/{wildcards.dataset}.txt"
-    return f"data/raw/{download_source(wildcards.dataset, dataset)}.path"
+    name = DATASETS[wildcards.dataset].download_name(dataset["source"], dataset["split"])
+    return f"data/raw/{name}.path"
 
 
 def preparation_options(wildcards):
     """The options of a data set's preparation."""
     dataset = config["datasets"][wildcards.dataset]
-    return as_options({name: dataset[name] for name in ("split", "max_rows", "authors_hour") if name in dataset})
+    names = ("split", "max_rows", *DATASETS[wildcards.dataset].options)
+    return as_options({name: dataset[name] for name in names if name in dataset})
 
 
 def as_options(settings):
@@ -124,19 +146,18 @@ def as_options(settings):
 
 def training_options(wildcards):
     """A cell's arm and widths and the training block, as options of the command line."""
-    cell = CELLS[f"{wildcards.dataset}/{wildcards.model}/{wildcards.cell}"]
+    cell = cell_of(wildcards)
     tuning = {"embedding_lr_factors": config["embedding_lr_factors"]} if ARMS[cell.arm].tunes_lr else {}
     widths = {"dim": cell.dim} | ({"inner_dim": cell.inner_dim} if cell.inner_dim is not None else {})
-    return as_options({"arm": cell.arm} | widths | cell_training(config, cell) | tuning)
+    hyper = config["models"][cell.model]
+    return as_options({"arm": cell.arm} | widths | cell_training(config, cell) | hyper | tuning)
 
 
 def training_mb(wildcards, input):
     """Memory of a cell's training in MB, from the sizes of its tables and data: for clusters, see docs/scale-out.md."""
     open(input.schema).close()  # while the data set is not prepared the system's own error tells Snakemake to ask again
-    cell = CELLS[f"{wildcards.dataset}/{wildcards.model}/{wildcards.cell}"]
     schema = DatasetSchema.read(Path(input.schema).parent)
-    widths = (cell.model, cell.arm, cell.dim, cell.inner_dim)
-    spec = RunSpec(schema.name, schema.fingerprint, *widths, seed=0, **cell_training(config, cell))
+    spec = cell_spec(config, cell_of(wildcards), seed=0, fingerprint=schema.fingerprint)
     return (training_need(spec, schema).bytes + OVERHEAD) // 2**20 + 1
 
 
@@ -146,15 +167,19 @@ def run_folders(wildcards):
 
 
 def baseline_of(cell):
-    """The cell of `single` that one is compared with; None where there is none, and for `single` itself."""
-    other = replace(cell, arm="single", inner_dim=None)
-    return other.folder if cell.arm != "single" and other.folder in CELLS else None
+    """The cell of the baseline that one is compared with; None where there is none, and for the baseline itself."""
+    other = replace(cell, arm=BASELINE, inner_dim=None)
+    return other.folder if cell.arm != BASELINE and other.folder in CELLS else None
+
+
+def baseline_index(wildcards):
+    """The index of the cell that a cell is compared with."""
+    return f"{RESULTS}/runs/{baseline_of(cell_of(wildcards))}/runs.json"
 
 
 def baseline_folders(wildcards):
     """The run folders of the cell that a cell is compared with."""
-    baseline = baseline_of(CELLS[f"{wildcards.dataset}/{wildcards.model}/{wildcards.cell}"])
-    return expand(f"{RESULTS}/runs/{baseline}/seed{{seed}}", seed=config["seeds"])
+    return expand(f"{RESULTS}/runs/{baseline_of(cell_of(wildcards))}/seed{{seed}}", seed=config["seeds"])
 
 
 def compared(pattern):
@@ -164,8 +189,16 @@ def compared(pattern):
     return expand(f"{RESULTS}/runs/{{cell}}/seed{{seed}}/{pattern}", cell=found, seed=config["seeds"])
 
 
+def timed():
+    """The step times of each data set and model."""
+    return expand(
+        f"{RESULTS}/overhead/{{dataset}}/{{model}}.parquet", dataset=config["datasets"], model=config["models"]
+    )
+
+
 def overhead_options(wildcards):
-    """The grid, the overhead block and the recipe, as options of the command line."""
-    names = ("recipe", "optimizer", "lr", "bottom", "top")
-    recipe = {name: config["training"][name] for name in names}
-    return as_options({"dims": config["dims"], "inner_dims": config["inner_dims"]} | config["overhead"] | recipe)
+    """The grid, the overhead block, the recipe and the model, as options of the command line."""
+    recipe = {name: config["training"][name] for name in ("recipe", "optimizer", "lr")}
+    grid = {"dims": config["dims"], "inner_dims": config["inner_dims"]}
+    model = {"model": wildcards.model} | config["models"][wildcards.model]
+    return as_options(grid | config["overhead"] | recipe | model)

@@ -19,7 +19,7 @@ rule synthesize:
     conda:
         "../../environment.yml"
     params:
-        code=code("synthesize"),
+        code=data_code("stages.synthesize"),
         rows=lambda wildcards: config["datasets"][wildcards.dataset]["rows"],
         seed=lambda wildcards: config["datasets"][wildcards.dataset].get("seed", 0),
     shell:
@@ -41,7 +41,7 @@ rule prepare:
         "../../environment.yml"
     threads: workflow.cores
     params:
-        code=code("prepare"),
+        code=data_code("stages.prepare"),
         raw=lambda wildcards, input: (f"$(cat {input.raw})" if str(input.raw).endswith(".path") else input.raw),
         out=subpath(output.schema, parent=True),
         options=preparation_options,

@@ -1,20 +1,20 @@
 # Time MLET's steps against the baseline's. Waits for every other job and takes the whole machine.
 rule overhead:
     input:
-        quiet=[every("metrics.json"), every("spectrum.parquet")],
+        quiet=every("runs.json"),
         schema=f"{DATA}/schema.json",
         data=f"{DATA}/train.parquet",
     output:
-        f"{RESULTS}/overhead/{{dataset}}.parquet",
+        f"{RESULTS}/overhead/{{dataset}}/{{model}}.parquet",
     log:
-        f"{RESULTS}/logs/{{dataset}}/overhead.log",
+        f"{RESULTS}/logs/{{dataset}}/{{model}}/overhead.log",
     conda:
         "../../environment.yml"
     threads: workflow.cores
     resources:
         gpu=GPUS,
     params:
-        code=code("overhead"),
+        code=lambda wildcards: overhead_code(wildcards),
         data=subpath(input.schema, parent=True),
         options=overhead_options,
         device=DEVICE,

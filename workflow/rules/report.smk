@@ -17,11 +17,9 @@ rule report:
     input:
         config=f"{RESULTS}/config.json",
         schemas=expand(f"{DATA}/schema.json", dataset=config["datasets"]),
-        metrics=every("metrics.json"),
-        spectra=every("spectrum.parquet"),
-        factors=every("factors.parquet"),
+        runs=every("runs.json"),
         sampling=compared("sampling.json"),
-        overhead=expand(f"{RESULTS}/overhead/{{dataset}}.parquet", dataset=config["datasets"]),
+        overhead=timed(),
     output:
         page=f"{RESULTS}/report.html",
         summary=f"{RESULTS}/summary.md",
@@ -33,7 +31,7 @@ rule report:
     conda:
         "../../environment.yml"
     params:
-        code=code("report"),
+        code=report_code(),
         results=subpath(input.config, parent=True),
     shell:
         "mlet-bench report {params.results} > {log} 2>&1"
@@ -51,7 +49,7 @@ rule sync:
     conda:
         "../../environment.yml"
     params:
-        code=code("sync"),
+        code=code("tracking.sync_command"),
         results=subpath(input.config, parent=True),
     shell:
         "mlet-bench sync {params.results} > {output} 2> {log}"

@@ -1,16 +1,14 @@
-# One training job a cell: all seeds of one data set, model, arm, d and k.
-rule train:
+# One job a cell: all seeds of one data set, model, arm, d and k, from training to scores. Each run's files belong to the
+# command, which keeps what is up to date; Snakemake sees the index of them alone, so that it deletes none.
+rule cell:
     input:
         schema=f"{DATA}/schema.json",
-        data=[f"{DATA}/{split}.parquet" for split in TRAINING_SPLITS],
+        data=[f"{DATA}/{split}.parquet" for split in SPLITS],
+        vocabulary=f"{DATA}/vocabulary",
     output:
-        spec=seeds("spec.json"),
-        data=seeds("data.json"),
-        curve=seeds("curve.parquet"),
-        provenance=seeds("provenance.json"),
-        model=unless_kept("all", seeds("model.safetensors")),
+        f"{CELL}/runs.json",
     log:
-        f"{LOG}/train.log",
+        f"{LOG}/cell.log",
     conda:
         "../../environment.yml"
     threads: config["threads"]
@@ -18,12 +16,34 @@ rule train:
         gpu=GPUS,
         mem_mb=training_mb,
     params:
-        code=code("train"),
+        code=lambda wildcards: cell_code(wildcards),
+        lacking=lambda wildcards: lacking(Path(CELL.format(**wildcards), "runs.json"), config["keep"]),
         data=subpath(input.schema, parent=True),
         out=lambda wildcards: f"{CELL}/seed{{seed}}".format(**wildcards, seed="{seed}"),
         seeds=config["seeds"],
         options=training_options,
+        keep=config["keep"],
         device=DEVICE,
     shell:
-        "mlet-bench train --data {params.data} --model {wildcards.model} {params.options} --seed {params.seeds}"
-        " --out '{params.out}' --device {params.device} --threads {threads} > {log} 2>&1"
+        "mlet-bench cell --data {params.data} --model {wildcards.model} {params.options} --seed {params.seeds}"
+        " --out '{params.out}' --index {output} --keep {params.keep} --device {params.device} --threads {threads}"
+        " > {log} 2>&1"
+
+
+# Each cell against the baseline of the same d, row for row of the test split.
+rule compare:
+    input:
+        runs=f"{CELL}/runs.json",
+        baseline=baseline_index,
+    output:
+        seeds("sampling.json"),
+    log:
+        f"{LOG}/compare.log",
+    conda:
+        "../../environment.yml"
+    params:
+        code=code("stages.compare"),
+        runs=run_folders,
+        baseline=baseline_folders,
+    shell:
+        "mlet-bench compare {params.runs} --baseline {params.baseline} > {log} 2>&1"

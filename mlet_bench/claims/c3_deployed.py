@@ -1,0 +1,58 @@
+"""C3: the model that is served predicts what was trained, and its tables have the baseline's size."""
+
+from mlet_bench.arms import ARMS, BASELINE
+from mlet_bench.claims import CLAIMS
+from mlet_bench.claims.baselines import Baseline
+from mlet_bench.claims.claim import MODELS_A, PAPER_A, Claim
+from mlet_bench.claims.finding import Finding, undone
+from mlet_bench.claims.verdicts import NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDECIDED
+from mlet_bench.errors import DeployRefusedError
+from mlet_bench.tables.results import Setting
+
+LOGIT = 1e-5  # rounding of float32 products, far below what a rank or a loss notices
+
+
+def judge_collapse(largest: float, sizes_equal: bool, complete: bool) -> str:
+    """C3: collapsing changes no logit by more than ``LOGIT``, and leaves tables of the baseline's size, which is ∝ d.
+
+    No statistics: one run that breaks it is enough against it, and all runs must be there to show it.
+    """
+    if largest > LOGIT or not sizes_equal:
+        return NOT_REPRODUCED
+    return REPRODUCED if complete else UNDECIDED
+
+
+@CLAIMS.add
+class DeployedClaim(Claim):
+    name = "C3"
+    sentence = "Collapsing changes no prediction, and the collapsed model's size scales as d."
+    source = PAPER_A
+    models = MODELS_A
+    rule = staticmethod(judge_collapse)
+    has_rival = False
+    part_decides = True  # rounding is the same on a part of the rows
+    question = "What it costs"
+    brief = "that the deployed n×d model predicts what was trained, at single's size"
+
+    def find(self, setting: Setting, base: Baseline) -> Finding:
+        """The largest change of a logit by collapsing, and the table bytes beside those of ``single`` at the same d."""
+        runs = setting.runs
+        factored = runs[runs["arm"].isin([name for name, arm in ARMS.items() if arm.method == "mlet"])]
+        done = factored[factored["status"] == "done"]
+        # A model that moves a logit too far is not deployed, and its run counts as failed: that is the claim failing.
+        refused = factored[factored["kind"] == DeployRefusedError.kind]
+        known = done.dropna(subset=["max_logit_difference"])
+        if known.empty and refused.empty:
+            return Finding(NOT_RUN, note=undone(runs, factored["cell"].unique()) or "no collapse was checked")
+        largest = float("inf") if len(refused) else float(known["max_logit_difference"].max())
+        size = runs[(runs["arm"] == BASELINE) & (runs["status"] == "done")]
+        size = size.groupby("dim")["deployed_tables_bytes"].first()
+        compared = done[done["dim"].isin(size.index)]
+        equal = (compared["deployed_tables_bytes"] == compared["dim"].map(size)).all()
+        equal = bool(equal and (size / size.index).nunique() <= 1)
+        complete = len(known) == len(factored) == len(compared)
+        sizes = "table bytes equal single's and grow as d" if equal else "table bytes differ from single's"
+        moved = "a collapse was refused" if len(refused) else f"no logit moved by more than {largest:.1e}"
+        note = "" if complete else f"{len(factored) - len(known)} of {len(factored)} runs have no number"
+        cells = tuple(factored["cell"].unique())
+        return Finding(judge_collapse(largest, equal, complete), f"{moved}; {sizes}", cells, note)

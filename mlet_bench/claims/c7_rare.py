@@ -1,0 +1,186 @@
+"""C7: the gain by how often a row's categories were trained on."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mlet_bench.arms import BASELINE
+from mlet_bench.claims import CLAIMS
+from mlet_bench.claims.baselines import Baseline, widest_cells
+from mlet_bench.claims.claim import PAPER_B, Claim
+from mlet_bench.claims.finding import Finding, few, notes, undone
+from mlet_bench.claims.verdicts import NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDECIDED
+from mlet_bench.display import plots
+from mlet_bench.display.document import ARM, Column, D, K, Row, Section, Table, number, plot, show
+from mlet_bench.display.svg import add_tip
+from mlet_bench.display.text import commas, counted, or_nothing, signed
+from mlet_bench.statistics.intervals import DECISIVE_PAIRS, Interval, immaterial, paired_bootstrap, read_auc_difference
+from mlet_bench.tables.cells import records, stream, whole_widths
+from mlet_bench.tables.results import CELL, Results, Setting
+
+GROUP = ["grouping", "group", "low", "high", "rows"]
+
+
+def judge_rare(excess: Interval, rarest: Interval, gains: Sequence[float]) -> str:
+    """C7: the gain is largest for rare categories.
+
+    *Reproduced*: the rarest group gains (interval above 0), gains more than any other group on the mean, and its excess
+    over the most frequent group is at least ``MATERIAL_AUC`` with an interval above 0. *Not reproduced*: the excess is
+    shown to be immaterial, 0 or negative, or the rarest group to gain nothing.
+
+    Args:
+        excess: gain of the rarest minus gain of the most frequent group, paired by seed.
+        rarest: gain of the rarest group.
+        gains: mean gain of each group, rarest first.
+    """
+    if min(excess.count, rarest.count) < DECISIVE_PAIRS:
+        return UNDECIDED
+    if read_auc_difference(excess) == "higher" and rarest.low > 0 and gains[0] == max(gains):
+        return REPRODUCED
+    return NOT_REPRODUCED if immaterial(excess) or rarest.high <= 0 else UNDECIDED
+
+
+def rare_table(results: Results) -> pd.DataFrame:
+    """One row a cell and group of test rows: AUC gain over ``single`` of the same d, paired by seed."""
+    rare = results.rare
+    pairing = ["dataset", "model", "dim", "seed", *GROUP]
+    single = rare[rare["arm"] == BASELINE][[*pairing, "auc"]]
+    pairs = rare[rare["arm"] != BASELINE].merge(single, on=pairing, suffixes=("", "_single"))
+    rows = []
+    for key, part in pairs.dropna(subset=["auc", "auc_single"]).groupby([*CELL, *GROUP], sort=False, dropna=False):
+        row = dict(zip([*CELL, *GROUP], key))
+        names = (row[name] for name in ("dataset", "model", "cell", "grouping", "group"))
+        generator = stream("/".join(map(str, ("rare", *names))))
+        gain = paired_bootstrap(part["auc"].to_numpy(), part["auc_single"].to_numpy(), generator)
+        rows.append(row | {"pairs": gain.count, "gain": gain.mean, "gain_low": gain.low, "gain_high": gain.high})
+    return whole_widths(pd.DataFrame(rows, columns=[*CELL, *GROUP, "pairs", "gain", "gain_low", "gain_high"]))
+
+
+@plot(
+    "Rare categories",
+    "Gain in AUC by a row's rarest category: how many training rows have it, rarest first. Bars are 95% intervals over "
+    "seeds.",
+)
+def rare(results: Results) -> Figure | None:
+    table = results.table(rare_table)
+    table = table[table["grouping"] == "rarest"]
+    if table.empty:
+        return None
+    panels, dims = plots.panels_of(results, table), sorted(table["dim"].unique())
+    figure, axes = plots.grid(len(panels), len(dims), "training rows with it", "gain in AUC over single", 2.8, 3.6)
+    for row, panel in enumerate(panels):
+        part = panel.of(table)
+        for column, dim in enumerate(dims):
+            ax = axes[row][column]
+            if column:
+                ax.sharey(axes[row][0])
+            _draw_gains(ax, part[part["dim"] == dim], plots.inner_dims_of(table))
+            ax.set_title(f"{plots.panel_title(panel)}\nd = {dim}")
+    plots.legend(figure, table)
+    return figure
+
+
+def _draw_gains(ax: Axes, part: pd.DataFrame, inner_dims: list[int]) -> None:
+    groups = part.drop_duplicates("group").sort_values("group")
+    lines = list(plots.by_line(part))
+    for ((arm, inner_dim), line), shift in zip(lines, plots.spread(len(lines))):
+        line = line.sort_values("group")
+        at = line["group"].to_numpy(float) + 4 * shift
+        several = line["gain_low"].notna().to_numpy()
+        bars = [(line["gain"] - line["gain_low"])[several], (line["gain_high"] - line["gain"])[several]]
+        color = plots.look_of(arm).color
+        ax.errorbar(at[several], line["gain"][several], yerr=bars, fmt="none", ecolor=color, elinewidth=0.9)
+        ax.plot(at, line["gain"], **plots.line_style(arm, inner_dim, inner_dims))
+        for x, row in zip(at, records(line)):
+            gain = signed(row["gain"], row["gain_low"], row["gain_high"])
+            of = f"rarest category seen {_frequency(row)}, {row['rows']:,} rows: {gain}"
+            add_tip(ax, x, row["gain"], f"{plots.name_of(row)}, {of}, {counted(row['pairs'], 'seed')}")
+    ax.axhline(0, color="#666666", linewidth=0.8)
+    ax.set_xticks(groups["group"], [_frequency(row) for row in records(groups)], fontsize=8)
+
+
+@CLAIMS.add
+class RareClaim(Claim):
+    name = "C7"
+    sentence = "The gain is largest for rarely seen categories."
+    source = PAPER_B
+    rule = staticmethod(judge_rare)
+    stronger_is_harder = False
+    tables = {"rare": rare_table}  # noqa: RUF012
+    plot = rare
+    question = "Why"
+    brief = "that rare categories gain most"
+
+    def find(self, setting: Setting, base: Baseline) -> Finding:
+        """The gain in AUC by how often a row's rarest category was trained on, MLET at its largest k, mean over d."""
+        runs, rare = setting.runs, setting.of(setting.results.rare)
+        pairs = {dim: (cell, base.cells[dim]) for dim, cell in widest_cells(runs, list(base.cells)).items()}
+        rests = [cell for pair in pairs.values() for cell in pair]
+        part = rare[(rare["grouping"] == "rarest") & rare["cell"].isin(rests)]
+        groups = sorted(part["group"].unique())
+        if not pairs or len(groups) < 2:
+            few_groups = len(groups) == 1
+            note = "one group of rows is not enough" if few_groups else f"no scores by frequency beside {base.name}"
+            return Finding(NOT_RUN, cells=tuple(rests), note=note)
+        table = part.pivot_table(index="seed", columns=["group", "cell"], values="auc")
+        wanted = pd.MultiIndex.from_product([groups, list(dict.fromkeys(rests))])
+        table = table.reindex(columns=wanted).dropna()  # a group of one class has no AUC
+        if table.empty:
+            note = undone(runs, rests) or "a group of rows has one class only"
+            return Finding(NOT_RUN, cells=tuple(rests), note=note)
+        ours, theirs = [cell for cell, _ in pairs.values()], [cell for _, cell in pairs.values()]
+        treated = np.stack([table[group][ours].mean(axis=1) for group in groups])  # (groups, S)
+        control = np.stack([table[group][theirs].mean(axis=1) for group in groups])
+        gains = treated - control
+        generator = stream(base.stream(f"rare/{setting.where}"))
+        rarest = paired_bootstrap(treated[0], control[0], generator)
+        excess = paired_bootstrap(gains[0], gains[-1], generator)
+        return Finding(
+            judge_rare(excess, rarest, gains.mean(axis=1).tolist()),
+            f"{signed(*excess.numbers)} AUC, gain of the rarest minus gain of the most frequent rows; gains, rarest "
+            f"first: {commas(signed(value) for value in gains.mean(axis=1))}",
+            tuple(rests),
+            notes(undone(runs, rests), few(excess.count)),
+        )
+
+    def section(self, results: Results) -> Section | None:
+        """Where in the data a gain comes from."""
+        table = results.table(rare_table)
+        if table.empty:
+            return None
+        made = [
+            (f"{dataset}, {str(model).upper()}: by a row's {grouping} category", gains_by_group(part))
+            for (dataset, model, grouping), part in table.groupby(["dataset", "model", "grouping"], sort=False)
+        ]
+        text = [
+            "Test rows grouped by how often their rarest, and their typical (median) category was seen in training; "
+            "the AUC within each group, minus that of single at the same d, paired by seed with 95% intervals. 0 is a "
+            "category that training never saw: its row of the table is as it was drawn, but for what MLET's W2 moves."
+        ]
+        return Section("Rare categories", text, ["rare"], made)
+
+
+def gains_by_group(table: pd.DataFrame) -> Table:
+    """One row a cell, one column a group of test rows, rarest first; of one data set, model and grouping."""
+    groups = records(table.drop_duplicates("group").sort_values("group"))
+    cells = table.assign(text=[signed(*row) for row in zip(table["gain"], table["gain_low"], table["gain_high"])])
+    rows = [
+        dict(zip(("arm", "dim", "inner_dim"), key))
+        | {"pairs": part["pairs"].min()}
+        | dict(zip(part["group"], part["text"]))
+        for key, part in cells.groupby(["arm", "dim", "inner_dim"], sort=False, dropna=False)
+    ]
+    gains = [
+        Column(f"{_frequency(group)} ({group['rows']:,} rows)", lambda row, at=group["group"]: or_nothing(row[at]))
+        for group in groups
+    ]
+    return show(pd.DataFrame(rows), [ARM, D, K, number("seeds", "pairs"), *gains])
+
+
+def _frequency(group: Row) -> str:
+    """How often a group's category was trained on: ``0``, ``1 to 78``."""
+    low, high = f"{group['low']:,g}", f"{group['high']:,g}"
+    return low if low == high else f"{low} to {high}"

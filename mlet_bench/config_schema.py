@@ -1,0 +1,172 @@
+"""The JSON schema of a configuration, made from the registries: what is registered can be configured.
+
+``workflow/schemas/config.schema.json`` is a copy for editors and readers: ``python -m mlet_bench.config_schema`` writes
+it.
+"""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, get_origin, get_type_hints
+
+from mlet_bench.arms import ARMS, RECIPES
+from mlet_bench.data import DATASETS
+from mlet_bench.files import write_json
+from mlet_bench.models import MODELS
+
+COPY = Path(__file__).parents[1] / "workflow" / "schemas" / "config.schema.json"
+OPTIMIZERS = ("sgd", "adagrad")
+
+WHOLE, COUNT, ABOVE_ZERO = ({"type": "integer", "minimum": 0}, {"type": "integer", "minimum": 1},
+                            {"type": "number", "exclusiveMinimum": 0})  # fmt: skip
+SOURCE = {
+    "source": "download: the whole set; sample: a part that its owner publishes; synthesize: planted rows; file: a raw "
+    "file of yours",
+    "file": "path of the raw file, with source: file",
+    "rows": "rows to make, with source: synthesize",
+    "seed": "seed of the planted rows",
+    "max_rows": "use the first rows only",
+}
+
+
+def config_schema() -> dict[str, Any]:
+    """The schema, with every default; what plugins have registered is part of it."""
+    arms, widths = _several({"enum": list(ARMS)}), _several(COUNT)
+    more = {"arms": arms, "dims": widths, "inner_dims": widths}
+    switch = {"enabled": {"type": "boolean", "default": True}}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "mlet-bench configuration",
+        **_object(
+            {
+                "profile": {
+                    "description": "names the results folder: results/<profile>",
+                    "type": "string",
+                    "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]*$",
+                },
+                "plugins": {
+                    "description": "modules or .py files with methods, models, data sets, metrics, claims or figures "
+                    "of your own",
+                    "type": "array",
+                    "items": {"type": "string", "minLength": 1},
+                    "default": [],
+                },
+                "datasets": _object({name: _dataset(data) for name, data in DATASETS.items()}, minProperties=1),
+                "models": _models(),
+                "arms": arms,
+                "controls": {
+                    "description": "more arms, to tell what explains a difference; widths left out are the main grid's",
+                    **_object(switch | more, required=["arms"]),
+                },
+                "longer": {
+                    "description": "cells trained for more epochs, to see whether a difference lasts: the curve of an "
+                    "n-epoch run holds those of fewer",
+                    **_object(
+                        switch | {"epochs": {"type": "integer", "minimum": 2}} | more, required=["arms", "epochs"]
+                    ),
+                },
+                "embedding_lr_factors": {
+                    "description": "what arms that tune choose among on validation: embedding learning rate over the "
+                    "base one",
+                    **_several(ABOVE_ZERO),
+                    "default": [1, 2, 4, 8, 16],
+                },
+                "dims": {"description": "d, embedding widths", **widths},
+                "inner_dims": {"description": "k, inner widths; every pair with k >= d is run", **widths},
+                "seeds": _several(WHOLE),
+                "training": {**_object(_training()), "default": {}},
+                "device": {
+                    "description": "auto is cuda where there is a GPU",
+                    "enum": ["auto", "cpu", "cuda"],
+                    "default": "auto",
+                },
+                "threads": {"description": "CPU threads of a training job", **COUNT, "default": 1},
+                "keep": {
+                    "description": "what stays of each run once it is evaluated: its numbers and test scores, also the "
+                    "model that is served, or W1 and W2 too",
+                    "enum": ["metrics", "deployed", "all"],
+                    "default": "deployed",
+                },
+                "overhead": {**_object(_overhead()), "default": {}},
+            },
+            required=["profile", "datasets", "arms", "dims", "inner_dims", "seeds"],
+        ),
+    }
+
+
+def _object(properties: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"type": "object", "additionalProperties": False, **more, "properties": properties}
+
+
+def _several(items: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "minItems": 1, "uniqueItems": True, "items": items}
+
+
+def _dataset(data) -> dict[str, Any]:
+    kinds = {
+        "source": {"enum": list(data.sources())},
+        "file": {"type": "string", "minLength": 1},
+        "rows": {"type": "integer", "minimum": 100},
+        "seed": WHOLE,
+        "max_rows": {"type": "integer", "minimum": 20},
+    }
+    properties = {name: {"description": SOURCE[name], **kind} for name, kind in kinds.items()}
+    properties["split"] = {"enum": list(data.splits), "default": data.splits[0]}
+    for name, said in data.options.items():
+        properties[name] = {"description": said, "type": "boolean", "default": False}
+    return _object(properties, required=["source"])
+
+
+def _models() -> dict[str, Any]:
+    known = {name: _object(_hyper(model.Hyper)) for name, model in MODELS.items()}
+    return {
+        "description": "names, or each name with hyper-parameters; those left out are the recipe's",
+        "type": ["array", "object"],
+        **{"minItems": 1, "uniqueItems": True, "items": {"enum": list(MODELS)}},
+        **{"minProperties": 1, "additionalProperties": False, "properties": known},
+        "default": [next(iter(MODELS))],
+    }
+
+
+def _hyper(kind: type) -> dict[str, Any]:
+    types = get_type_hints(kind)
+    plain = {int: "integer", float: "number", bool: "boolean", str: "string"}
+    found = {}
+    for field in fields(kind):
+        of = types[field.name]
+        shape = {"type": "array", "items": COUNT} if get_origin(of) is tuple else {"type": plain[of]}
+        found[field.name] = {"description": field.metadata.get("help", field.name), **shape}
+    return found
+
+
+def _training() -> dict[str, Any]:
+    return {
+        "recipe": {
+            "description": "where settings left out come from, a model's hyper-parameters too: the authors' fork (lr "
+            "0.2) or facebookresearch/dlrm (lr 0.1)",
+            "enum": list(RECIPES),
+            "default": "authors",
+        },
+        "optimizer": {"enum": list(OPTIMIZERS)},
+        "lr": ABOVE_ZERO,
+        "batch_size": COUNT,
+        "epochs": COUNT | {"default": 1},
+        "validations": WHOLE | {"default": 10},
+        "authors_selection": {
+            "description": "also report the authors' figure, the AUC at the best test accuracy while training: "
+            "selected on the scored rows",
+            "type": "boolean",
+            "default": False,
+        },
+    }
+
+
+def _overhead() -> dict[str, Any]:
+    return {
+        "batch_sizes": _several(COUNT) | {"default": [128]},
+        "pairs": {"description": "timed A B pairs per cell", "type": "integer", "minimum": 5, "default": 50},
+        "steps": {"description": "steps per timing", **COUNT, "default": 20},
+    }
+
+
+if __name__ == "__main__":
+    write_json(COPY, config_schema())

@@ -1,0 +1,138 @@
+"""From a raw file to a data set of ids, with memory bounded by the vocabularies."""
+
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mlet_bench.data import DATASETS
+from mlet_bench.data.encode import NumberedRows
+from mlet_bench.data.split import assign
+from mlet_bench.errors import BenchError
+from mlet_bench.files import read_json, writing
+from mlet_bench.locks import owned
+from mlet_bench.spec import SPLITS, DatasetSchema, Field
+
+VERSION = 1
+PLANTED = {"dataset": str, "rows": int, "seed": int, "best_auc": float, "md5": str}
+CONTENT = {"schema.json", "vocabulary", *(f"{part}.parquet" for part in SPLITS)}
+
+
+def prepare(
+    name: str,
+    raw: Path,
+    out: Path,
+    *,
+    split: str | None = None,
+    max_rows: int | None = None,
+    options: Mapping[str, bool] | None = None,
+) -> DatasetSchema:
+    """Prepare the raw file of data set ``name`` as the folder ``out``.
+
+    Ids count from 0 in order of first appearance over the whole file, validation and test rows included, without a
+    threshold; a missing value is a category of its own. Files are as DatasetSchema and ``mlet_bench.data.dataset``
+    describe them; ``vocabulary/<field>.parquet`` has ``token`` (null: missing), ``id`` and ``count``, the training
+    rows with it. Row order is the raw file's in every split.
+
+    Args:
+        raw: plain, ``.gz``, ``.tar.gz`` or ``.zip``; ``<raw>.planted.json`` beside it marks a generated file.
+        out: made whole or not at all. A data set that stands there is replaced once the new one is complete.
+        split: one of the data set's ``splits``, None for its first.
+        max_rows: use the first rows only.
+        options: those of the data set's ``options`` that are on.
+
+    Raises:
+        BenchError: an unknown data set, split or option, a faulty raw file, too few rows, a complete file that differs
+            from the published facts, or an ``out`` that holds something else.
+
+    Example::
+
+        schema = prepare("criteo-kaggle", Path("train.txt"), Path("criteo"), max_rows=1_000_000)
+        rows = load_split(Path("criteo"), schema, "train")
+    """
+    data = DATASETS[name](options)
+    split = data.splits[0] if split is None else split
+    if split not in data.splits:
+        raise BenchError(f"{name} has no split {split!r}: there are {', '.join(data.splits)}")
+    if max_rows is not None and max_rows < 1:
+        raise BenchError(f"max_rows is {max_rows}: it must be 1 or more, or left out")
+    source, clock = data.open(raw, max_rows), time.perf_counter()
+    out = Path(out).resolve()
+    with writing(out), _replacing(out) as folder:
+        rows = NumberedRows(data, folder / "rows.arrow")
+        rows.read(source)
+        planted = _planted(Path(raw), name, source.rows, source.md5 if source.whole else None)
+        codes = assign(split, source.rows, rows.days)
+        sizes, counts, clicks = rows.write(codes, folder)
+        schema = DatasetSchema(
+            name=name,
+            fields=tuple(Field(field, size) for field, size in zip(data.fields, sizes, strict=True)),
+            dense=tuple(dense.column for dense in data.dense),
+            rows=counts,
+            clicks=clicks,
+            source={"file": Path(raw).name, "md5": source.md5, "rows": source.rows, "planted": planted},
+            preparation={"split": split, "max_rows": max_rows, **data.recorded, **data.chosen},
+            version=VERSION,
+        ).sealed()
+        data.check_full(schema)
+        (folder / "rows.arrow").unlink()
+        schema.write(folder)
+    seconds = time.perf_counter() - clock
+    print(f"{source.rows:,} rows in {seconds:.1f} s, {source.rows / seconds:,.0f} rows/s", file=sys.stderr)
+    return schema
+
+
+@contextmanager
+def _replacing(out: Path) -> Iterator[Path]:
+    """Yield a folder to fill; put it in the place of ``out`` on success, remove it on any error."""
+    work = out.with_name(f".{out.name}.partial")
+    new, old = work / "new", work / "old"
+    if out.exists():
+        if not out.is_dir():
+            raise BenchError(f"{out} is a file: give a folder for the data set")
+        found = {path.name for path in out.iterdir()}
+        # The mark of ours is schema.json, and nothing of somebody else's beside it: the folder will be removed.
+        if found and ("schema.json" not in found or found - CONTENT):
+            foreign = ", ".join(sorted(found - CONTENT)[:3]) or "no schema.json"
+            raise BenchError(f"{out} is there and is no data set of ours ({foreign}): give another folder")
+    with owned(out, "preparing a data set"):
+        shutil.rmtree(work, ignore_errors=True)  # of a killed preparation
+        new.mkdir(parents=True)
+        try:
+            yield new
+            if out.exists():
+                out.rename(old)
+            try:
+                new.rename(out)
+            except BaseException:  # a signal too
+                if old.exists() and not out.exists():
+                    old.rename(out)
+                raise
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def _planted(raw: Path, name: str, rows: int, md5: str | None) -> dict[str, Any] | None:
+    """What the generator wrote beside a raw file of its making, checked against what was read; None: not planted.
+
+    Args:
+        md5: of the unpacked bytes; None where ``max_rows`` left something.
+    """
+    path = raw.with_name(f"{raw.name}.planted.json")
+    if not path.exists():
+        return None
+    advice = "the two do not belong together; synthesize again, or remove the json file if the raw file is genuine"
+    planted = read_json(path, advice)
+    for key, kind in PLANTED.items():
+        if not isinstance(planted, dict) or not isinstance(planted.get(key), kind):
+            raise BenchError(f"{path} has no {key} of type {kind.__name__}: {advice}")
+    if planted["dataset"] != name:
+        raise BenchError(f"{path} is about {planted['dataset']}, the raw file was read as {name}: {advice}")
+    if planted["rows"] < rows or (md5 is not None and planted["rows"] != rows):
+        raise BenchError(f"{path} says {planted['rows']} rows, {raw} has {rows}: {advice}")
+    if md5 is not None and planted["md5"] != md5:
+        raise BenchError(f"{path} says md5 {planted['md5']}, {raw} has {md5}: {advice}")
+    return planted

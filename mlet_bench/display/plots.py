@@ -1,0 +1,209 @@
+"""What figures share: panels, line styles, the legend.
+
+Arms differ by colour and line style, inner widths k by marker, so that the lines stay apart in grey. Colours are Okabe
+and Ito's, which colour-blind readers tell apart.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import NullLocator
+
+from mlet_bench.arms import ARMS, BASELINE, Look
+from mlet_bench.display.svg import add_tip
+from mlet_bench.display.text import counted
+from mlet_bench.tables.cells import records
+from mlet_bench.tables.results import Results, Setting
+
+STYLE: Any = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.7,
+    "axes.edgecolor": "#666666",
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "legend.frameon": False,
+    "svg.hashsalt": "mlet-bench",
+    "svg.fonttype": "path",
+    "figure.facecolor": "white",
+}
+# For arms that bring no look of their own, by their place among those; dashes tell them from the built-in ones.
+PALETTE = ("#8C510A", "#01665E", "#762A83", "#666666", "#B2182B", "#4D9221")
+PALETTE_DASHES = (0, (6, 1.5, 1.5, 1.5))
+MARKERS = "osD^vPX*h<>p"
+
+
+def grid(
+    rows: int, columns: int, x: str, y: str | Sequence[str], height: float, width: float = 4.2
+) -> tuple[Figure, np.ndarray]:
+    """A figure with a (rows, columns) array of axes, x below the last row and y, or one a row, at the first column."""
+    figure = Figure(figsize=(max(width * columns, 6.0), height * rows + 0.7), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for ax in axes[-1]:
+        ax.set_xlabel(x)
+    for ax, label in zip(axes[:, 0], [y] * rows if isinstance(y, str) else y, strict=True):
+        ax.set_ylabel(label)
+    return figure, axes
+
+
+def lines_over_d(ax: Axes, part: pd.DataFrame, value: str, inner_dims: list[int]) -> None:
+    """A line an arm and k, slightly shifted along d so that the bars do not hide each other."""
+    lines = list(by_line(part))
+    for ((arm, inner_dim), line), shift in zip(lines, spread(len(lines))):
+        at = line["dim"].astype(float) * 2**shift
+        middle = line[value].astype(float)
+        if f"{value}_min" in line:
+            # The range, not the t interval: with two seeds that is 13 times as wide as all that was seen.
+            several = line["done"] > 1
+            bars = [(middle - line[f"{value}_min"])[several], (line[f"{value}_max"] - middle)[several]]
+            color = look_of(arm).color
+            ax.errorbar(at[several], middle[several], yerr=bars, fmt="none", ecolor=color, elinewidth=0.9, alpha=0.6)
+        ax.plot(at, middle, **line_style(arm, inner_dim, inner_dims))
+        for x, y, cell in zip(at, middle, records(line)):
+            add_tip(ax, x, y, words_of(cell))
+    ticks_of_d(ax, part)
+    ax.ticklabel_format(axis="y", useOffset=False)
+
+
+def spread(count: int) -> np.ndarray:
+    """How far aside each of several lines stands, (count,), about 0, so that their bars do not hide each other."""
+    return (np.arange(count) - (count - 1) / 2) * 0.16 / max(count, 4)
+
+
+def ticks_of_d(ax: Axes, table: pd.DataFrame) -> None:
+    """The x-axis of embedding widths: logarithmic, a tick at each d of a table."""
+    dims = sorted(int(dim) for dim in table["dim"].unique())
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(dims, [str(dim) for dim in dims])
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xlim(dims[0] / 1.3, dims[-1] * 1.3)
+
+
+def lines_over_size(ax: Axes, part: pd.DataFrame, value: str, inner_dims: list[int]) -> None:
+    """A line an arm and k over megabytes of inference tables, log axis, with a band from lowest to highest seed."""
+    lines = list(by_line(part))
+    for place, ((arm, inner_dim), line) in enumerate(lines):
+        size, middle = line["deployed_tables_bytes"].astype(float) / 1e6, line[value].astype(float)
+        if len(line) == 1:  # points at one width, controls mostly, would hide each other
+            size = size * 2 ** ((place - len(lines) / 2) * 0.03)
+        low, high = line[f"{value}_min"].astype(float), line[f"{value}_max"].astype(float)
+        color = look_of(arm).color
+        ax.fill_between(size, low, high, color=color, alpha=0.13, linewidth=0)
+        if len(line) == 1:  # a band of one point has no area
+            ax.vlines(size, low, high, color=color, linewidth=0.9, alpha=0.6)
+        ax.plot(size, middle, **line_style(arm, inner_dim, inner_dims))
+        for x, y, cell in zip(size, middle, records(line)):
+            add_tip(ax, x, y, words_of(cell))
+    sizes = part.groupby("dim")["deployed_tables_bytes"].mean().astype(float) / 1e6
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(sizes.to_list(), [f"{size:,.3g}\nd = {dim}" for dim, size in sizes.items()])
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xlim(sizes.min() / 1.3, sizes.max() * 1.3)
+    ax.ticklabel_format(axis="y", useOffset=False)
+
+
+def words_of(cell: dict[str, Any]) -> str:
+    """What a point says on hover: the row of a ``cells_table``, or of ``rank_means``."""
+    name = name_of(cell)
+    if "effective_rank" in cell:
+        return f"{name}: effective rank {cell['effective_rank']:.2f}, stable rank {cell['stable_rank']:.2f}"
+    auc, logloss = (
+        f"{cell[metric]:.5f}" + (f" ({cell[f'{metric}_min']:.5f} to {cell[f'{metric}_max']:.5f})" if several else "")
+        for metric, several in (("auc", cell["done"] > 1), ("logloss", cell["done"] > 1))
+    )
+    size, seeds = cell["deployed_tables_bytes"] / 1e6, counted(cell["done"], "seed")
+    return f"{name}: AUC {auc}, LogLoss {logloss}, tables {size:,.3g} MB, {seeds}"
+
+
+def name_of(cell: dict[str, Any]) -> str:
+    """``mlet, d = 4, k = 64``."""
+    inner = "" if pd.isna(cell["inner_dim"]) else f", k = {cell['inner_dim']}"
+    return f"{cell['arm']}, d = {cell['dim']}{inner}"
+
+
+def best_possible(ax: Axes, best: float) -> None:
+    """The planted model's own AUC: a line where it fits beside the data, else a note at the panel's edge."""
+    low, high = ax.get_ylim()
+    span, text = high - low, f"best possible {best:.4f}"
+    if low - span <= best <= high + span:
+        ax.axhline(best, color="#555555", linestyle=":", linewidth=1.2)
+        ax.set_ylim(min(low, best - 0.1 * span), max(high, best + 0.2 * span))
+        ax.annotate(text, (0.01, best), (0, 3), xycoords=("axes fraction", "data"), textcoords="offset points")
+    else:
+        ax.set_ylim(low, high + 0.12 * span)
+        where = "above" if best > high else "below"
+        ax.text(0.01, 0.99, f"{text} ({where})", transform=ax.transAxes, va="top", color="#555555")
+
+
+def line_style(arm: str, inner_dim: int | None, inner_dims: list[int]) -> dict[str, Any]:
+    """Keyword arguments of ``Axes.plot`` for a line; the baseline is the thick one."""
+    look = look_of(arm)
+    style: dict[str, Any] = {"color": look.color, "linestyle": look.dashes, "linewidth": 1.2}
+    if arm == BASELINE:
+        return style | {"linewidth": 2.2, "marker": ".", "markersize": 8, "zorder": 5}
+    if inner_dim is None:  # a cross has no area, so that it needs a thicker edge to be seen
+        return style | {"marker": "x", "markersize": 6, "markeredgewidth": 1.6}
+    return style | {"marker": MARKERS[inner_dims.index(inner_dim) % len(MARKERS)], "markersize": 4.5}
+
+
+def look_of(arm: str) -> Look:
+    """Colour and dashes of an arm's lines: its own look, or one from the palette."""
+    look = ARMS[arm].look if arm in ARMS else None
+    without = [name for name in ARMS if ARMS[name].look is None]
+    place = without.index(arm) if arm in without else len(without)
+    return look or Look(PALETTE[place % len(PALETTE)], PALETTE_DASHES)
+
+
+def arms_of(table: pd.DataFrame) -> list[str]:
+    """The arms that occur in a table, in their fixed order; last those that are not known here, of a plugin say."""
+    found = list(dict.fromkeys(table["arm"]))
+    return [*(arm for arm in ARMS if arm in found), *(arm for arm in found if arm not in ARMS)]
+
+
+def legend(figure: Figure, table: pd.DataFrame, more: Sequence[Artist] = ()) -> None:
+    """Arms (colour and line style) and inner widths (marker) that occur, above the panels; then what else is drawn."""
+    handles = []
+    for arm in arms_of(table):
+        style = line_style(arm, None, [])
+        style["marker"] = style["marker"] if arm == BASELINE else ""
+        handles.append(Line2D([], [], label=arm, **style))
+    for inner_dim, marker in zip(inner_dims_of(table), MARKERS):
+        handles.append(Line2D([], [], label=f"k = {inner_dim}", marker=marker, color="#444444", ls="none", ms=5))
+    handles += more
+    columns = max(2, int(figure.get_figwidth() / 1.6))
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), columns), handlelength=3)
+
+
+def by_line(table: pd.DataFrame) -> Iterator[tuple[tuple[str, int | None], pd.DataFrame]]:
+    """((arm, k), rows sorted by d) of each line, arms in their fixed order, k ascending."""
+    for arm in arms_of(table):
+        part = table[table["arm"] == arm]
+        lines: Any = part.groupby("inner_dim", dropna=False)
+        for inner_dim, line in lines:
+            order = ["dim", "rows"] if "rows" in line else ["dim"]
+            yield (arm, None if pd.isna(inner_dim) else int(inner_dim)), line.sort_values(order)
+
+
+def inner_dims_of(table: pd.DataFrame) -> list[int]:
+    """Every k in a table, ascending: a k's place decides its marker."""
+    return sorted(int(inner_dim) for inner_dim in table["inner_dim"].dropna().unique())
+
+
+def panels_of(results: Results, table: pd.DataFrame) -> list[Setting]:
+    """The data sets and models that a table has rows of: a column of panels each."""
+    return [setting for setting in results.settings if len(setting.of(table))]
+
+
+def panel_title(setting: Setting) -> str:
+    """``avazu, DLRM``; rows that were made, not measured, say so in every figure."""
+    return f"{setting.dataset}, {setting.model.upper()}" + (" (synthetic)" if setting.is_planted else "")

@@ -1,0 +1,162 @@
+"""From a trained run to the model that is served: deploy, check, store; and load it again without the factors."""
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.numpy import load_file as load_arrays
+from safetensors.numpy import save_file as save_arrays
+from safetensors.torch import load_file
+from torch import nn
+
+from mlet_bench.data.dataset import Rows
+from mlet_bench.errors import BenchError, DeployRefusedError
+from mlet_bench.files import atomic, file_digest, read_json
+from mlet_bench.models.base import ClickModel
+from mlet_bench.models.build import build_deployed, build_model, deploy_model
+from mlet_bench.runs import DEPLOYED, DEPLOYED_MODEL, MODEL, PROVENANCE, SPEC, RunFolder, require_keys
+from mlet_bench.spec import DatasetSchema, RunSpec
+
+TOLERANCE = 1e-5  # largest difference in logit that deploying may make
+CHECK_ROWS = 4096  # rows of each split given that it is checked on
+TABLE_PREFIX = "tables."
+ROWS = "embedding.weight"  # of a model's state: stored as one tensor a field
+
+
+def load_trained(spec: RunSpec, schema: DatasetSchema, folder: Path, model: ClickModel | None = None) -> ClickModel:
+    """The model as it was trained of a run, on the CPU.
+
+    Args:
+        model: one of the run's shape, as ``build_model`` makes it, to take the values: no second one is drawn.
+
+    Raises:
+        BenchError: the run was trained on other data, or its model is missing or damaged.
+    """
+    if spec.fingerprint != schema.fingerprint:
+        raise BenchError(
+            f"{folder} was trained on {spec.dataset} with fingerprint {spec.fingerprint}, the data set given has "
+            f"{schema.fingerprint}: give the folder it was trained on, or train it again"
+        )
+    path = folder / MODEL
+    state = _read(load_file, path, "train the run first, or again if its model was tidied away")
+    noted = RunFolder(folder).document(PROVENANCE, spec).get("model_sha256")
+    if noted is not None and noted != (found := file_digest(path)):
+        raise BenchError(
+            f"{path} has sha256 {found}, provenance.json says {noted}: it was altered; train the run again"
+        )
+    model = model if model is not None else build_model(spec, schema)
+    model.load_state_dict(state)
+    return model
+
+
+def deploy_run(folder: Path, schema: DatasetSchema, splits: dict[str, Rows], model: ClickModel | None = None) -> dict:
+    """Write ``deployed.safetensors`` and ``deployed.json`` of a run; return the latter's content.
+
+    The file holds the rows of each field (``tables.<field>``; of a collapsed run its n×d table), what else the
+    embedding stores, and the layers of the model; the JSON says how they go together, so that neither this package's
+    training code nor W1 and W2 are needed to use them.
+
+    Args:
+        splits: real rows by split; trained and deployed model must agree on them to 1e-5 in logit.
+        model: the run's, as ``load_trained`` gives it, where it is in memory already.
+
+    Raises:
+        DeployRefusedError: they do not agree; nothing is written then.
+    """
+    spec, run = RunSpec.read(folder), RunFolder(folder)
+    model = model if model is not None else load_trained(spec, schema, folder)
+    served = deploy_model(model)
+    difference = {split: max_logit_difference(model, served, rows) for split, rows in splits.items()}
+    worst = max(difference.values())
+    if not all(value <= TOLERANCE for value in difference.values()):  # NaN fails every comparison
+        raise DeployRefusedError(
+            f"{folder}: the deployed model differs from the trained one by {worst:.2e} in logit, more than "
+            f"{TOLERANCE:g}: not stored"
+        )
+    arrays = served_arrays(served, schema)
+    path = folder / DEPLOYED_MODEL
+    with atomic(path, sum(array.nbytes for array in arrays.values())) as partial:
+        # One key alone: safetensors writes several in random order, and equal models would hash differently.
+        save_arrays(arrays, partial, metadata={"run_id": spec.id})
+    method = {"method": served.embedding.name, "dim": spec.dim, "options": served.embedding.options()}
+    description = {
+        "fingerprint": schema.fingerprint,
+        "model": spec.model,
+        "hyper": spec.hyper,
+        "embedding": method,
+        "fields": {field.name: field.size for field in schema.fields},
+        "dense": list(schema.dense),
+        "sha256": file_digest(path),
+        "bytes": {
+            "training": _nbytes(model),
+            "deployed": sum(array.nbytes for array in arrays.values()),
+            "training_tables": model.embedding.training_bytes(),
+            "deployed_tables": sum(array.nbytes for name, array in arrays.items() if _is_of_tables(name)),
+        },
+        "max_logit_difference": difference,
+    }
+    return run.write_document(DEPLOYED, description, spec.id)
+
+
+@torch.inference_mode()
+def max_logit_difference(model: nn.Module, served: nn.Module, rows: Rows) -> float:
+    """The largest difference in logit between two models over some rows.
+
+    Computed as deployed, in float32, on the first CHECK_ROWS rows. A NaN in either model gives NaN.
+    """
+    dense, ids = rows.dense[:CHECK_ROWS], rows.ids[:CHECK_ROWS]
+    return (model(dense, ids) - served(dense, ids)).abs().max().item()
+
+
+def served_arrays(served: ClickModel, schema: DatasetSchema) -> dict:
+    """The tensors of a deployed model by the names they are stored under: numpy views, rows split by field."""
+    arrays = {name: value.numpy() for name, value in served.state_dict().items() if name != ROWS}
+    for number, field in enumerate(schema.fields):
+        arrays[TABLE_PREFIX + field.name] = served.embedding.field_rows(number).detach().numpy()
+    return arrays
+
+
+def load_deployed(folder: Path) -> tuple[ClickModel, dict]:
+    """The model that a run serves and its description, from ``deployed.safetensors`` and ``deployed.json`` alone.
+
+    Raises:
+        BenchError: a file is missing, damaged, or not the one that the description was written with.
+    """
+    run, path = RunFolder(folder), folder / DEPLOYED_MODEL
+    if run.has(SPEC):
+        description = run.document(DEPLOYED)
+    else:  # the two files were taken away from their run
+        description = read_json(folder / DEPLOYED.file, DEPLOYED.again)
+        require_keys(folder / DEPLOYED.file, description, DEPLOYED.keys)
+    arrays = _read(load_arrays, path, DEPLOYED.again)
+    found = file_digest(path)
+    if found != description["sha256"]:
+        raise BenchError(f"{path} has sha256 {found}, deployed.json says {description['sha256']}: deploy it again")
+    sizes, embedding = description["fields"], description["embedding"]
+    model = build_deployed(
+        *(description["model"], list(sizes.values()), embedding["dim"], len(description["dense"])),
+        *(description["hyper"], embedding["method"], embedding["options"]),
+    )
+    with torch.no_grad():
+        for number, name in enumerate(sizes):
+            model.embedding.field_rows(number).copy_(torch.from_numpy(arrays.pop(TABLE_PREFIX + name)))
+    state = {name: torch.from_numpy(value) for name, value in arrays.items()}
+    model.load_state_dict(state | {ROWS: model.embedding.weight})
+    return model, description
+
+
+def _is_of_tables(name: str) -> bool:
+    return name.startswith((TABLE_PREFIX, "embedding."))
+
+
+def _read(load, path: Path, hint: str) -> dict:
+    try:
+        return load(path)
+    except FileNotFoundError:
+        raise BenchError(f"{path} does not exist: {hint}") from None
+    except SafetensorError as error:
+        raise BenchError(f"{path} cannot be read ({error}): {hint}") from error
+
+
+def _nbytes(model: nn.Module) -> int:
+    return sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())

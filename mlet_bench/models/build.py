@@ -1,0 +1,72 @@
+"""From a run's spec, or from a description of what is served, to a model."""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+from mlet_bench.embeddings import METHODS
+from mlet_bench.embeddings.base import FieldTables
+from mlet_bench.embeddings.draw import Draws
+from mlet_bench.embeddings.single import SingleTables
+from mlet_bench.errors import BenchError
+from mlet_bench.models import MODELS
+from mlet_bench.models.base import ClickModel, draw_linear, make_hyper
+from mlet_bench.spec import DatasetSchema, RunSpec, derive_seed
+
+
+def build_model(spec: RunSpec, schema: DatasetSchema) -> ClickModel:
+    """A run's model with its initial values, on the CPU.
+
+    The model and the embedding have seeds of their own, so that arms with equal seed and d start with equal models.
+
+    Raises:
+        BenchError: the model or the precision does not exist.
+    """
+    if spec.precision != "float32":
+        raise BenchError(f"unknown precision {spec.precision!r}: only float32 is there")
+    embedding = empty_embedding(spec, schema.table_sizes)
+    embedding.reset_parameters(derive_seed(spec.seed, "embedding"))
+    linear = None
+    if MODELS[spec.model].wide:
+        linear = SingleTables(schema.table_sizes, 1)
+        draw_linear(linear, derive_seed(spec.seed, "linear"))
+    return _assemble(spec.model, embedding, len(schema.dense), spec.hyper, Draws(derive_seed(spec.seed, "mlp")), linear)
+
+
+def empty_embedding(spec: RunSpec, table_sizes: Sequence[int]) -> FieldTables:
+    """The embedding of a run's arm, its values not yet drawn."""
+    arm = spec.settings
+    width = {} if spec.inner_dim is None else {"inner_dim": spec.inner_dim}
+    return METHODS[arm.method](table_sizes, spec.dim, **width, **arm.options)
+
+
+def build_deployed(
+    model: str, table_sizes: Sequence[int], dim: int, num_dense: int, hyper: Mapping[str, Any], method: str,
+    options: Mapping[str, Any],
+) -> ClickModel:  # fmt: skip
+    """The model that is served, its values not yet loaded.
+
+    Args:
+        method, options: the embedding that is served, ``single`` for a collapsed one.
+    """
+    embedding = METHODS[method](table_sizes, dim, **options)
+    linear = SingleTables(table_sizes, 1) if MODELS[model].wide else None
+    return _assemble(model, embedding, num_dense, hyper, Draws(), linear)
+
+
+def deploy_model(model: ClickModel) -> ClickModel:
+    """A copy of ``model`` with the tables that are served; the tables are copied once, not twice."""
+    tables = model.embedding
+    try:
+        model.embedding = None  # pyright: ignore[reportAttributeAccessIssue] - for as long as the copy takes
+        served = copy.deepcopy(model)
+    finally:
+        model.embedding = tables
+    served.embedding = tables.deployed()
+    return served
+
+
+def _assemble(name: str, embedding, num_dense: int, hyper: Mapping[str, Any], draws: Draws, linear) -> ClickModel:
+    model = MODELS[name]
+    make = cast(Callable[..., ClickModel], model)
+    return make(embedding, num_dense, make_hyper(model, hyper), draws, linear)

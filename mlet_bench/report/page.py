@@ -1,0 +1,145 @@
+"""``write_report``: tables, figures, ``summary.md``, ``claims.md`` and the self-contained ``report.html``."""
+
+import re
+from pathlib import Path
+
+import jinja2
+import matplotlib
+import pandas as pd
+from markupsafe import Markup
+
+from mlet_bench.claims.ledger import claims, claims_table
+from mlet_bench.claims.verdicts import VERDICTS
+from mlet_bench.display.document import Plot, Report
+from mlet_bench.display.plots import STYLE
+from mlet_bench.display.svg import inlined, with_titles
+from mlet_bench.files import atomic
+from mlet_bench.report.content import all_plots, make_report
+from mlet_bench.report.curves import longer_table
+from mlet_bench.report.ledger import claims_page
+from mlet_bench.report.reweighting import reweighting_table
+from mlet_bench.tables.quality import cells_table, differences_table, sampling_table
+from mlet_bench.tables.read import read_results
+from mlet_bench.tables.results import Results
+
+# Text longer than this may break over lines.
+WIDE = 40
+# Tables of more rows scroll by themselves on a screen.
+TALL = 20
+
+
+def write_report(folder: Path | str) -> None:
+    """Write the report of ``results/<profile>`` into that folder; equal run folders give equal files.
+
+    Written are ``tables/*.{csv,parquet}``, ``figures/*.{svg,png}``, ``summary.md``, ``claims.md`` and ``report.html``.
+    Runs that failed or are missing are listed as such; with no run at all the report says that.
+
+    Raises:
+        BenchError: ``config.json`` is absent, or it, a data set's schema or the timings are unreadable.
+    """
+    folder = Path(folder)
+    results = read_results(folder)
+    write_tables(all_tables(results), folder / "tables")
+    drawn = write_figures(results, folder / "figures")
+    report = make_report(results)
+    ledger = claims_page(results, report.title, report.warning)
+    pages = {
+        "summary.md": render("report.md.j2", report, drawn),
+        "claims.md": render("report.md.j2", ledger, {}),
+        "report.html": render("report.html.j2", report, drawn),
+    }
+    for name, text in pages.items():
+        with atomic(folder / name) as partial:
+            partial.write_text(text, encoding="utf-8")
+
+
+def all_tables(results: Results) -> dict[str, pd.DataFrame]:
+    """All tables by file name."""
+    makers = {"claims": claims_table, "cells": cells_table, "differences": differences_table}
+    makers |= {"sampling": sampling_table, "longer": longer_table, "reweighting": reweighting_table}
+    for claim in claims():
+        makers |= claim.tables
+    made = {name: results.table(make) for name, make in makers.items()}
+    return made | {"runs": results.runs, "tuned": results.tuned}
+
+
+def write_tables(tables: dict[str, pd.DataFrame], folder: Path) -> None:
+    """Each table as ``<name>.csv`` and ``<name>.parquet``."""
+    for name, table in tables.items():
+        with atomic(folder / f"{name}.csv") as partial:
+            table.to_csv(partial, index=False)
+        with atomic(folder / f"{name}.parquet") as partial:
+            table.to_parquet(partial, index=False)
+
+
+def write_figures(results: Results, folder: Path) -> dict[str, tuple[Plot, Path]]:
+    """Draw what there are data for, as SVG and PNG; figures of an earlier report that have none are removed.
+
+    Returns:
+        each figure drawn with its SVG, by name.
+    """
+    drawn = {}
+    with matplotlib.rc_context(STYLE):
+        for plot in all_plots():
+            figure = plot.draw(results)
+            for suffix in ("svg", "png"):
+                path = folder / f"{plot.name}.{suffix}"
+                if figure is None:
+                    path.unlink(missing_ok=True)
+                    continue
+                # The date would make two equal reports differ.
+                metadata = {"Date": None} if suffix == "svg" else {"Software": None}
+                with atomic(path) as partial:
+                    figure.savefig(partial, dpi=150, metadata=metadata)
+                    figure.set_layout_engine("none")  # laid out once for both files: that is half of the work
+                    if suffix == "svg":
+                        partial.write_text(with_titles(partial.read_text(encoding="utf-8")), encoding="utf-8")
+            if figure is not None:
+                drawn[plot.name] = plot, folder / f"{plot.name}.svg"
+    return drawn
+
+
+def render(template: str, report: Report, drawn: dict[str, tuple[Plot, Path]]) -> str:
+    """A page of a report; in HTML the figures are part of it, so that the file opens anywhere, offline.
+
+    Args:
+        template: a file of ``templates/``; what ends in ``.html.j2`` escapes all text.
+        drawn: as ``write_figures`` returns it; other figures are left out, with sections of nothing else.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("mlet_bench.report"),
+        autoescape=lambda name: name is not None and name.endswith(".html.j2"),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= {"plain": _plain, "svg": _svg, "css": _css_class, "question": _question}
+    sections = [
+        (section, [drawn[name] for name in section.figures if name in drawn])
+        for section in report.sections
+        if section.text or section.tables or any(name in drawn for name in section.figures)
+    ]
+    return environment.get_template(template).render(report=report, sections=sections, tall=TALL)
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown shows as it is: one line, with the characters that mean something escaped."""
+    return re.sub(r"([\\`*\[\]<>|]|(?<!\w)_|_(?!\w))", r"\\\1", " ".join(text.split()))
+
+
+def _svg(drawn: tuple[Plot, Path]) -> Markup:
+    """A figure as a part of the page."""
+    plot, path = drawn
+    return Markup(inlined(path.read_text(encoding="utf-8"), plot.name, str(Markup.escape(plot.caption))))
+
+
+def _css_class(text: str, is_number: bool) -> str:
+    """The class of a table's cell."""
+    return "number" if is_number else "verdict" if text in VERDICTS else "wide" if len(text) > WIDE else ""
+
+
+def _question(sentence: str) -> tuple[str, str]:
+    """What comes up to the first colon, the question, and the rest."""
+    question, colon, rest = sentence.partition(": ")
+    return (question + colon, rest) if colon else ("", sentence)

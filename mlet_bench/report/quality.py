@@ -1,0 +1,147 @@
+"""Quality over deployed bytes and over d: figures, and the tables of cells and of their differences from single."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mlet_bench.display import plots
+from mlet_bench.display.document import ARM, CELL_COLUMNS, Column, D, K, Row, Section, number, plot, show
+from mlet_bench.display.text import NOTHING, ends, megabytes, signed
+from mlet_bench.report import FIGURES
+from mlet_bench.statistics.intervals import DECISIVE_PAIRS, EQUIVALENT_AUC, MATERIAL_AUC
+from mlet_bench.tables.quality import cells_table, differences_table, sampling_table
+from mlet_bench.tables.results import CELL, Results
+
+METRICS = {"auc": "test AUC", "logloss": "test LogLoss"}
+
+
+@FIGURES.add
+@plot(
+    "Quality over deployed size",
+    "Test AUC (higher is better) and LogLoss (lower is better) over the bytes of the deployed tables: means over "
+    "seeds, bands from the lowest to the highest seed; arms of one width stand a little aside. In the page, a "
+    "point under the pointer says what it is.",
+)
+def quality_over_size(results: Results) -> Figure | None:
+    return _metrics_over(results, plots.lines_over_size, "deployed tables, MB", (2.7, 5.2))
+
+
+@FIGURES.add
+@plot(
+    "Quality over embedding width",
+    "Test AUC (top) and LogLoss (bottom) over the embedding width d; bars span the seeds, lowest to highest.",
+)
+def quality_over_d(results: Results) -> Figure | None:
+    figure = _metrics_over(results, plots.lines_over_d, "embedding width d", (2.6, 4.2))
+    if figure is not None:
+        panels = plots.panels_of(results, _finished(results))
+        for ax, panel in zip(figure.axes, panels):  # the first row is AUC
+            if best := (results.planted(panel.dataset) or {}).get("best_auc"):
+                plots.best_possible(ax, best)
+    return figure
+
+
+def _finished(results: Results) -> pd.DataFrame:
+    cells = results.table(cells_table)
+    return cells[cells["done"] > 0]
+
+
+def _metrics_over(
+    results: Results, draw: Callable[[Axes, pd.DataFrame, str, list[int]], None], axis: str, size: tuple[float, float]
+) -> Figure | None:
+    """A row of panels a metric, a column a data set and model; ``size`` is height and width of a panel."""
+    cells = _finished(results)
+    if cells.empty:
+        return None
+    panels = plots.panels_of(results, cells)
+    figure, axes = plots.grid(len(METRICS), len(panels), axis, list(METRICS.values()), *size)
+    for column, panel in enumerate(panels):
+        for row, metric in enumerate(METRICS):
+            draw(axes[row][column], panel.of(cells), metric, plots.inner_dims_of(cells))
+        axes[0][column].set_title(plots.panel_title(panel))
+    plots.legend(figure, cells)
+    return figure
+
+
+def quality_section(results: Results) -> Section:
+    """Every cell with its means and its differences from ``single``."""
+    text = [
+        "Means over seeds with 95% intervals (Student's t); Δ is the mean of the paired differences from single at the "
+        "same d, with a 95% bootstrap interval. A gain is a Δ AUC above 0 and a Δ LogLoss below 0. "
+        f"Of AUC, {MATERIAL_AUC:g} counts as material and ±{EQUIVALENT_AUC:g} as equal; with fewer than "
+        f"{DECISIVE_PAIRS} pairs a difference is undecided. MB is that of the deployed tables."
+    ]
+    largest = results.runs["max_logit_difference"].max()
+    if pd.notna(largest):
+        text.append(f"Collapsing changed no logit of a run by more than {largest:.1e}.")
+    cells, differences = results.table(cells_table), results.table(differences_table)
+    for metric in METRICS:
+        of = differences[differences["metric"] == metric].set_index(CELL[:3])
+        of = of[["pairs", "difference", "low", "high", "reading"]]
+        cells = cells.join(of.add_suffix(f"_{metric}"), on=CELL[:3])
+    columns = [
+        *(ARM, D, K, Column("seeds", _seeds)),
+        *(Column(name, _mean(metric)) for metric, name in (("auc", "AUC"), ("logloss", "LogLoss"))),
+        Column("Δ AUC", _difference("auc")),
+        Column("reading", _reading, numeric=False),
+        Column("Δ LogLoss", _difference("logloss")),
+        Column("MB", lambda row: megabytes(row["deployed_tables_bytes"]) if row["done"] else NOTHING),
+    ]
+    made = [
+        (f"{setting.dataset}, {setting.model.upper()}", show(setting.of(cells), columns))
+        for setting in results.settings
+    ]
+    return Section("Quality over embedding width", text, [quality_over_d.name], made)
+
+
+def _seeds(cell: Row) -> str:
+    return str(cell["done"]) if cell["done"] == cell["seeds"] else f"{cell['done']} of {cell['seeds']}"
+
+
+def _mean(metric: str) -> Callable[[Row], str]:
+    def text(cell: Row) -> str:
+        if not cell["done"]:
+            return "failed" if cell["failed"] else "missing"
+        mean, low, high = (cell[name] for name in (metric, f"{metric}_low", f"{metric}_high"))
+        return f"{mean:.5f}" if pd.isna(low) else f"{mean:.5f} ± {(high - low) / 2:.5f}"
+
+    return text
+
+
+def _difference(metric: str) -> Callable[[Row], str]:
+    def text(cell: Row) -> str:
+        pairs: Any = cell[f"pairs_{metric}"]
+        if not cell["done"] or pd.isna(pairs):
+            return NOTHING
+        return signed(*(cell[f"{name}_{metric}"] for name in ("difference", "low", "high"))) if pairs else "no pair"
+
+    return text
+
+
+def _reading(cell: Row) -> str:
+    if not cell["done"]:
+        return NOTHING
+    return "" if pd.isna(cell["reading_auc"]) else cell["reading_auc"]
+
+
+def sampling_section(results: Results) -> Section | None:
+    """Two sources of doubt beside each other."""
+    table = results.table(sampling_table)
+    if table.empty:
+        return None
+    text = [
+        "The mean difference in AUC from single at the same d and seed, with two 95% intervals. Over seeds: what "
+        "training again would change (paired bootstrap). Over test rows: what other test rows would change, the "
+        "trained models held fixed (DeLong). Neither contains the other; a gain is firm where both "
+        f"exclude 0 and the seeds are {DECISIVE_PAIRS} or more."
+    ]
+    columns = [
+        *(*CELL_COLUMNS, number("seeds", "pairs"), number("Δ AUC", "difference", "+.5f")),
+        Column("over seeds", lambda row: ends(row["low"], row["high"])),
+        Column("over test rows", lambda row: ends(row["rows_low"], row["rows_high"])),
+        number("test rows", "rows", ","),
+    ]
+    return Section("How sure: seeds and test rows", text, tables=[("", show(table, columns))])

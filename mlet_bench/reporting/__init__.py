@@ -1,1 +1,0 @@
-"""From run folders to tables, figures, ``summary.md`` and ``report.html``; what is missing is shown as missing."""

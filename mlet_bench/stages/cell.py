@@ -1,0 +1,130 @@
+"""Train, deploy and score all runs of a cell: what the DAG does in one job, each stage only where it is due.
+
+A seed's run that is there already, made by the code of today, stays as it is. So a seed that is added leaves the others
+alone, a job that was killed goes on where it was, and a model goes as soon as nothing needs it.
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from mlet_bench.files import digest, read_json, write_json
+from mlet_bench.runs import CURVE, DEPLOYED, DEPLOYED_MODEL, MODEL, SPEC, STAGES, TUNING, RunFolder, differences
+from mlet_bench.stages import train
+from mlet_bench.stages.code import code_of
+from mlet_bench.stages.common import device_of, forget, made_by, note_made_by
+from mlet_bench.stages.deploy import deploy_runs
+from mlet_bench.stages.evaluate import evaluate_runs
+
+KEPT = {"metrics": (), "deployed": (DEPLOYED_MODEL,), "all": (MODEL, DEPLOYED_MODEL)}  # models, by ``--keep``
+MADE = ("train", "deploy", "spectrum", "evaluate")  # the stages of a cell's runs, each made from those before
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    train.add_options(parser)
+    parser.add_argument(
+        "--keep", choices=KEPT, default="deployed",
+        help="what stays once a run is scored: numbers alone, the model that is served, or W1 and W2 as well",
+    )  # fmt: skip
+    parser.add_argument("--index", type=Path, required=True, help="JSON file to write: the runs and their files")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    settings, keep = train.settings_of(arguments), arguments.keep
+    runs = train.specs_of(arguments.data, arguments.out, arguments.seed, settings)
+    folders, device = [folder for _, folder in runs], device_of(arguments)
+    codes = {stage: digest(code_of(f"mlet_bench.stages.{stage}", settings["arm"], settings["model"])) for stage in MADE}
+    with train.owned_folders(folders):
+        for spec, folder in runs:
+            if RunFolder(folder).has(SPEC) and differences(RunFolder(folder).spec, spec):
+                forget(folder, STAGES)
+            drop_stale(folder, codes, keep)
+        due = {folder: Due.of(folder, keep) for folder in folders}
+        execution, factors = train.execution_of(arguments), arguments.embedding_lr_factors
+        for folder, last in train.train_runs(arguments.data, runs, device, execution, factors):
+            if due[folder].train:
+                print(f"{folder}: trained", *(f"{name} {last[name]:.5f}" for name in ("val_auc",) if last))
+            elif not due[folder].anything:
+                print(f"{folder}: as it was")
+        finish(arguments.data, folders, device, codes, keep)
+        write_index(arguments.index, folders, keep)
+
+
+@dataclass(frozen=True)
+class Due:
+    """Which stages of a run are due, by the files that are there and those that are to stay."""
+
+    train: bool
+    deploy: bool
+    evaluate: bool
+
+    @property
+    def anything(self) -> bool:
+        """Whether any is."""
+        return self.train or self.deploy or self.evaluate
+
+    @classmethod
+    def of(cls, folder: Path, keep: str) -> "Due":
+        """What is due in a folder whose stale results are gone."""
+        run, made = RunFolder(folder), made_by(folder)
+        evaluate = not all(map(run.has, STAGES["evaluate"])) or "evaluate" not in made
+        served = evaluate or DEPLOYED_MODEL in KEPT[keep]
+        deploy = not run.has(DEPLOYED) or not {"deploy", "spectrum"} <= made.keys()
+        deploy |= not all(map(run.has, STAGES["spectrum"])) or (served and not run.has(DEPLOYED_MODEL))
+        trained = "train" in made and run.has(SPEC) and run.has(CURVE)
+        return cls(not trained or ((deploy or MODEL in KEPT[keep]) and not run.has(MODEL)), deploy, evaluate)
+
+
+def drop_stale(folder: Path, codes: dict[str, str], keep: str) -> None:
+    """Remove what other code left in a run's folder, and what must be made again with it.
+
+    Args:
+        codes: of each stage of ``MADE``, the sum of its code.
+    """
+    made = made_by(folder)
+    for place, stage in enumerate(MADE):
+        if made.get(stage, codes[stage]) != codes[stage]:
+            forget(folder, MADE[place:])
+    if Due.of(folder, keep).train:
+        forget(folder, MADE)
+
+
+def finish(data: Path, folders: Sequence[Path], device: torch.device, codes: dict[str, str], keep: str) -> None:
+    """Deploy and score trained runs where that is due, and remove the models that are not kept."""
+    to_deploy = [folder for folder in folders if Due.of(folder, keep).deploy]
+    to_score = [folder for folder in folders if folder in to_deploy or Due.of(folder, keep).evaluate]
+    for folder, _ in deploy_runs(to_deploy, data, spectrum=True):
+        for stage in ("deploy", "spectrum"):
+            note_made_by(folder, stage, codes[stage])
+        _tidy(folder, MODEL, keep)
+    for folder, metrics in evaluate_runs(to_score, data, device):
+        note_made_by(folder, "evaluate", codes["evaluate"])
+        print(f"{folder}: test", *(f"{name} {value:.5f}" for name, value in metrics["test"].items()))
+    for folder in folders:
+        for model in (MODEL, DEPLOYED_MODEL):
+            _tidy(folder, model, keep)
+
+
+def _tidy(folder: Path, model: str, keep: str) -> None:
+    if model not in KEPT[keep]:
+        (folder / model).unlink(missing_ok=True)
+
+
+def write_index(index: Path, folders: Sequence[Path], keep: str) -> None:
+    """Write the ids of a cell's runs and the files that they have, which ``lacking`` looks for later."""
+    absent = {MODEL, DEPLOYED_MODEL, TUNING.file} - set(KEPT[keep])
+    files = [file for stage in MADE for file in STAGES[stage] if file not in absent]
+    runs = {folder.name: {"run_id": RunFolder(folder).spec.id, "files": files} for folder in folders}
+    write_json(index, {"keep": keep, "runs": runs})
+
+
+def lacking(index: Path, keep: str) -> list[str]:
+    """What of a cell's files is not there any more, or is to be kept from now on; empty without an index."""
+    if not index.exists():
+        return []
+    content = read_json(index, f"delete {index}")
+    wanted = [(run, file) for run, said in content["runs"].items() for file in {*said["files"], *KEPT[keep]}]
+    return sorted(f"{run}/{file}" for run, file in wanted if not (index.parent / run / file).exists())

@@ -1,0 +1,31 @@
+"""Score a deployed run on validation and, once, on test."""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from mlet_bench.data.dataset import training_counts
+from mlet_bench.evaluation.evaluate import evaluate_run
+from mlet_bench.runs import failure_recorded
+from mlet_bench.stages.common import device_of, device_options, each_run, run_options
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    run_options(parser)
+    device_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    for folder, metrics in evaluate_runs(arguments.runs, arguments.data, device_of(arguments)):
+        print(f"{folder}: test", *(f"{name} {value:.5f}" for name, value in metrics["test"].items()))
+
+
+def evaluate_runs(folders: Sequence[Path], data: Path | None, device: torch.device) -> Iterator[tuple[Path, dict]]:
+    """Score deployed runs; yield the content of each ``metrics.json``."""
+    for folder, source in each_run("evaluate", folders, data, ("val", "test"), device):
+        with failure_recorded([folder], "evaluate"):
+            counts = [training_counts(source.folder, field.name) for field in source.schema.fields]
+            metrics = evaluate_run(folder, source.schema, source.splits, counts)
+        yield folder, metrics

@@ -1,0 +1,22 @@
+"""Make a raw file of planted rows with a known best AUC."""
+
+import argparse
+from pathlib import Path
+
+from mlet_bench.data import DATASETS
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "dataset", help=f"whose form the file has: {', '.join(n for n, d in DATASETS.items() if d.planted)}"
+    )
+    parser.add_argument("--rows", type=int, required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, required=True, help="raw file to write; .gz is compressed")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from mlet_bench.data.generate import synthesize
+
+    planted = synthesize(arguments.dataset, arguments.rows, arguments.seed, arguments.out)
+    print(f"{arguments.out}: {planted['rows']:,} rows, best possible AUC {planted['best_auc']:.4f}")

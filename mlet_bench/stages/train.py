@@ -1,0 +1,183 @@
+"""Train one run for each seed, or continue it from its checkpoint."""
+
+import argparse
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mlet_bench.arms import ARMS, with_recipe
+from mlet_bench.errors import BenchError
+from mlet_bench.files import digest, write_json
+from mlet_bench.locks import owned
+from mlet_bench.runs import CURVE, DATA, SPEC, STAGES, TUNING, RunFolder, failure_recorded, refuse_another_run
+from mlet_bench.signals import stop_requests
+from mlet_bench.spec import DatasetSchema, RunSpec
+from mlet_bench.stages.code import code_of
+from mlet_bench.stages.common import Source, device_of, device_options, forget, made_by, recipe_options
+from mlet_bench.stages.hyper import hyper_of, hyper_options
+from mlet_bench.training.checkpoint import drop_checkpoint
+from mlet_bench.training.loop import Execution, train_together
+from mlet_bench.training.memory import check_memory, pack_size
+from mlet_bench.training.tuning import CANDIDATES, drop_candidates, train_tuned
+
+FACTORS = (1.0, 2.0, 4.0, 8.0, 16.0)  # what an arm that tunes chooses among, where nothing is said
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, required=True, help="prepared data set")
+    parser.add_argument("--arm", required=True, help="; ".join(f"{arm.name}: {arm.purpose}" for arm in ARMS.values()))
+    parser.add_argument("--dim", type=int, required=True, help="d, width of the embeddings")
+    parser.add_argument("--inner-dim", type=int, help="k, inner width, for the arms that have one")
+    parser.add_argument("--seed", type=int, nargs="+", default=[0], help="with several, --out holds '{seed}'")
+    parser.add_argument("--out", required=True, help="run folder to write")
+    recipe_options(parser)
+    hyper_options(parser)
+    parser.add_argument("--batch-size", type=int, help="the recipe's, if left out")
+    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--validations", type=int, default=10, help="how often validation is scored while training")
+    parser.add_argument(
+        "--embedding-lr-factors", type=float, nargs="+", default=list(FACTORS),
+        help="what an arm that tunes chooses among: embedding learning rate over the base one",
+    )  # fmt: skip
+    parser.add_argument(
+        "--authors-selection", action="store_true",
+        help="also report the AUC at the best test accuracy while training, as the authors do: selected on test",
+    )  # fmt: skip
+    parser.add_argument("--pack", type=int, help="seeds trained together; as many as fit on a GPU, one on a CPU")
+    parser.add_argument(
+        "--eager", action="store_true", help="on a GPU, launch each operation by itself, no CUDA graphs: slow, to debug"
+    )
+    parser.add_argument("--checkpoint-seconds", type=float, default=600, help="least time between two checkpoints")
+    device_options(parser)
+
+
+def settings_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The fields of RunSpec, except data set, fingerprint and seed, as options have them."""
+    names = ("model", "arm", "dim", "inner_dim", "batch_size", "epochs", "validations", "authors_selection")
+    names += ("recipe", "optimizer", "lr")
+    settings = with_recipe({name: getattr(arguments, name) for name in names})
+    return {"inner_dim": None} | settings | {"hyper": hyper_of(arguments)}
+
+
+def execution_of(arguments: argparse.Namespace) -> Execution:
+    """How to train, as options have it."""
+    return Execution(arguments.pack, arguments.checkpoint_seconds, arguments.eager)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    settings, factors = settings_of(arguments), arguments.embedding_lr_factors
+    specs = specs_of(arguments.data, arguments.out, arguments.seed, settings)
+    with owned_folders([folder for _, folder in specs]):
+        trained = train_runs(arguments.data, specs, device_of(arguments), execution_of(arguments), factors)
+        for folder, last in trained:
+            print(f"{folder}: trained", *(f"{name} {last[name]:.5f}" for name in ("val_auc", "val_logloss") if last))
+
+
+@contextmanager
+def owned_folders(folders: Sequence[Path]) -> Iterator[None]:
+    """Refuse run folders in which another process trains.
+
+    Raises:
+        BenchError: names the folder.
+    """
+    with ExitStack() as stack:
+        for folder in folders:
+            stack.enter_context(owned(folder, "training"))
+        yield
+
+
+def specs_of(data: Path, out: str, seeds: Sequence[int], settings: dict[str, Any]) -> list[tuple[RunSpec, Path]]:
+    """The spec and the folder of each seed's run.
+
+    Args:
+        out: the run folder; with several seeds it holds ``{seed}``.
+        settings: the fields of RunSpec except data set, fingerprint and seed.
+
+    Raises:
+        BenchError: several seeds would share a folder, or no such run is possible.
+    """
+    if len(seeds) > 1 and "{seed}" not in out:
+        raise BenchError(f"{len(seeds)} seeds but one folder {out!r}: write '{{seed}}' where the seed's number goes")
+    schema = DatasetSchema.read(data)
+    return [
+        (RunSpec(schema.name, schema.fingerprint, seed=seed, **settings), Path(out.replace("{seed}", str(seed))))
+        for seed in seeds
+    ]
+
+
+def train_runs(
+    data: Path,
+    runs: Sequence[tuple[RunSpec, Path]],
+    device: torch.device,
+    execution: Execution,
+    factors: Sequence[float],
+) -> Iterator[tuple[Path, dict]]:
+    """Train runs that differ in their seed alone; yield each folder with the last point of its curve (empty if none).
+
+    What an earlier call has trained, with the same code, stays, and a checkpoint is continued.
+
+    Args:
+        data: a prepared data set.
+        factors: the candidates of an arm that tunes, see ``train_tuned``.
+
+    Raises:
+        BenchError: a folder holds another run; or whatever a training raises.
+        Stopped: a signal asked for it, and everything is stored.
+    """
+    folders, shape = [folder for _, folder in runs], runs[0][0]
+    code = digest(code_of("mlet_bench.stages.train", shape.arm, shape.model))
+    for spec, folder in runs:
+        refuse_another_run(folder, own_choice(spec, folder))  # that run did not fail
+    with stop_requests() as asked, failure_recorded(folders, "train"):
+        for folder in folders:
+            for place in (folder, *(folder / CANDIDATES).glob("*")):
+                if made_by(place).get("train", code) != code:
+                    forget(place, STAGES)
+        due = [folder for spec, folder in runs if not RunFolder(folder).holds(own_choice(spec, folder))]
+        if due or (shape.settings.tunes_lr and not _chose_among(folders, factors)):
+            _train(data, runs, device, replace(execution, code=code), factors, asked)
+    for folder in folders:
+        drop_checkpoint(folder)  # a kill may have left it, or candidates, beside a run that is done
+        drop_candidates(folder)
+        # Relative, so that a results folder can move as a whole.
+        write_json(folder / DATA, {"data": os.path.relpath(data, folder)})
+        curve = RunFolder(folder).table(CURVE)
+        yield folder, (curve.slice(len(curve) - 1).to_pylist()[0] if len(curve) else {})
+
+
+def own_choice(spec: RunSpec, folder: Path) -> RunSpec:
+    """The spec with the factor that the run in the folder has tuned, of an arm that tunes."""
+    run = RunFolder(folder)
+    if not spec.settings.tunes_lr or not run.has(SPEC):
+        return spec
+    return replace(spec, embedding_lr_factor=run.spec.embedding_lr_factor)
+
+
+def _train(data, runs, device, execution: Execution, factors, asked) -> None:
+    shape, schema = runs[0][0], DatasetSchema.read(data)
+    check_memory(shape, schema, device)
+    size = execution.pack or pack_size(shape, schema, device, len(runs))
+    needed = ("train", "val", "test") if shape.authors_selection else ("train", "val")
+    source = Source.load(data, needed, device)
+
+    def train_all(group: Sequence[tuple[RunSpec, Path]]) -> None:
+        train_together(group, schema, source.splits, replace(execution, pack=size), asked)
+
+    if shape.settings.tunes_lr:
+        train_tuned(runs, factors, train_all)
+    else:
+        train_all([(spec, folder) for spec, folder in runs if not RunFolder(folder).holds(spec)])
+
+
+def _chose_among(folders: Sequence[Path], factors: Sequence[float]) -> bool:
+    """Whether all runs are of one choice among these factors, made for these very seeds."""
+    found = [RunFolder(folder).document(TUNING) for folder in folders if RunFolder(folder).has(TUNING)]
+    tried = [[candidate["factor"] for candidate in tuning["candidates"]] for tuning in found]
+    seeds = {str(RunFolder(folder).spec.seed) for folder in folders}
+    same_seeds = all(seeds == set(c["val_auc_by_seed"]) for t in found for c in t["candidates"] if c["val_auc_by_seed"])
+    return len(found) == len(folders) and same_seeds and all(each == sorted(factors) for each in tried)

@@ -1,0 +1,50 @@
+"""The cells of one data set and model: which there are, which are open, and their values paired by seed."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+from mlet_bench.spec import derive_seed
+
+
+def arm_cells(runs: pd.DataFrame, arm: str) -> dict[tuple[int, Any], str]:
+    """(d, k) → cell of an arm, every one that was asked for; k is None where the arm has none."""
+    rows = runs[runs["arm"] == arm][["dim", "inner_dim", "cell"]].drop_duplicates().sort_values(["dim", "inner_dim"])
+    widths = ((row, None if pd.isna(row["inner_dim"]) else int(row["inner_dim"])) for row in records(rows))
+    return {(int(row["dim"]), inner_dim): row["cell"] for row, inner_dim in widths}
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a frame, each by its columns' names."""
+    return cast(list[dict[str, Any]], frame.to_dict("records"))
+
+
+def paired(runs: pd.DataFrame, cells: Sequence[str], column: str) -> pd.DataFrame:
+    """Values by seed, for the seeds that *all* cells have finished: one row a seed, one column a cell, in their order.
+
+    A cell without a finished run leaves no row: nothing is filled in.
+
+    Args:
+        runs: those of one data set and model; two of them would have cells of one name.
+    """
+    done = runs[(runs["status"] == "done") & runs["cell"].isin(cells)]
+    table = done.pivot(index="seed", columns="cell", values=column)
+    return table.reindex(columns=list(cells)).dropna().astype(np.float64).sort_index()
+
+
+def open_cells(runs: pd.DataFrame, cells: Sequence[str]) -> list[str]:
+    """Those of ``cells`` with a run that is missing or failed."""
+    undone = set(runs.loc[runs["status"] != "done", "cell"])
+    return [cell for cell in cells if cell in undone or cell not in set(runs["cell"])]
+
+
+def stream(name: str) -> np.random.Generator:
+    """The generator of an interval, by its name: a cell that is added or fails leaves the others' intervals alone."""
+    return np.random.default_rng(derive_seed(0, name))
+
+
+def whole_widths(table: pd.DataFrame) -> pd.DataFrame:
+    """Widths as nullable integers: k stays empty, not 16.0, in the CSV where an arm has none."""
+    return table.astype({name: "Int64" for name in ("dim", "inner_dim") if name in table.columns})

@@ -1,0 +1,82 @@
+"""Tables of quality: a row a cell, differences from the baseline, and the two kinds of doubt about them."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlet_bench.arms import BASELINE
+from mlet_bench.evaluation.metrics import METRICS
+from mlet_bench.runs import BYTES
+from mlet_bench.statistics.intervals import mean_interval, paired_bootstrap, read_auc_difference
+from mlet_bench.tables.cells import arm_cells, paired, records, stream, whole_widths
+from mlet_bench.tables.results import CELL, Results
+
+
+def cells_table(results: Results) -> pd.DataFrame:
+    """One row a cell: how many of its seeds are done, and over those the mean, 95% t interval and range of each metric.
+
+    A cell without a finished run keeps its row; its numbers are NaN.
+    """
+    rows = []
+    for key, cell in results.runs.groupby(CELL, sort=False, dropna=False):
+        done = cell[cell["status"] == "done"]
+        row: dict[str, Any] = dict(zip(CELL, key)) | {"seeds": len(cell), "done": len(done)}
+        row["failed"] = int((cell["status"] == "failed").sum())
+        for metric in METRICS:
+            values = done[f"test_{metric}"].dropna().to_numpy()
+            interval = mean_interval(values) if len(values) else None
+            row[metric] = interval.mean if interval else np.nan
+            row[f"{metric}_low"] = interval.low if interval else np.nan
+            row[f"{metric}_high"] = interval.high if interval else np.nan
+            row[f"{metric}_min"], row[f"{metric}_max"] = done[f"test_{metric}"].min(), done[f"test_{metric}"].max()
+        for name in (*(f"{part}_bytes" for part in BYTES), "rows_per_second", "seconds", "peak_memory_bytes"):
+            row[name] = float(done[name].mean()) if len(done) else np.nan
+        rows.append(row)
+    return whole_widths(pd.DataFrame(rows))
+
+
+def differences_table(results: Results) -> pd.DataFrame:
+    """One row a cell and metric: mean of (cell - ``single`` of the same d), paired by seed, with its 95% interval.
+
+    Only seeds that both have finished enter; with none, the numbers are NaN and ``pairs`` is 0. ``reading`` says what
+    an AUC difference amounts to (``read_auc_difference``).
+    """
+    rows = []
+    for setting in results.settings:
+        single = {dim: cell for (dim, _), cell in arm_cells(setting.runs, BASELINE).items()}
+        others = setting.runs[setting.runs["arm"] != BASELINE]
+        for cell in records(others[CELL].drop_duplicates()):
+            for metric in METRICS:
+                pair = [cell["cell"], single.get(cell["dim"], "")]
+                values = paired(setting.runs, pair, f"test_{metric}")
+                row: dict[str, Any] = cell | {"metric": metric, "pairs": len(values)}
+                if len(values):
+                    ours, theirs = values.to_numpy().T
+                    interval = paired_bootstrap(
+                        ours, theirs, stream(f"bootstrap/{setting.where}/{cell['cell']}/{metric}")
+                    )
+                    row |= {"difference": interval.mean, "low": interval.low, "high": interval.high}
+                    row["reading"] = read_auc_difference(interval) if metric == "auc" else ""
+                rows.append(row)
+    columns = [*CELL, "metric", "pairs", "difference", "low", "high", "reading"]
+    table = pd.DataFrame(rows, columns=columns).astype({"difference": float, "low": float, "high": float})
+    return whole_widths(table.astype({"reading": "string"}))
+
+
+def sampling_table(results: Results) -> pd.DataFrame:
+    """One row a cell: its mean AUC difference from ``single``, with the interval over seeds and that over test rows.
+
+    The interval over rows stands only where it is of the very seeds that the difference is of.
+    """
+    differences = results.table(differences_table)
+    auc = differences[(differences["metric"] == "auc") & (differences["pairs"] > 0)]
+    cells = results.sampling.drop_duplicates(CELL)
+    cells = cells[["dataset", "model", "cell", "rows", "seeds", "cell_low", "cell_high"]]
+    table = auc.merge(cells, on=["dataset", "model", "cell"], how="left")
+    known = table["seeds"] == table["pairs"]
+    for name in ("rows", "cell_low", "cell_high"):
+        table[name] = table[name].where(known)
+    table = table.rename(columns={"cell_low": "rows_low", "cell_high": "rows_high"})
+    columns = [*CELL, "pairs", "difference", "low", "high", "rows", "rows_low", "rows_high"]
+    return table[columns].astype({"rows": "Int64", "rows_low": float, "rows_high": float})

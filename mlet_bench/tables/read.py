@@ -1,0 +1,176 @@
+"""Run folders to tidy frames: one row a run that the configuration asks for, finished or not."""
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlet_bench import runs
+from mlet_bench.config import cell_spec, read_config, run_folders
+from mlet_bench.errors import BenchError
+from mlet_bench.evaluation.metrics import METRICS
+from mlet_bench.parquet import read_table
+from mlet_bench.spec import DatasetSchema
+from mlet_bench.statistics.reweighting import COLUMNS as REWEIGHTING
+from mlet_bench.statistics.reweighting import reweighting
+from mlet_bench.tables.results import CELL, Results
+
+RUN = [*CELL, "seed"]
+UNTIMED = "the timing did not run"
+SAMPLED = ["rows", "difference", "low", "high"]
+# Frames of ``Results`` that are made of single runs, and their columns after those that name the run.
+_PARTS = {
+    "spectrum": runs.SPECTRUM.columns.names,
+    "rare": runs.BY_FREQUENCY.columns.names,
+    "reweighting": list(REWEIGHTING),
+    "sampling": [*SAMPLED, "seeds", "cell_difference", "cell_low", "cell_high"],
+    "tuned": ["factor", "val_auc", "chosen"],
+}
+_PROVENANCE = ["started", "seconds", "rows_per_second", "peak_memory_bytes", "device", "threads", "commit", "dirty"]
+_TYPES = dict.fromkeys(
+    ["dataset", "model", "cell", "arm", "status", "kind", "reason", "run_id", "fingerprint"], "string"
+)
+_TYPES |= dict.fromkeys(["started", "device", "commit", "versions", "deployed_sha256"], "string")
+_TYPES |= dict.fromkeys(["dim", "inner_dim", "seed", "threads", "peak_memory_bytes"], "Int64") | {"dirty": "boolean"}
+_TYPES |= dict.fromkeys([f"{name}_bytes" for name in runs.BYTES], "Int64")
+
+
+def read_results(folder: Path | str) -> Results:
+    """Read everything below ``results/<profile>`` that the report shows.
+
+    Raises:
+        BenchError: ``config.json``, a data set's schema or the timings are absent or unreadable. A run with an
+            unreadable file is one that failed.
+    """
+    folder = Path(folder)
+    config = read_config(folder)
+    schemas = {
+        name: DatasetSchema.read(folder / "data" / name)
+        for name in config["datasets"]
+        if (folder / "data" / name / "schema.json").is_file()
+    }
+    rows, curves = {False: [], True: []}, {False: [], True: []}  # by whether a run is a longer one
+    parts: dict[str, list[pd.DataFrame]] = defaultdict(list)
+    order = {name: place for place, name in enumerate((*config["datasets"], *config["models"]))}
+    asked = sorted(run_folders(config, folder), key=lambda of: (order[of[0].dataset], order[of[0].model]))
+    for cell, seed, path in asked:
+        schema, run = schemas.get(cell.dataset), runs.RunFolder(path)
+        names = (cell.dataset, cell.model, cell.name, cell.arm, cell.dim, cell.inner_dim, seed)
+        keys = dict(zip(RUN, names))
+        numbers, found = {}, {}
+        # Another length of training is another experiment: it enters no comparison of the main grid.
+        longer = cell.epochs != config["training"]["epochs"]
+        try:
+            status = run.status(cell_spec(config, cell, seed, schema.fingerprint if schema else ""))
+            if status.state == "done":
+                # What was tuned is the cell's, the same with every seed.
+                numbers, found = _numbers(run), _parts(run, schema, tuned=seed == config["seeds"][0])
+        except BenchError as error:  # one damaged file hides no other run
+            status, numbers, found = runs.Status("failed", error.kind, f"not readable: {error}"), {}, {}
+        reason = status.reason
+        if status.state == "missing" and schema is None and (said := _last_error(folder, cell.dataset, "*.log")):
+            reason = f"not trained: {said}"
+        rows[longer].append(keys | {"status": status.state, "kind": status.kind, "reason": reason} | numbers)
+        for name, frame in found.items():
+            frames = curves[longer] if name == "curve" else parts[name] if not longer else []
+            frames.append(frame.assign(**keys))
+    return Results(
+        config=config,
+        schemas=schemas,
+        runs=_runs(rows[False]),
+        longer_runs=_runs(rows[True]),
+        curves=_stacked(curves[False], runs.CURVE.columns.names),
+        longer_curves=_stacked(curves[True], runs.CURVE.columns.names),
+        **{name: _stacked(parts[name], columns) for name, columns in _PARTS.items()},
+        overhead=_overhead(folder, config),
+        untimed={
+            f"{name}, {model.upper()}": _last_error(folder, f"{name}/{model}", "overhead.log") or UNTIMED
+            for name in config["datasets"]
+            for model in config["models"]
+            if not runs.overhead_file(folder, name, model).is_file()
+        },
+    )
+
+
+def _last_error(folder: Path, place: str, logs: str) -> str:
+    """The last sentence of an error in the logs of some jobs; empty if there is none."""
+    texts = [log.read_text(errors="replace") for log in sorted((folder / "logs" / place).glob(logs))]
+    return next((line for line in reversed("\n".join(texts).splitlines()) if ": error: " in line), "")
+
+
+def _numbers(run: runs.RunFolder) -> dict[str, Any]:
+    """A finished run's columns of the runs table."""
+    spec, metrics, provenance = run.spec, run.document(runs.METRICS), run.document(runs.PROVENANCE)
+    deployed = run.document(runs.DEPLOYED) if run.has(runs.DEPLOYED) else {}  # absent where only the numbers were kept
+    path = run.path / runs.METRICS.file
+    runs.require_keys(path, metrics["test"], ("auc", "logloss"))  # a metric that is newer than the run has no value
+    if deployed.get("sha256") not in (None, metrics["deployed_sha256"]):
+        raise BenchError(
+            f"{path} scores model {metrics['deployed_sha256'][:12]}, but {runs.DEPLOYED.file} beside it is of "
+            f"{deployed['sha256'][:12]}: evaluate the run again"
+        )
+    row = {"run_id": spec.id, "fingerprint": spec.fingerprint, "deployed_sha256": metrics["deployed_sha256"]}
+    row |= {f"{split}_{name}": metrics[split].get(name) for split in ("test", "val") for name in METRICS}
+    row |= {"authors_auc": metrics.get("authors_selection", {}).get("auc")}
+    row |= {f"{name}_bytes": metrics["bytes"][name] for name in runs.BYTES}
+    row |= {name: provenance[name] for name in _PROVENANCE}
+    row |= {"versions": json.dumps(provenance["versions"], sort_keys=True)}
+    # By split; the largest stands for the run.
+    return row | {"max_logit_difference": max(deployed.get("max_logit_difference", {}).values(), default=None)}
+
+
+def _parts(run: runs.RunFolder, schema: DatasetSchema | None, tuned: bool) -> dict[str, pd.DataFrame]:
+    """What a finished run's folder holds beside the run itself, of that which is there."""
+    found = {"curve": _frame(run, runs.CURVE)}
+    if run.has(runs.SPECTRUM):
+        found["spectrum"] = _frame(run, runs.SPECTRUM)
+    if run.has(runs.BY_FREQUENCY):
+        found["rare"] = _frame(run, runs.BY_FREQUENCY)
+    if run.has(runs.FACTORS) and schema is not None:
+        sizes = {field.name: field.size for field in schema.fields}
+        found["reweighting"] = reweighting(_frame(run, runs.FACTORS), sizes)
+    if run.has(runs.SAMPLING):
+        sampled = run.document(runs.SAMPLING)
+        cell = sampled["cell"]
+        runs.require_keys(run.path / runs.SAMPLING.file, cell, ("seeds", *SAMPLED[1:]))
+        row = [*(sampled[name] for name in SAMPLED), len(cell["seeds"]), *(cell[name] for name in SAMPLED[1:])]
+        found["sampling"] = pd.DataFrame([row], columns=_PARTS["sampling"])
+    if run.has(runs.TUNING):
+        tuning = run.document(runs.TUNING)
+        tried = [(one["factor"], one["val_auc"], one["factor"] == tuning["chosen"]) for one in tuning["candidates"]]
+        found |= {"tuned": pd.DataFrame(tried, columns=_PARTS["tuned"])} if tuned else {}
+    return found
+
+
+def _frame(run: runs.RunFolder, table: runs.Table) -> pd.DataFrame:
+    return run.table(table).select(table.columns.names).to_pandas(ignore_metadata=True)
+
+
+def _runs(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """The runs table: the same columns and types whether all runs, some or none are done."""
+    names = [*RUN, "status", "kind", "reason", "run_id", "fingerprint"]
+    names += [*(f"{split}_{name}" for split in ("test", "val") for name in METRICS), "authors_auc"]
+    names += [*(f"{name}_bytes" for name in runs.BYTES), *_PROVENANCE]
+    names += ["versions", "deployed_sha256", "max_logit_difference"]
+    return pd.DataFrame(rows, columns=names).astype({name: _TYPES.get(name, np.float64) for name in names})
+
+
+def _stacked(frames: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
+    """Frames of single runs as one: what names the run, then ``columns``."""
+    names = [*RUN, *columns]
+    whole = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=names)
+    return whole[names].astype({"inner_dim": "Int64", "dim": "Int64", "seed": "Int64"})
+
+
+def _overhead(folder: Path, config: dict[str, Any]) -> pd.DataFrame:
+    """The timed pairs of every data set that has been timed."""
+    tables = []
+    for path in (runs.overhead_file(folder, name, model) for name in config["datasets"] for model in config["models"]):
+        if path.is_file():
+            tables.append(read_table(path, runs.OVERHEAD.again))
+            runs.require_columns(path, tables[-1], runs.OVERHEAD)
+    frames = [table.select(runs.OVERHEAD.columns.names).to_pandas(ignore_metadata=True) for table in tables]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=runs.OVERHEAD.columns.names)

@@ -1,0 +1,106 @@
+"""What MLET's extra layer costs in training time (claim C5): whole steps, paired and interleaved."""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from tqdm import tqdm
+
+from mlet_bench.arms import BASELINE, TREATED
+from mlet_bench.data.dataset import Rows
+from mlet_bench.device import device_label, software_label, synchronize
+from mlet_bench.errors import BenchError
+from mlet_bench.parquet import table_of_records
+from mlet_bench.runs import OVERHEAD
+from mlet_bench.spec import DatasetSchema, RunSpec
+from mlet_bench.statistics.intervals import ratio_quartiles
+from mlet_bench.training.captured import make_steps
+from mlet_bench.training.loop import epoch_order
+from mlet_bench.training.pack import build_pack
+from mlet_bench.training.step import TrainStep
+from mlet_bench.training.steps import Steps
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How steps are timed.
+
+    Attributes:
+        pairs: timings of each arm, after a warm-up of one untimed pair.
+        steps: steps per timing.
+    """
+
+    batch_sizes: Sequence[int] = (128,)
+    pairs: int = 50
+    steps: int = 20
+
+
+def measure_overhead(
+    schema: DatasetSchema, rows: Rows, widths: Iterable[tuple[int, int]], timing: Timing, training: dict[str, Any]
+) -> pa.Table:
+    """Time training steps of the baseline and of MLET at the same d, in turn: A B A B ... in one process.
+
+    Both arms train on the same batches of real rows in the shuffled order of a training, batch selection included,
+    in the way that training takes its steps (captured on a GPU). Each timing covers whole steps, the device
+    synchronised before and after; the order within a pair alternates, so that a drift of the machine falls on both.
+
+    Args:
+        rows: the training split, on the device to time.
+        widths: the (d, k) to time.
+        training: the model, and settings of RunSpec that differ from its defaults.
+
+    Returns:
+        One row a pair, the columns of ``runs.OVERHEAD``; milliseconds per step.
+
+    Raises:
+        BenchError: the split has fewer rows than one batch.
+    """
+    device, largest = rows.label.device, max(timing.batch_sizes)
+    if len(rows) < largest:
+        raise BenchError(f"{schema.name} has {len(rows)} training rows, fewer than one batch of {largest} to time")
+    records, software = [], software_label(device)
+    for dim, inner_dim in tqdm(list(widths), desc=f"overhead {schema.name}", unit="cell", disable=None):
+        # The models are made once for all batch sizes: with large tables that takes longer than the timing.
+        made = {}
+        for arm, k in ((BASELINE, None), (TREATED, inner_dim)):
+            spec = RunSpec(schema.name, schema.fingerprint, arm=arm, dim=dim, inner_dim=k, seed=0, **training)
+            made[arm] = TrainStep(build_pack([spec], schema, device), spec)
+        for batch in timing.batch_sizes:
+            arms = {arm: make_steps(step, rows, batch) for arm, step in made.items()}
+            for steps_of_arm in arms.values():
+                steps_of_arm.start([epoch_order(0, 0, len(rows))], 0)
+            for pair in range(-1, timing.pairs):
+                order = (BASELINE, TREATED) if pair % 2 else (TREATED, BASELINE)
+                took = {arm: time_steps(arms[arm], (pair + 1) * timing.steps, timing.steps) for arm in order}
+                if pair >= 0:  # the first pair warms up, and on a GPU captures
+                    record = (schema.name, training["model"], dim, inner_dim, batch, device_label(device), software)
+                    records.append((*record, pair, took[BASELINE], took[TREATED]))
+    return table_of_records(records, OVERHEAD.columns)
+
+
+def median_overheads(table: pa.Table) -> dict[tuple[int, int, int], float]:
+    """(d, k, B) → median over the pairs of MLET's time over the baseline's, less 1, of what was measured."""
+    cells: dict[tuple[int, int, int], list[tuple[float, float]]] = {}
+    for row in table.to_pylist():
+        pairs = cells.setdefault((row["dim"], row["inner_dim"], row["batch_size"]), [])
+        pairs.append((row["mlet_ms"], row["single_ms"]))
+    return {cell: ratio_quartiles(*np.array(pairs).T)[1] - 1 for cell, pairs in cells.items()}
+
+
+def time_steps(steps: Steps, start: int, count: int) -> float:
+    """Milliseconds per step over ``count`` steps from batch ``start`` of the epoch, from its start again at its end."""
+    device, batches = steps.rows.label.device, len(steps.rows) // steps.batch_size
+    synchronize(device)
+    clock = time.perf_counter()
+    done = 0
+    while done < count:
+        batch = (start + done) % batches
+        steps.seek(batch)
+        together = min(count - done, batches - batch)
+        steps.advance(together)
+        done += together
+    synchronize(device)
+    return (time.perf_counter() - clock) * 1000 / count

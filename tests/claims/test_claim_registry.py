@@ -1,0 +1,70 @@
+"""A claim that somebody adds: one class in the registry, and it is on every page with its rule."""
+
+import pytest
+from fake_results import make_results, small_config
+
+from mlet_bench.claims import CLAIMS
+from mlet_bench.claims.claim import Claim
+from mlet_bench.claims.finding import Finding
+from mlet_bench.claims.ledger import claims_table
+from mlet_bench.claims.verdicts import NOT_REPRODUCED, REPRODUCED
+from mlet_bench.display.document import Section
+from mlet_bench.report.page import write_report
+from mlet_bench.tables.read import read_results
+
+LEAST = 3
+
+
+def judge_toy(seeds: int) -> str:
+    """T1: the runs have ``LEAST`` seeds or more. *Reproduced*: they have."""
+    return REPRODUCED if seeds >= LEAST else NOT_REPRODUCED
+
+
+class ToyClaim(Claim):
+    name, sentence, source = "T1", "There are many seeds.", "nobody"
+    rule = staticmethod(judge_toy)
+    has_rival = False
+    part_decides = True
+    tables = {"toys": lambda results: results.runs[["dataset", "seed"]].assign(toy=1.5)}  # noqa: RUF012
+    question, brief = "Why", "that there are many seeds"
+
+    def find(self, setting, base):
+        seeds = setting.runs["seed"].nunique()
+        return Finding(judge_toy(seeds), f"{seeds} seeds", tuple(base.cells.values()))
+
+    def section(self, results):
+        return Section("Of toys", ["Toys were counted."])
+
+
+@pytest.fixture
+def toy_claim():
+    """The toy in the registry, and the registry as it was afterwards."""
+    before = list(CLAIMS)
+    CLAIMS.add(ToyClaim)
+    yield ToyClaim
+    CLAIMS.remove(ToyClaim.name)
+    assert list(CLAIMS) == before
+
+
+def test_a_claim_is_in_the_ledger_and_on_every_page_with_its_rule(toy_claim, tmp_path):
+    config = small_config(datasets={"avazu": {"source": "download"}}, arms=["single"], seeds=[0, 1, 2])
+    results = make_results(tmp_path, config, planted=None)
+    row = read_results(results).table(claims_table).set_index("claim").loc["T1"]
+    assert (row["verdict"], row["rival_verdict"]) == ("reproduced", "")
+    assert (row["number"], row["cells"]) == ("avazu: 3 seeds", "avazu/dlrm: single d=4")
+    write_report(results)
+    summary, page, claims = ((results / name).read_text() for name in ("summary.md", "report.html", "claims.md"))
+    rule = "The runs have 3 seeds or more. Reproduced: they have."
+    assert f"Rule: {rule}" in claims.split("## T1")[1] and rule in page
+    for text in (summary, page, claims):
+        assert "There are many seeds." in text
+    assert "that there are many seeds (T1) is reproduced" in summary
+    assert "## Of toys" in summary and "Toys were counted." in page
+    assert (results / "tables" / "toys.parquet").is_file()
+
+
+def test_every_claim_says_what_it_is():
+    for name in CLAIMS:
+        claim = CLAIMS[name]
+        assert claim.name == name and claim.sentence.endswith(".") and claim.source.startswith("arXiv ")
+        assert not claim.question or claim.brief.startswith("that ")

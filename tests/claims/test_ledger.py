@@ -1,0 +1,370 @@
+"""The ledger on made-up frames: a known factor, a tie, a loss, missing cells, one seed, generated rows."""
+
+import math
+from collections.abc import Mapping
+from functools import cache
+
+import pandas as pd
+import pytest
+from made_up import make_overhead, make_rare, make_results, make_runs, make_spectrum, worth
+
+from mlet_bench.claims import CLAIMS
+from mlet_bench.claims.claim import ClaimRow
+from mlet_bench.claims.ledger import COLUMNS, claims_table
+
+MISSING = ("missing", "", "not trained")
+
+
+def mlet(factor):
+    """Quality where MLET is worth a single layer ``factor(d, k)`` times as wide."""
+    return worth({"mlet": factor})
+
+
+def results_of(runs, spectrum=None, overhead=None, rare=None, planted=(), parts=()):
+    return make_results(
+        runs,
+        make_spectrum(runs, lambda arm, d: 0.8 if arm == "mlet" else 0.9) if spectrum is None else spectrum,
+        make_overhead(lambda d, k: 0.2) if overhead is None else overhead,
+        make_rare(runs, lambda arm, group: 0.0) if rare is None else rare,
+        planted,
+        parts,
+    )
+
+
+class Ledger(Mapping):
+    """The rows of the ledger by claim, each made when it is asked for."""
+
+    def __init__(self, results):
+        self.row = cache(lambda claim: CLAIMS[claim]().row(results))
+
+    def __getitem__(self, claim) -> ClaimRow:
+        return self.row(claim)
+
+    def __iter__(self):
+        return iter(CLAIMS)
+
+    def __len__(self):
+        return len(CLAIMS)
+
+
+def ledger(runs, *frames, **changes) -> Ledger:
+    return Ledger(results_of(runs, *frames, **changes))
+
+
+@pytest.mark.parametrize(
+    ("factor", "c1", "c2"),
+    [
+        (lambda d, k: 3 + k / 32, "reproduced", "reproduced"),  # 5x at k = 64
+        (lambda d, k: 2 + k / 64, "not reproduced", "reproduced"),  # 3x at k = 64
+        (lambda d, k: 6 - k / 32, "reproduced", "not reproduced"),  # better at the smaller k
+        (lambda d, k: 5.0, "reproduced", "undecided"),  # as good at any k, up to noise
+        (lambda d, k: 1.0, "not reproduced", "not reproduced"),  # a tie, up to noise: no gain
+        (lambda d, k: 0.5, "not reproduced", "not reproduced"),  # a loss
+    ],
+)
+def test_a_known_factor(factor, c1, c2):
+    rows = ledger(make_runs(mlet(factor)))
+    assert (rows["C1"].verdict, rows["C2"].verdict) == (c1, c2)
+
+
+def test_the_number_of_a_known_factor():
+    row = ledger(make_runs(mlet(lambda d, k: 3 + k / 32)))["C1"]
+    assert row.number.startswith("avazu: 4.9") or row.number.startswith("avazu: 5.0")
+    assert row.number.endswith("(d=4, k=64)")
+    assert row.cells == "avazu/dlrm: mlet d=4 k=64, single d=4,8,16,32"
+
+
+def test_a_tie_is_not_a_gain():
+    """Exactly the baseline's quality, seed by seed: no gain, no growth."""
+    rows = ledger(make_runs(worth({"mlet": lambda d, k: 1.0}, own=0.0)))
+    assert rows["C1"].verdict == rows["C2"].verdict == "not reproduced"
+
+
+def test_noise_between_the_two_answers_is_undecided():
+    rows = ledger(make_runs(worth({"mlet": lambda d, k: 4.0}, own=2e-3)))
+    assert rows["C1"].verdict == "undecided"
+
+
+def test_the_rival_has_a_verdict_of_its_own():
+    """MLET is 5x as good as single, and a single layer at a larger step is as good as it."""
+    factors = {"mlet": lambda d, k: 5.0, "single-lr-tuned": lambda d, k: 5.0}
+    row = ledger(make_runs(worth(factors), arms=("single", "mlet", "single-lr-tuned")))["C1"]
+    assert (row.verdict, row.rival_verdict) == ("reproduced", "not reproduced")
+    assert row.rival == "avazu/dlrm: single-lr-tuned d=4,8,16,32"
+
+
+def test_a_missing_rival_takes_away_what_was_won_and_leaves_what_was_lost():
+    gone = {"single-lr-d8-k64": MISSING}
+    arms = ("single", "mlet", "single-lr", "single-init")
+    won = ledger(make_runs(mlet(lambda d, k: 5.0), arms=arms, open_runs=gone))
+    lost = ledger(make_runs(mlet(lambda d, k: 1.0), arms=arms, open_runs=gone))
+    assert (won["C1"].verdict, won["C1"].rival_verdict) == ("reproduced", "undecided")
+    assert lost["C1"].rival_verdict == "not reproduced"
+    assert won["C4"].rival_verdict == "undecided"  # a stronger rival need not have the higher rank
+    assert "could be stronger, missing or failed: single-lr-d8-k64" in won["C1"].note
+
+
+def test_without_rivals_their_column_says_not_run():
+    row = ledger(make_runs(mlet(lambda d, k: 5.0)))["C1"]
+    assert row.rival_verdict == "not run" and row.rival == "" and row.rival_number == ""
+    assert "against the strongest rival, avazu: no rival has run" in row.note
+
+
+def test_every_data_set_must_agree():
+    good = make_runs(mlet(lambda d, k: 5.0))
+    bad = make_runs(mlet(lambda d, k: 2.0), datasets=("criteo-kaggle",))
+    rows = ledger(pd.concat([good, bad], ignore_index=True))
+    assert rows["C1"].verdict == "not reproduced"
+    assert "avazu: " in rows["C1"].number and "criteo-kaggle: " in rows["C1"].number
+
+
+@pytest.mark.parametrize(
+    ("gone", "verdict"),
+    [
+        ("single-d8", "not run"),  # a width of the baseline: no curve to read a width of equal quality from
+        (("single-d8", 3), "undecided"),  # four seeds are left
+        ("mlet-d8-k64", "reproduced"),  # another cell shows it
+    ],
+)
+def test_missing_cells(gone, verdict):
+    row = ledger(make_runs(mlet(lambda d, k: 5.0), open_runs={gone: MISSING}))["C1"]
+    assert row.verdict == verdict
+    assert (gone if isinstance(gone, str) else gone[0]) in row.note
+
+
+def test_a_missing_cell_that_could_have_shown_it_leaves_it_undecided():
+    whole, holed = (
+        ledger(make_runs(mlet(lambda d, k: 2.0), open_runs=gone))["C1"] for gone in ({}, {"mlet-d8-k64": MISSING})
+    )
+    assert (whole.verdict, holed.verdict) == ("not reproduced", "undecided")
+
+
+def test_a_missing_cell_of_the_growth_is_not_filled_in():
+    row = ledger(make_runs(mlet(lambda d, k: k / d), open_runs={"mlet-d4-k16": MISSING}))["C2"]
+    assert row.verdict == "not run" and row.number == "" and "missing or failed: mlet-d4-k16" in row.note
+
+
+def test_one_seed_decides_nothing_but_the_collapse():
+    rows = ledger(make_runs(mlet(lambda d, k: 3 + k / 32), seeds=(0,)))
+    verdicts = {claim: row.verdict for claim, row in rows.items()}
+    assert verdicts == {"C1": "undecided", "C2": "undecided", "C3": "reproduced", "C4": "undecided",
+                        "C5": "reproduced", "C6": "not run", "C7": "undecided"}  # fmt: skip
+    assert "(one seed)" in rows["C1"].number and "1 paired seed, 5 are needed" in rows["C1"].note
+
+
+def test_generated_rows_show_numbers_and_decide_nothing():
+    arms = ("single", "mlet", "single-lr")
+    rows = ledger(make_runs(mlet(lambda d, k: 5.0), arms=arms, models=("dlrm", "dcn")), planted=("avazu",))
+    assert {row.verdict for row in rows.values()} == {"not run"}
+    assert {row.rival_verdict for row in rows.values()} == {"not run", ""}
+    assert "(generated rows): " in rows["C1"].number
+    for row in rows.values():
+        assert "rows made by the generator decide nothing: avazu" in row.note
+
+
+def test_beside_generated_rows_the_genuine_ones_decide():
+    bad = make_runs(mlet(lambda d, k: 1.0), datasets=("criteo-kaggle",))
+    both = pd.concat([make_runs(mlet(lambda d, k: 5.0)), bad], ignore_index=True)
+    row = ledger(both, planted=("criteo-kaggle",))["C1"]
+    assert row.verdict == "reproduced"
+    assert "criteo-kaggle (generated rows): " in row.number
+
+
+def test_a_part_of_the_rows_decides_the_collapse_alone():
+    rows = ledger(make_runs(mlet(lambda d, k: 3 + k / 32)), parts=("avazu",))
+    assert {claim: row.verdict for claim, row in rows.items() if claim not in ("C3", "C6")} == dict.fromkeys(
+        ("C1", "C2", "C4", "C5", "C7"), "undecided"
+    )
+    assert rows["C3"].verdict == "reproduced"
+    assert "a part of the rows decides nothing: avazu" in rows["C1"].note
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [
+        ({}, "reproduced"),
+        ({"max_logit_difference": 2e-5}, "not reproduced"),
+        ({"deployed_tables_bytes": 5000}, "not reproduced"),
+        ({"max_logit_difference": math.nan}, "undecided"),
+        ({"status": "missing", "max_logit_difference": math.nan}, "undecided"),
+        ({"status": "failed", "kind": "refused-deploy", "reason": "in any words"}, "not reproduced"),
+        ({"status": "failed", "kind": "other", "reason": "differs", "max_logit_difference": math.nan}, "undecided"),
+    ],
+)  # fmt: skip
+def test_collapse(change, verdict):
+    runs = make_runs(mlet(lambda d, k: 2.0))
+    for name, value in change.items():
+        runs.loc[(runs["cell"] == "mlet-d8-k16") & (runs["seed"] == 2), name] = value
+    row = ledger(runs)["C3"]
+    assert row.verdict == verdict and row.rival_verdict == ""
+
+
+@pytest.mark.parametrize(
+    ("share", "verdict"),
+    [
+        (lambda arm, d: 0.8 if arm == "mlet" else 0.9, "reproduced"),
+        (lambda arm, d: (0.95 if d == 4 else 0.8) if arm == "mlet" else 0.9, "not reproduced"),
+        (lambda arm, d: 0.9, "not reproduced"),
+    ],
+)
+def test_rank(share, verdict):
+    runs = make_runs(mlet(lambda d, k: 2.0))
+    row = ledger(runs, spectrum=make_spectrum(runs, share))["C4"]
+    assert row.verdict == verdict
+    start = "(+0.0% at the start)"
+    assert f"d=32 -11.1% [-11.1%, -11.1%], 4 of 4 tables {start}" in row.number or share("mlet", 32) == 0.9
+    assert row.cells == "avazu/dlrm: mlet d=4,8,16,32 k=64, single d=4,8,16,32"
+
+
+def test_rank_without_the_ranks_of_one_width_is_undecided():
+    runs = make_runs(mlet(lambda d, k: 2.0))
+    spectrum = make_spectrum(runs, lambda arm, d: 0.8 if arm == "mlet" else 0.9)
+    row = ledger(runs, spectrum=spectrum[spectrum["cell"] != "single-d8"])["C4"]
+    assert row.verdict == "undecided" and "no ranks beside mlet-d8-k64" in row.note
+
+
+@pytest.mark.parametrize(
+    ("overhead", "verdict", "note"),
+    [
+        (make_overhead(lambda d, k: 0.2 + k / 1000), "reproduced", ""),
+        (make_overhead(lambda d, k: 0.02 + k / 1000), "not reproduced", "cheaper than the paper says"),
+        (make_overhead(lambda d, k: 0.5 + k / 1000), "not reproduced", "dearer than the paper says"),
+        (make_overhead(lambda d, k: k / 200), "undecided", ""),
+        (make_overhead(lambda d, k: 0.2, device="CPU, 1 of 2 threads"), "undecided", "timed on a CPU"),
+        (make_overhead(lambda d, k: 0.2, dims=(4, 8, 16)), "undecided", "1 (d, k) of the grid were not timed"),
+        (make_overhead(lambda d, k: 0.2, batch=2048), "not run", "batch of 128"),
+    ],
+)
+def test_overhead(overhead, verdict, note):
+    row = ledger(make_runs(mlet(lambda d, k: 2.0)), overhead=overhead)["C5"]
+    assert row.verdict == verdict and note in row.note
+    assert row.rival_verdict == "" and (verdict == "not run" or "mean over" in row.number)
+
+
+def test_a_gpu_is_read_and_not_averaged_with_a_cpu():
+    overhead = pd.concat([make_overhead(lambda d, k: 0.2), make_overhead(lambda d, k: 2.0, device="CPU, 1 of 2")])
+    row = ledger(make_runs(mlet(lambda d, k: 2.0)), overhead=overhead)["C5"]
+    assert row.verdict == "reproduced" and "+20.0%" in row.number and "H200" in row.number
+
+
+def test_overhead_is_one_mean_over_the_genuine_data_sets():
+    names = ("avazu", "criteo-kaggle")
+    runs = make_runs(mlet(lambda d, k: 2.0), datasets=names)
+    times = pd.concat([make_overhead(lambda d, k: 0.2), make_overhead(lambda d, k: 0.4, datasets=("criteo-kaggle",))])
+    pooled = ledger(runs, overhead=times)["C5"]
+    assert pooled.number.startswith("+30.0%") and "over 14 (data set, d, k)" in pooled.number
+    assert pooled.verdict == "undecided"
+    alone = ledger(runs, overhead=times, planted=("criteo-kaggle",))["C5"]
+    assert alone.number.startswith("+20.0%") and alone.verdict == "reproduced"
+    assert "rows made by the generator decide nothing: avazu, criteo-kaggle" in ledger(runs, planted=names)["C5"].note
+    part = ledger(runs, overhead=times.assign(mlet_ms=times["single_ms"] * 1.2), parts=("avazu",))["C5"]
+    assert part.verdict == "undecided" and "a part of the rows decides nothing: avazu" in part.note
+
+
+def test_several_models_need_several_models():
+    row = ledger(make_runs(mlet(lambda d, k: 5.0)))["C6"]
+    assert row.verdict == "not run" and row.note == "needs two models or more, found dlrm"
+
+
+@pytest.mark.parametrize(
+    ("factor", "verdict"),
+    [(20.0, "reproduced"), (1.5, "not reproduced"), (10.0, "not reproduced")],  # 10x on average, and never 16x
+)
+def test_several_models(factor, verdict):
+    runs = make_runs(mlet(lambda d, k: factor), dims=(4, 8, 16, 32, 64), models=("dlrm", "dcn"))
+    row = ledger(runs)["C6"]
+    assert row.verdict == verdict and row.number.startswith("mean of 2 between ")
+    assert "avazu/dlrm: " in row.number and "avazu/dcn: " in row.number
+
+
+def test_a_missing_rival_takes_the_average_away_too():
+    runs = make_runs(
+        mlet(lambda d, k: 20.0), arms=("single", "mlet", "single-lr"), dims=(4, 8, 16, 32, 64), models=("dlrm", "dcn"),
+        open_runs={"single-lr-d8-k64": MISSING},
+    )  # fmt: skip
+    row = ledger(runs)["C6"]
+    assert (row.verdict, row.rival_verdict) == ("reproduced", "undecided")
+
+
+def test_other_models_say_nothing_about_the_first_paper():
+    other = make_runs(mlet(lambda d, k: 1.0), models=("dcn",))
+    both = pd.concat([make_runs(mlet(lambda d, k: 3 + k / 32)), other], ignore_index=True)
+    rows = ledger(both)
+    assert [rows[claim].verdict for claim in ("C1", "C2")] == ["reproduced", "reproduced"]
+    assert all(rows[claim].cells.startswith("avazu/dlrm: ") for claim in ("C1", "C2", "C3", "C4"))
+    assert not any("dcn" in rows[claim].cells for claim in ("C1", "C2", "C3", "C4"))
+    alone = ledger(other)
+    assert {alone[claim].verdict for claim in ("C1", "C2", "C3", "C4", "C5")} == {"not run"}
+    assert alone["C5"].note == alone["C1"].note == "no run of dlrm"
+
+
+def test_a_model_without_a_factor_leaves_the_average_undecided():
+    runs = make_runs(mlet(lambda d, k: 20.0), dims=(4, 8, 16, 32, 64), models=("dlrm", "dcn"))
+    runs.loc[(runs["model"] == "dcn") & (runs["arm"] == "single"), ["status", "test_auc"]] = ["missing", math.nan]
+    assert ledger(runs)["C6"].verdict == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("gains", "verdict"),
+    [
+        ((0.006, 0.003, 0.001), "reproduced"),
+        ((0.003, 0.006, 0.001), "undecided"),
+        ((0.002, 0.002, 0.002), "not reproduced"),
+        ((0.001, 0.002, 0.004), "not reproduced"),
+        ((-0.006, -0.003, -0.001), "not reproduced"),
+    ],
+)
+def test_rare(gains, verdict):
+    runs = make_runs(mlet(lambda d, k: 2.0))
+    row = ledger(runs, rare=make_rare(runs, lambda arm, group: gains[group] if arm == "mlet" else 0.0))["C7"]
+    assert row.verdict == verdict
+    assert row.number.endswith("gains, rarest first: " + ", ".join(f"{gain:+.5f}" for gain in gains))
+
+
+def test_rare_needs_every_group_of_every_seed():
+    runs = make_runs(mlet(lambda d, k: 2.0))
+    rare = make_rare(runs, lambda arm, group: 0.006 - 0.002 * group if arm == "mlet" else 0.0)
+    rare.loc[(rare["cell"] == "single-d8") & (rare["seed"] == 1) & (rare["group"] == 2), "auc"] = math.nan
+    row = ledger(runs, rare=rare)["C7"]
+    assert row.verdict == "undecided" and "4 paired seeds, 5 are needed" in row.note
+
+
+def test_nothing_ran():
+    """Every run missing, no spectra, no timings, no groups."""
+    runs = make_runs(mlet(lambda d, k: 2.0))
+    names = ["test_auc", "val_auc", "test_logloss", "max_logit_difference"]
+    runs["status"], runs["reason"], runs[names] = "missing", "not trained", math.nan
+    frames = (make_spectrum(runs, None), make_overhead(lambda d, k: 0.2).iloc[:0], make_rare(runs, None))
+    rows = ledger(runs, *frames)
+    assert {row.verdict for row in rows.values()} == {"not run"}
+    assert all(row.note for row in rows.values())
+
+
+def test_equal_frames_give_equal_ledgers_and_another_cell_moves_no_other_interval():
+    quality = worth({"mlet": lambda d, k: 2.5, "mlet-unit": lambda d, k: 2.0}, own=1e-3)
+    once, twice = (ledger(make_runs(quality)) for _ in range(2))
+    assert dict(once) == dict(twice)
+    more = ledger(make_runs(quality, arms=("single", "mlet", "mlet-unit")))
+    assert [more[claim].number for claim in ("C1", "C2", "C7")] == [once[claim].number for claim in ("C1", "C2", "C7")]
+
+
+def test_the_ledger_is_a_table_of_its_rows():
+    results = results_of(make_runs(mlet(lambda d, k: 5.0)))
+    table = results.table(claims_table)
+    assert table.columns.tolist() == COLUMNS and table["claim"].tolist() == list(CLAIMS)
+    assert results.table(claims_table) is table  # made once
+
+
+def test_two_models_stay_apart():
+    """Cells of one name on two models: each claim of paper A is about its model alone, C7 about both."""
+    good, bad = make_runs(mlet(lambda d, k: 3 + k / 32)), make_runs(mlet(lambda d, k: 0.5), models=("dcn",))
+    rows = ledger(pd.concat([good, bad], ignore_index=True))
+    assert rows["C1"] == ledger(good)["C1"] and rows["C2"] == ledger(good)["C2"]
+    assert "avazu/dlrm: " in rows["C7"].number and "avazu/dcn: " in rows["C7"].number
+
+
+def test_the_factor_in_bytes_is_said_where_it_differs():
+    runs = make_runs(mlet(lambda d, k: 5.0))
+    assert "in bytes" not in ledger(runs)["C1"].number
+    runs.loc[runs["arm"] == "mlet", "deployed_tables_bytes"] //= 2  # what is served at half a byte's cost, say
+    assert "x] in bytes)" in ledger(runs)["C1"].number

@@ -1,0 +1,157 @@
+"""From a trained run to its metrics: every arm deploys, agrees, loads from its two files alone, is scored once."""
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+from toys import make_rows, make_spec, train
+
+from mlet_bench.arms import ARMS
+from mlet_bench.embeddings.mlet import MLETTables
+from mlet_bench.errors import BenchError, DeployRefusedError
+from mlet_bench.evaluation.deploy import TOLERANCE, deploy_run, load_deployed, load_trained, max_logit_difference
+from mlet_bench.evaluation.evaluate import evaluate_run
+from mlet_bench.evaluation.metrics import all_metrics
+from mlet_bench.evaluation.score import predict
+from mlet_bench.evaluation.scores import read_scores
+from mlet_bench.files import read_json, write_sealed
+
+
+@pytest.fixture
+def counts(schema):
+    """Every category seen as often as its id says."""
+    return [np.arange(size) for size in schema.table_sizes]
+
+
+@pytest.fixture
+def trained(schema, splits, tmp_path):
+    """Train an arm and return its folder."""
+
+    def train_arm(arm="mlet"):
+        return train(make_spec(schema, arm), schema, splits, tmp_path / arm)
+
+    return train_arm
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_deployed_equals_trained_for_every_arm(arm, schema, splits, trained):
+    folder = trained(arm)
+    description = deploy_run(folder, schema, {"val": splits["val"]})
+    assert max(description["max_logit_difference"].values()) <= TOLERANCE
+    (folder / "model.safetensors").rename(folder / "elsewhere")  # only the two deployed files are needed
+    (folder / "spec.json").unlink()
+    served, _ = load_deployed(folder)
+    (folder / "elsewhere").rename(folder / "model.safetensors")
+    trained_model = load_trained(make_spec(schema, arm), schema, folder)
+    rows = splits["test"]
+    torch.testing.assert_close(
+        served(rows.dense, rows.ids), trained_model(rows.dense, rows.ids), rtol=0, atol=TOLERANCE
+    )
+
+
+def test_file_holds_one_table_a_field_and_the_bytes_counted(schema, splits, trained):
+    folder = trained()
+    description = deploy_run(folder, schema, {"val": splits["val"]})
+    arrays = load_file(folder / "deployed.safetensors")
+    assert {name: array.shape for name, array in arrays.items() if name.startswith("tables.")} == {
+        "tables.C1": (7, 4), "tables.C2": (40, 4), "tables.C3": (3, 4), "tables.C4": (300, 4),
+    }  # fmt: skip
+    mlps = 4 * sum(array.size for name, array in arrays.items() if not name.startswith("tables."))
+    assert description["bytes"] == {
+        "training": 4 * (350 * 8 + 4 * 8 * 4) + mlps,
+        "deployed": 4 * 350 * 4 + mlps,
+        "training_tables": 4 * (350 * 8 + 4 * 8 * 4),
+        "deployed_tables": 4 * 350 * 4,
+    }
+
+
+def test_deploying_again_gives_the_same_bytes(schema, splits, trained):
+    folder = trained()
+    hashes = {deploy_run(folder, schema, {"val": splits["val"]})["sha256"] for _ in range(6)}
+    assert len(hashes) == 1
+
+
+def test_a_deployed_model_that_predicts_otherwise_is_refused(schema, splits, trained, monkeypatch):
+    folder = trained()
+    right = MLETTables.deployed
+
+    def wrong(self):
+        served = right(self)
+        with torch.no_grad():
+            served.weight += 1e-2
+        return served
+
+    monkeypatch.setattr(MLETTables, "deployed", wrong)
+    with pytest.raises(DeployRefusedError, match="differs from the trained one by") as refused:
+        deploy_run(folder, schema, {"val": splits["val"]})
+    assert refused.value.kind == "refused-deploy"
+    assert not (folder / "deployed.safetensors").exists()
+    assert not (folder / "deployed.json").exists()
+
+
+def test_nan_is_no_agreement(schema, splits):
+    class Constant(torch.nn.Module):
+        def forward(self, dense, ids):
+            return torch.full((len(dense),), float("nan"))
+
+    assert not max_logit_difference(Constant(), Constant(), splits["val"]) <= TOLERANCE
+
+
+def test_metrics_are_those_of_the_deployed_model(schema, splits, trained, counts):
+    from sklearn.metrics import log_loss, roc_auc_score
+
+    folder = trained()
+    deploy_run(folder, schema, {"val": splits["val"]})
+    metrics = evaluate_run(folder, schema, splits, counts)
+    assert read_json(folder / "metrics.json", "evaluate it") == metrics
+    assert set(metrics["test"]) == {"auc", "logloss", "ne", "pr_auc", "accuracy", "calibration"}
+    probability = predict(load_deployed(folder)[0], splits["test"])
+    label = splits["test"].label.numpy()
+    assert metrics["test"]["auc"] == pytest.approx(roc_auc_score(label, probability), abs=1e-12)
+    assert metrics["test"]["logloss"] == pytest.approx(log_loss(label, probability), abs=1e-12)
+
+
+def test_scores_of_the_test_rows_give_its_metrics_to_the_bit(schema, splits, trained, counts):
+    folder = trained()
+    deploy_run(folder, schema, {"val": splits["val"]})
+    metrics = evaluate_run(folder, schema, splits, counts)
+    label, probability = read_scores(folder)
+    np.testing.assert_array_equal(label, splits["test"].label.numpy())
+    assert all_metrics(label, probability) == metrics["test"]
+
+
+def test_test_is_scored_once_until_the_model_changes(schema, splits, trained, counts):
+    folder = trained()
+    deploy_run(folder, schema, {"val": splits["val"]})
+    first = evaluate_run(folder, schema, splits, counts)
+    other = splits | {"test": make_rows(150, seed=9)}
+    assert evaluate_run(folder, schema, other, counts) == first
+    stored = read_json(folder / "metrics.json", "evaluate it")
+    write_sealed(folder / "metrics.json", stored | {"deployed_sha256": "of another model"})
+    assert evaluate_run(folder, schema, other, counts)["test"] != first["test"]
+
+
+def test_predictions_do_not_depend_on_the_batch(schema, splits, trained):
+    model = load_trained(make_spec(schema), schema, trained())
+    whole, parts = predict(model, splits["val"]), predict(model, splits["val"], batch_size=7)
+    torch.testing.assert_close(torch.from_numpy(whole), torch.from_numpy(parts), rtol=0, atol=1e-7)
+
+
+def test_altered_and_missing_files_are_named(schema, splits, trained):
+    from dataclasses import replace
+
+    folder = trained()
+    with pytest.raises(BenchError, match=r"deployed\.json does not exist: deploy the run first"):
+        load_deployed(folder)
+    deploy_run(folder, schema, {"val": splits["val"]})
+    path = folder / "deployed.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(BenchError, match=r"deployed\.safetensors has sha256"):
+        load_deployed(folder)
+    path.write_bytes(content[:50])
+    with pytest.raises(BenchError, match=r"deployed\.safetensors cannot be read"):
+        load_deployed(folder)
+    with pytest.raises(BenchError, match="fingerprint"):
+        deploy_run(folder, replace(schema, fingerprint="of other data"), {"val": splits["val"]})

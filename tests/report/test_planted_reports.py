@@ -1,0 +1,183 @@
+"""Planted effects through the whole report: what was put in is what the first screen, the ledger and the page say."""
+
+import math
+import re
+
+import pandas as pd
+import pytest
+from fake_results import make_results, small_config
+
+from mlet_bench.claims.c1_reduction import bought
+from mlet_bench.files import write_json
+from mlet_bench.report.content import make_report
+from mlet_bench.report.page import all_tables, render, write_report
+from mlet_bench.tables.read import read_results
+
+GRID = {"datasets": {"avazu": {"source": "download"}}, "dims": [4, 32], "inner_dims": [32, 64]}
+SEEDS = [0, 1, 2, 3, 4]
+INTERVAL = "\\[+0.00100, +0.00300\\]"
+
+
+def worth(factor):
+    """AUC of a run: .01 a doubling of d; MLET as good as a single layer ``factor`` times as wide, seeds in common."""
+
+    def auc(cell, seed):
+        width = cell.dim * (factor if cell.arm == "mlet" else 1)
+        return 0.7 + 0.01 * math.log2(width) + 0.001 * math.sin(seed)
+
+    return auc
+
+
+def planted(tmp_path, factor, seeds=SEEDS, **options):
+    """Run folders of a grid on all rows of Avazu, as far as the report knows."""
+    config = small_config(**GRID, seeds=seeds)
+    return make_results(tmp_path, config, planted=None, auc=worth(factor), full=True, **options)
+
+
+def summarise(results):
+    """``summary.md`` without figures, which take most of the time, and the tables."""
+    found = read_results(results)
+    return render("report.md.j2", make_report(found), {}), all_tables(found)
+
+
+def answer(summary):
+    """The three sentences, by what stands before their colon."""
+    head = summary.split("\n## ")[0].replace("\\", "")
+    return dict(re.findall(r"^(What it buys|What it costs|Why): (.*)$", head, re.MULTILINE))
+
+
+def verdicts(tables):
+    return tables["claims"].set_index("claim")["verdict"].to_dict()
+
+
+def test_a_known_factor_is_the_first_thing_said_everywhere(tmp_path):
+    results = planted(tmp_path, factor=5.0)
+    write_report(results)
+    summary, claims, page = ((results / name).read_text() for name in ("summary.md", "claims.md", "report.html"))
+    buys = answer(summary)["What it buys"]
+    assert set(answer(summary)) == {"What it buys", "What it costs", "Why"}
+    assert "(C1) is reproduced against single (avazu: 5.00x [5.00x, 5.00x] at equal AUC" in buys
+    assert buys.endswith("and has not been tested against the strongest rival.")
+    assert "| verdict | reproduced | not run |" in claims
+    assert "5.00x [5.00x, 5.00x]" in page.split("<h2>")[0]
+    # In the figure too, and the bound of the cells that are wider than any single layer.
+    assert "<title>mlet, d = 4, k = 64: 5.00x [5.00x, 5.00x] at equal AUC, 5 seeds</title>" in page
+    assert "<title>mlet, d = 32, k = 64: &gt;= 1x [&gt;= 1x, &gt;= 1x] at equal AUC, 5 seeds</title>" in page
+    assert pd.read_parquet(results / "tables" / "claims.parquet")["verdict"].iloc[0] == "reproduced"
+    # By hand: at d=4, k=64 n·64 + 2·64·4 numbers of W1 and W2 beside n·4, n = 30.
+    assert f"| {(30 * 64 + 2 * 64 * 4) / (30 * 4):.3g}x |" in summary.split("Memory, MB")[1]
+
+
+@pytest.mark.parametrize(("factor", "number"), [(1.0, "1.00x [1.00x, 1.00x]"), (0.4, "<= ")])
+def test_a_tie_and_a_loss_are_not_called_gains(tmp_path, factor, number):
+    summary, tables = summarise(planted(tmp_path, factor))
+    assert f"(C1) is not reproduced against single (avazu: {number}" in answer(summary)["What it buys"]
+    assert "(C2) is not reproduced against single" in answer(summary)["Why"]
+    assert {verdicts(tables)[claim] for claim in ("C1", "C2")} == {"not reproduced"}
+
+
+def test_a_rival_as_good_as_mlet_is_said_at_once(tmp_path):
+    def auc(cell, seed):
+        return 0.7 + 0.01 * math.log2(cell.dim * (1 if cell.arm == "single" else 5)) + 0.001 * math.sin(seed)
+
+    config = small_config(**GRID, seeds=SEEDS, arms=["single", "mlet", "single-lr-tuned"])
+    buys = answer(summarise(make_results(tmp_path, config, planted=None, auc=auc, full=True))[0])["What it buys"]
+    assert buys.startswith("tables 4x smaller than the paper's baseline, but not than a single layer set up better: ")
+    assert "is not reproduced against the strongest rival (avazu: 1.00x [1.00x, 1.00x] at equal AUC" in buys
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "says"),
+    [
+        ("reproduced", "reproduced", "tables 4x smaller, also beside"),
+        ("reproduced", "not run", "beside a single layer set up better that is open"),
+        ("not reproduced", "undecided", "not tables 4x smaller"),
+        ("undecided", "not reproduced", "beside the paper's baseline that is open"),
+        ("undecided", "undecided", "not known"),
+        ("not run", "not run", "not known"),
+    ],
+)
+def test_what_two_verdicts_come_to(ours, theirs, says):
+    assert says in bought(ours, theirs)
+
+
+def test_missing_cells_leave_it_undecided_and_are_named(tmp_path):
+    lost = {(f"mlet-d4-k{k}", seed) for k in (32, 64) for seed in SEEDS}
+    summary, _ = summarise(planted(tmp_path, factor=5.0, skip=lost))
+    assert "(C1) is undecided against single" in answer(summary)["What it buys"]
+    assert "10 runs missing; nothing stands in for them above." in summary
+    assert "mlet-d4-k32" in summary.split("## Quality over embedding width")[0]  # the ledger's note
+    assert "| mlet | 4 | 32 | 0 of 5 | missing | missing |" in summary
+
+
+def test_one_seed_decides_nothing(tmp_path):
+    summary, tables = summarise(planted(tmp_path, factor=5.0, seeds=[3]))
+    assert "(C1) is undecided against single (avazu: 5.00x (one seed)" in answer(summary)["What it buys"]
+    assert "with one seed each, so no interval can be given" in summary and "nan" not in summary.lower()
+    assert verdicts(tables)["C1"] == verdicts(tables)["C2"] == verdicts(tables)["C4"] == "undecided"
+
+
+def test_generated_rows_are_not_tested_and_give_no_number_to_the_answer(tmp_path):
+    config = small_config(dims=[4, 32], seeds=SEEDS, inner_dims=[64])
+    summary, tables = summarise(make_results(tmp_path, config, auc=worth(5.0)))
+    assert answer(summary)["What it buys"].endswith("(C1) has not been tested.")
+    assert "5.00x" in tables["claims"]["number"].iloc[0]  # the ledger shows it, marked
+
+
+def test_failed_runs_show_their_reason_and_each_run_its_id(tmp_path):
+    results = make_results(tmp_path)
+    for seed in (0, 1):
+        run = results / f"runs/avazu/dlrm/mlet-d4-k16/seed{seed}"
+        write_json(
+            run / "failed.json", {"stage": "train", "kind": "diverged", "error": f"the loss is NaN at step {seed}"}
+        )
+    (results / "runs/avazu/dlrm/single-d4/seed1/spec.json").unlink()
+    write_report(results)
+    summary, page = ((results / name).read_text() for name in ("summary.md", "report.html"))
+    assert "2 runs failed and 1 run missing; nothing stands in for them above." in summary
+    assert "train: the loss is NaN at step 1" in summary and "train: the loss is NaN at step 0" in page
+    (known,) = pd.read_parquet(results / "tables" / "runs.parquet")["run_id"].dropna()
+    assert f"<td>{known}</td>" in page.split("<details>")[-1] and "mlet_bench.run_id" in page
+
+
+def test_both_intervals_stand_beside_each_other(tmp_path):
+    results = make_results(tmp_path, auc=lambda cell, seed: 0.7 + (0.001 + 0.002 * seed) * (cell.arm == "mlet"))
+    # Differences .001 and .003 by seed; the interval over rows is what the comparison stored.
+    row = f"| mlet | 4 | 16 | 2 | +0.00200 | {INTERVAL} | \\[-0.00100, +0.00500\\] | 160 |"
+    assert row in summarise(results)[0]
+    for seed in (0, 1):
+        (results / f"runs/avazu/dlrm/mlet-d4-k16/seed{seed}/sampling.json").unlink()
+    assert f"| +0.00200 | {INTERVAL} | – | – |" in summarise(results)[0]
+
+
+def test_an_interval_of_other_seeds_or_of_another_run_is_not_shown(tmp_path):
+    results = make_results(tmp_path, skip={("single-d4", 0)})  # stored for two seeds, one pair is left
+    table = summarise(results)[1]["sampling"]
+    assert table["pairs"].tolist() == [1] and table["rows_low"].isna().all()
+    path = results / "runs/avazu/dlrm/mlet-d4-k16/seed0/sampling.json"
+    assert len(read_results(results).sampling) == 2
+    path.write_text(path.read_text().replace('"run_id": "', '"run_id": "0'))
+    assert len(read_results(results).sampling) == 1
+
+
+def test_the_authors_ranks_stand_beside_ours_where_the_cell_ran(tmp_path):
+    config = small_config(datasets={"avazu": {"source": "download"}}, dims=[4, 8], inner_dims=[64])
+    summary, _ = summarise(make_results(tmp_path, config, planted=None, full=True))
+    table = summary.split("beside the authors'\n")[1]
+    # Trained, ours are .9 d for single and .8 d for MLET, so both tables are lower.
+    assert "| 4 | 64 | 3.373 | 3.481 | 7 of 21 | 3.60 | 3.20 | 2 of 2 |" in table
+    assert "| 32 | 64 | 19.986 | 16.667 | 19 of 21 | – | – | – |" in table
+    assert "| 32 | 8 | 19.986 | 5.71 | – | – | – | – |" in table
+
+
+def test_factors_of_the_gradient_at_the_start_and_trained(tmp_path):
+    # k = 16: squares of W2 are 1; of W1 1, then 4.
+    row = "| avazu | mlet | 4 | 16 | 1 | 2 \\[2, 2\\] | 5 \\[5, 5\\] | 1 | 1 | 4 | 1 |"
+    assert row in summarise(make_results(tmp_path))[0]
+
+
+def test_points_of_the_main_figure_say_what_they_are(tmp_path):
+    results = make_results(tmp_path, auc=lambda cell, seed: 0.7 + 0.01 * seed)
+    write_report(results)
+    words = "mlet, d = 4, k = 16: AUC 0.70500 (0.70000 to 0.71000), LogLoss 0.49500 (0.49000 to 0.50000), tables"
+    assert f"<title>{words} 0.00048 MB, 2 seeds</title>" in (results / "report.html").read_text()

@@ -1,0 +1,172 @@
+"""Reduction factors, rare categories and longer trainings, on planted numbers."""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from fake_results import make_results, small_config
+
+from mlet_bench.arms import ARMS
+from mlet_bench.claims.c1_reduction import ReductionClaim, reduction_table
+from mlet_bench.claims.c7_rare import gains_by_group, rare_table
+from mlet_bench.report.content import make_report
+from mlet_bench.report.curves import longer_table
+from mlet_bench.report.page import render, write_report
+from mlet_bench.runs import TUNING, RunFolder
+from mlet_bench.spec import cell_name
+from mlet_bench.tables.read import read_results
+
+GRID = {"dims": [4, 8, 16], "inner_dims": [16], "seeds": [0, 1, 2, 3, 4]}
+
+
+def summarise(results):
+    """``summary.md`` without figures, which take most of the time."""
+    return render("report.md.j2", make_report(read_results(results)), {})
+
+
+def threefold(cell, seed):
+    """Quality grows with log2 d; MLET is as good as a single layer three times as wide."""
+    width = cell.dim * (3 if cell.arm == "mlet" else 1)
+    return 0.7 + 0.01 * math.log2(width) + 0.001 * math.sin(seed)
+
+
+def test_a_known_factor_is_found_and_bounded_beyond_the_range(tmp_path):
+    results = read_results(make_results(tmp_path, small_config(**GRID), auc=threefold))
+    table = results.table(reduction_table).query("metric == 'auc'").set_index("dim")
+    assert table.loc[4, "factor"] == pytest.approx(3, rel=1e-6)
+    assert table.loc[4, "factor_low"] <= 3 <= table.loc[4, "factor_high"]
+    assert table.loc[4, "bytes_factor"] == pytest.approx(3, rel=1e-6)
+    assert table.loc[16, "factor"] == math.inf and table.loc[16, "text"].startswith(">= 1x")
+    assert (table["pairs"] == 5).all()
+
+
+@pytest.mark.parametrize(("scale", "factor"), [(1.0, 1.0), (0.5, 0.0)])
+def test_a_tie_is_one_and_a_loss_is_a_bound(tmp_path, scale, factor):
+    def auc(cell, seed):
+        return 0.7 + 0.01 * math.log2(cell.dim * (scale if cell.arm == "mlet" else 1)) + 0.001 * math.sin(seed)
+
+    table = reduction_table(read_results(make_results(tmp_path, small_config(**GRID), auc=auc)))
+    found = table.query("metric == 'auc' and dim == 4").iloc[0]
+    assert found["factor"] == pytest.approx(factor)
+    assert factor or found["text"].startswith("<= 1x")
+
+
+def test_seeds_that_are_missing_anywhere_do_not_enter(tmp_path):
+    skip = {("single-d8", 0), ("mlet-d4-k16", 1)}
+    results = read_results(make_results(tmp_path, small_config(**GRID), auc=threefold, skip=skip))
+    table = results.table(reduction_table).query("metric == 'auc'").set_index("dim")
+    assert table["pairs"].to_dict() == {4: 3, 8: 4, 16: 4}
+
+
+def test_one_width_gives_no_factor_and_says_so(tmp_path):
+    table = reduction_table(read_results(make_results(tmp_path, small_config())))
+    assert table["factor"].isna().all() and (table["text"] == "not known: single has one width").all()
+
+
+def test_factors_in_bytes_stand_beside_those_in_d_where_they_differ(tmp_path):
+    """MLET is as good as a table three times as wide; served in half of its bytes that is six times."""
+    config, halved = small_config(**GRID), lambda cell: 480 * cell.dim // (2 if cell.arm == "mlet" else 1)
+    same = ReductionClaim().section(read_results(make_results(tmp_path / "same", config, auc=threefold)))
+    results = read_results(make_results(tmp_path / "half", config, auc=threefold, table_bytes=halved))
+    half, table = ReductionClaim().section(results), results.table(reduction_table)
+    assert table["bytes_factor"][0] == pytest.approx(2 * table["factor"][0])
+    assert half.tables[0][1].header[5:] == [f"at equal {name}" for name in
+                                            ("AUC", "LogLoss", "AUC in bytes", "LogLoss in bytes")]  # fmt: skip
+    assert half.tables[0][1].rows[0][7].startswith("6.00x") and "do not grow as d" in half.text[0]
+    assert len(same.tables[0][1].header) == 7 and "grow as d, so" in same.text[0]
+
+
+def rare_rows(gain):
+    rows = [
+        {"dataset": "avazu", "model": "dlrm", "cell": arm, "arm": arm, "dim": 4, "inner_dim": pd.NA, "seed": seed,
+         "grouping": "rarest", "group": group, "low": 10.0 * group, "high": 10.0 * group + 9, "rows": 100, "clicks": 9,
+         "auc": 0.6 + 0.05 * group + 0.001 * seed + (gain[group] if arm == "mlet" else 0), "logloss": 0.4}
+        for arm in ("single", "mlet") for seed in range(5) for group in range(2)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_gains_of_rare_groups_are_paired():
+    table = rare_table(SimpleNamespace(rare=rare_rows({0: 0.03, 1: -0.01}))).set_index("group")
+    assert table["gain"].to_dict() == pytest.approx({0: 0.03, 1: -0.01})
+    assert table["gain_low"].to_dict() == pytest.approx({0: 0.03, 1: -0.01})  # equal pairs: no spread
+    assert (table["pairs"] == 5).all()
+
+
+def test_a_group_without_an_auc_is_left_out():
+    rows = rare_rows({0: 0.03, 1: 0.0})
+    rows.loc[(rows["arm"] == "single") & (rows["group"] == 0) & (rows["seed"] == 2), "auc"] = np.nan
+    assert rare_table(SimpleNamespace(rare=rows)).set_index("group")["pairs"].to_dict() == {0: 4, 1: 5}
+
+
+def test_longer_trainings_are_read_at_the_ends_of_epochs():
+    rows = [
+        {"dataset": "avazu", "model": "dlrm", "cell": arm, "arm": arm, "dim": 4, "inner_dim": pd.NA, "seed": seed,
+         "step": half, "rows": half * 50, "train_loss": 0.4, "val_logloss": 0.4,
+         "val_auc": 0.6 + 0.01 * half + (0.02 / half if arm == "mlet" else 0)}
+        for arm in ("single", "mlet") for seed in range(5) for half in range(1, 9)
+    ]  # fmt: skip
+    schemas = {"avazu": SimpleNamespace(rows={"train": 100})}
+    table = longer_table(SimpleNamespace(longer_curves=pd.DataFrame(rows), schemas=schemas))
+    gains = table[table["arm"] == "mlet"].set_index("epoch")["gain"].to_dict()
+    assert gains == pytest.approx({1: 0.01, 2: 0.005, 3: 0.02 / 6, 4: 0.0025})
+    assert table[table["arm"] == "single"]["gain"].isna().all()
+
+
+def test_longer_cells_enter_no_table_of_the_main_grid_but_are_reported(tmp_path):
+    longer = {"arms": ["single", "mlet"], "epochs": 2}
+    results = make_results(tmp_path, small_config(longer=longer), skip={("mlet-d4-k16-e2", 1)})
+    write_report(results)
+    cells = pd.read_parquet(results / "tables" / "cells.parquet")
+    assert cells["cell"].tolist() == ["single-d4", "mlet-d4-k16"]
+    summary = (results / "summary.md").read_text()
+    assert "mlet-d4-k16-e2 | 1 | missing" in summary
+    assert "Does it last?" in summary and (results / "figures" / "longer.svg").is_file()
+
+
+@pytest.mark.parametrize(("chosen", "edge"), [(4, "largest"), (3, ""), (1, "smallest")])
+@pytest.mark.parametrize("arm", ["single-lr-tuned", "mlet-lr-tuned"])
+def test_what_a_tuned_cell_tried_is_told_and_a_choice_at_the_edge_doubted(tmp_path, arm, chosen, edge):
+    results = make_results(tmp_path, small_config(arms=["single", "mlet", arm]))
+    candidates = [{"factor": factor, "val_auc": 0.7 + factor / 100, "val_auc_by_seed": {}} for factor in (1, 3, 4)]
+    candidates.insert(1, {"factor": 2, "val_auc": None, "val_auc_by_seed": {}, "failed": "diverged"})
+    cell = cell_name(arm, 4, 16 if ARMS[arm].inner_dim else None)
+    run = results / "runs" / "avazu" / "dlrm" / cell / "seed0"
+    folder = RunFolder(run)
+    folder.write_document(TUNING, {"chosen": chosen, "by": "val_auc", "candidates": candidates}, folder.spec.id)
+    summary = summarise(results)
+    said = f"{chosen} (the {edge} tried)" if edge else "3"
+    assert f"| avazu | {cell} | 0.71000 | – | 0.73000 | 0.74000 | {said} |" in summary
+    for end in ("largest", "smallest"):
+        assert (f"avazu {cell} chose the {end} embedding learning rate" in summary) == (end == edge)
+    assert ("mlet's is the recipe's" in summary) == (arm == "single-lr-tuned")
+
+
+def test_each_control_stands_beside_mlet_of_its_width(tmp_path):
+    gains = {"single": 0.0, "mlet": 0.004, "single-lr": 0.003, "single-lr-tuned": 0.002}
+    config = small_config(arms=list(gains), inner_dims=[16, 64], seeds=[0])
+
+    def auc(cell, seed):
+        return 0.7 + gains[cell.arm] * (cell.inner_dim or 16) / 16
+
+    summary = summarise(make_results(tmp_path, config, auc=auc))
+    table = summary.split("## What explains it")[1].split("\n## ")[0]
+    assert "| data | d | k | mlet | single-lr | single-lr-tuned |" in table
+    assert "| avazu | 4 | 16 | +0.00400 | +0.00300 | +0.00200 |" in table
+    assert "| avazu | 4 | 64 | +0.01600 | +0.01200 | +0.00200 |" in table
+    alone = summarise(make_results(tmp_path / "alone", auc=lambda cell, seed: 0.7))
+    assert "What explains it" not in alone
+
+
+def test_gains_by_frequency_one_column_a_group():
+    rows = [
+        {"dataset": "avazu", "model": "dlrm", "cell": "mlet-d4-k16", "arm": "mlet", "dim": 4, "inner_dim": 16,
+         "grouping": "rarest", "group": group, "low": low, "high": high, "rows": 1000, "pairs": 1,
+         "gain": 0.001 * group, "gain_low": math.nan, "gain_high": math.nan}
+        for group, low, high in ((0, 0, 0), (1, 1, 1500))
+    ]  # fmt: skip
+    table = gains_by_group(pd.DataFrame(rows))
+    assert table.header[4:] == ["0 (1,000 rows)", "1 to 1,500 (1,000 rows)"]
+    assert table.rows == [["mlet", "4", "16", "1", "+0.00000", "+0.00100"]]

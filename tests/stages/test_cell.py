@@ -1,0 +1,168 @@
+"""The command of a DAG's job: each stage only where it is due, and what is up to date is not touched."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from staged import call, give
+
+from mlet_bench.stages import train
+from mlet_bench.stages.cell import lacking
+
+ROOT = Path(__file__).parents[2]
+KEPT = (
+    "curve.parquet",
+    "metrics.json",
+    "provenance.json",
+    "spec.json",
+    "deployed.json",
+    "rare.parquet",
+    "scores.parquet",
+)
+ARMS = {"mlet": ("mlet", "--inner-dim", 8), "tuned": ("single-lr-tuned", "--embedding-lr-factors", 0.01, 1)}
+
+
+@pytest.fixture
+def cell(whole, tmp_path):
+    """A cell's command in a folder with a data set: ``cell(arm, seeds, *options)``."""
+    give(whole, tmp_path, "prepare")
+
+    def words(arm, seeds, *options):
+        found = ("cell", "--data", tmp_path / "data", "--arm", *ARMS[arm], "--dim", 4, "--seed", *seeds)
+        found += ("--out", tmp_path / "cell/seed{seed}", "--index", tmp_path / "cell/runs.json", "--device", "cpu")
+        return [str(word) for word in (*found, "--batch-size", 64, "--validations", 2, *options)]
+
+    return words
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """(seed, embedding learning rate factor) of every run that is trained."""
+    seen, original = [], train.train_together
+
+    def noting(runs, *arguments, **options):
+        seen.extend((spec.seed, spec.embedding_lr_factor) for spec, _ in runs)
+        return original(runs, *arguments, **options)
+
+    monkeypatch.setattr(train, "train_together", noting)
+    return seen
+
+
+def stamps(folder: Path, names=KEPT) -> dict:
+    found = {name: (folder / name).stat() for name in names}
+    return {name: (stat.st_ino, stat.st_mtime_ns) for name, stat in found.items()}
+
+
+@pytest.mark.parametrize("keep", ["metrics", "deployed", "all"])
+@pytest.mark.parametrize("arm", ARMS)
+def test_a_seed_that_is_added_is_trained_and_the_others_stay(cell, trained, tmp_path, arm, keep):
+    assert call(*cell(arm, [0, 1], "--keep", keep)) == 0
+    before = {seed: stamps(tmp_path / f"cell/seed{seed}") for seed in (0, 1)}
+    trained.clear()
+    assert call(*cell(arm, [0, 1, 2], "--keep", keep)) == 0
+    factors = [1.0] if arm == "mlet" else [0.01, 1.0]
+    assert trained == [(2, factor) for factor in factors]
+    assert {seed: stamps(tmp_path / f"cell/seed{seed}") for seed in (0, 1)} == before
+    index = json.loads((tmp_path / "cell/runs.json").read_text())
+    assert list(index["runs"]) == ["seed0", "seed1", "seed2"]
+    for seed in (0, 1, 2):
+        run = tmp_path / f"cell/seed{seed}"
+        assert run.joinpath("model.safetensors").exists() == (keep == "all")
+        assert run.joinpath("deployed.safetensors").exists() == (keep != "metrics")
+        assert json.loads((run / "metrics.json").read_text())["run_id"] == index["runs"][f"seed{seed}"]["run_id"]
+    trained.clear()
+    assert call(*cell(arm, [0, 1, 2], "--keep", keep)) == 0 and trained == []
+
+
+def test_a_seed_that_is_added_ends_in_the_numbers_of_a_cell_of_all(cell, whole, tmp_path, trained):
+    assert call(*cell("tuned", [0, 1])) == 0 and call(*cell("tuned", [0, 1, 2])) == 0
+    step_by_step = {seed: (tmp_path / f"cell/seed{seed}/metrics.json").read_bytes() for seed in (0, 1, 2)}
+    shutil.rmtree(tmp_path / "cell")
+    assert call(*cell("tuned", [0, 1, 2])) == 0
+    assert step_by_step == {seed: (tmp_path / f"cell/seed{seed}/metrics.json").read_bytes() for seed in (0, 1, 2)}
+
+
+def test_another_setting_in_the_place_of_a_cell_leaves_nothing_of_it(cell, trained, tmp_path):
+    assert call(*cell("mlet", [0])) == 0
+    old = {name: (tmp_path / "cell/seed0" / name).read_bytes() for name in KEPT}
+    (tmp_path / "cell/seed0/sampling.json").write_text("{}")
+    trained.clear()
+    assert call(*cell("mlet", [0], "--lr", 0.05)) == 0 and trained == [(0, 1.0)]
+    assert not (tmp_path / "cell/seed0/sampling.json").exists()
+    assert not [name for name, content in old.items() if (tmp_path / "cell/seed0" / name).read_bytes() == content]
+
+
+@pytest.mark.parametrize(
+    ("file", "stays"),
+    [
+        ("metrics.json", ("curve.parquet", "provenance.json", "deployed.json")),
+        ("rare.parquet", ("curve.parquet", "provenance.json", "deployed.json")),
+        ("scores.parquet", ("curve.parquet", "provenance.json", "deployed.json")),
+        ("spectrum.parquet", ("curve.parquet", "model.safetensors")),
+        ("deployed.safetensors", ("curve.parquet", "model.safetensors")),
+        ("curve.parquet", ()),
+        ("provenance.json", ()),
+    ],
+)
+def test_what_vanished_is_made_again_and_no_more(cell, tmp_path, file, stays):
+    words = cell("mlet", [0, 1], "--keep", "all")
+    assert call(*words) == 0
+    run, sibling = tmp_path / "cell/seed0", stamps(tmp_path / "cell/seed1")
+    content, before = (run / file).read_bytes(), stamps(run, stays)
+    (run / file).unlink()
+    assert lacking(tmp_path / "cell/runs.json", "all") == [f"seed0/{file}"]  # which makes Snakemake call it
+    assert call(*words) == 0 and lacking(tmp_path / "cell/runs.json", "all") == []
+    assert file == "provenance.json" or (run / file).read_bytes() == content
+    assert stamps(run, stays) == before and stamps(tmp_path / "cell/seed1") == sibling
+
+
+def test_to_keep_more_trains_what_is_gone(cell, trained, tmp_path):
+    assert call(*cell("mlet", [0], "--keep", "metrics")) == 0
+    numbers = {name: (tmp_path / "cell/seed0" / name).read_bytes() for name in ("metrics.json", "curve.parquet")}
+    trained.clear()
+    assert call(*cell("mlet", [0], "--keep", "deployed")) == 0 and trained == [(0, 1.0)]
+    assert (tmp_path / "cell/seed0/deployed.safetensors").exists()
+    assert numbers == {name: (tmp_path / "cell/seed0" / name).read_bytes() for name in numbers}
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A copy of the code to change, and how to run a command of it."""
+    shutil.copytree(ROOT / "mlet_bench", tmp_path / "code/mlet_bench", ignore=shutil.ignore_patterns("__pycache__"))
+
+    def run(words, file="", old="", new=""):
+        if file:
+            path = tmp_path / "code/mlet_bench" / file
+            assert path.read_text().count(old) == 1
+            path.write_text(path.read_text().replace(old, new))
+        environment = os.environ | {"PYTHONPATH": str(tmp_path / "code")}
+        done = subprocess.run([sys.executable, "-m", "mlet_bench", *words], env=environment, cwd=tmp_path, text=True)
+        assert done.returncode == 0
+
+    return run
+
+
+CALIBRATION = ("evaluation/metrics.py", "probability.mean() / label.mean()", "2 * probability.mean() / label.mean()")
+TRAINED = ("spec.json", "curve.parquet", "provenance.json", "deployed.json", "spectrum.parquet")
+
+
+def test_a_change_of_a_metric_scores_again_without_training(cell, checkout, tmp_path):
+    words, run = cell("mlet", [0]), tmp_path / "cell/seed0"
+    assert call(*words) == 0
+    before, metrics = stamps(run, TRAINED), json.loads((run / "metrics.json").read_text())
+    checkout(words, *CALIBRATION)
+    after = json.loads((run / "metrics.json").read_text())
+    assert stamps(run, TRAINED) == before
+    assert after["test"] == metrics["test"] | {"calibration": 2 * metrics["test"]["calibration"]}
+
+
+def test_a_change_of_the_training_trains_again(cell, checkout, tmp_path):
+    words, run = cell("mlet", [0]), tmp_path / "cell/seed0"
+    assert call(*words) == 0
+    before = stamps(run)
+    checkout(words, "training/step.py", ".div_(label.shape[1])", ".div_(1 * label.shape[1])")
+    assert not set(stamps(run).values()) & set(before.values())
