@@ -2,6 +2,8 @@
 
 import copy
 import io
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -154,6 +156,86 @@ def test_a_factorised_model_compiles(model):
 def test_equal_generators_give_equal_tables():
     one, other = (factorize(Model(), 8, generator=torch.Generator().manual_seed(3)) for _ in range(2))
     assert torch.equal(one.item.w1, other.item.w1) and torch.equal(one.bags[1].w2, other.bags[1].w2)
+
+
+# Arguments.
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"inner_dim": "64"}, "inner dim k='64' is a str: it must be a whole number, 1 or more"),
+        ({"inner_dim": 64.0}, "inner dim k=64.0 is a float"),
+        ({"inner_dim": True}, "inner dim k=True is a bool"),
+        ({"inner_dim": 0}, "inner dim k=0: it must be 1 or more"),
+        ({"inner_dim": 8, "min_rows": "9"}, "min_rows='9' is a str"),
+        ({"inner_dim": 8, "min_rows": 41}, "no embedding to factorise has min_rows=41 rows: the largest has 40"),
+        ({"inner_dim": 8, "only": 3}, "only=3: it must be names"),
+        ({"inner_dim": 8, "only": ["user", None]}, "it must be names"),
+    ],
+)
+def test_arguments_that_make_no_sense_get_a_sentence(model, arguments, sentence):
+    with pytest.raises(BenchError, match=sentence):
+        factorize(model, **arguments)
+    assert type(model.user) is nn.Embedding
+    for function in (lambda tables: factorize(tables, 8), collapse):
+        with pytest.raises(BenchError, match=r"got a list: it takes a torch\.nn\.Module"):
+            function([model.user])
+
+
+def test_the_parameter_groups_of_the_documentation_train_every_factor(model):
+    page = (Path(__file__).parents[2] / "docs" / "own-model.md").read_text()
+    (code,) = (block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "SparseAdam" in block)
+    factorize(model, inner_dim=16)
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    names = {"torch": torch, "model": model}
+    exec(code, names)
+    nn.functional.binary_cross_entropy_with_logits(model(IDS), LABEL).backward()
+    for optimizer in names["optimizers"]:
+        optimizer.step()
+    for name, parameter in model.named_parameters():
+        assert not torch.equal(parameter, before[name]), name
+
+
+class Sequence(nn.Module):
+    """Scores every item by the table that it looks items up in, as sequence models do."""
+
+    def __init__(self):
+        super().__init__()
+        self.item, self.encoder = nn.Embedding(30, 4, padding_idx=0), nn.GRU(4, 4, batch_first=True)
+
+    def get_input_embeddings(self):
+        return self.item
+
+    def forward(self, history):
+        return self.encoder(self.item(history))[0] @ self.get_input_embeddings().weight.T
+
+
+def test_a_model_that_scores_by_its_table_trains_and_collapses():
+    torch.manual_seed(0)
+    model = factorize(Sequence(), inner_dim=16)
+    history = torch.randint(1, 30, (8, 6))
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
+    losses = []
+    for _ in range(30):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(history)[:, :-1].flatten(0, 1), history[:, 1:].flatten())
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.8 * losses[0]
+    expected = model(history)
+    assert expected[..., 0].eq(0).all()  # the padding row stays zero, scored or not
+    torch.testing.assert_close(collapse(model)(history), expected, rtol=0, atol=1e-5)
+    Sequence().load_state_dict(model.state_dict(), strict=True)
+
+
+def test_small_tables_are_factorised_too_unless_min_rows_says_otherwise(model):
+    factorize(model, inner_dim=64, min_rows=30)
+    assert [type(table) for table in (model.user, model.item)] == [MLETEmbedding, MLETEmbedding]
+    assert [type(table) for table in model.bags] == [nn.EmbeddingBag, nn.EmbeddingBag]
+    small = factorize(nn.Embedding(3, 16), inner_dim=64)
+    assert sum(parameter.numel() for parameter in small.parameters()) == 64 * (3 + 16)
 
 
 class Special(nn.Embedding):
