@@ -31,4 +31,4 @@ rule all:
 # inputs.
 onerror:
     if Path(RESULTS, "config.json").exists():
-        shell(f"mlet-bench report {RESULTS} || true; mlet-bench sync {RESULTS} || true")
+        shell("mlet-bench report {RESULTS:q} || true; mlet-bench sync {RESULTS:q} || true")

@@ -39,7 +39,7 @@ class DlrmScript:
             return "unknown"
         words = ["git", "-c", "safe.directory=*", "-C", self.checkout, "rev-parse", "--short=7", "HEAD"]
         try:
-            return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+            return subprocess.run(words, capture_output=True, encoding="utf-8", check=True).stdout.strip()
         except (OSError, subprocess.CalledProcessError):
             return "unknown"
 
@@ -65,7 +65,9 @@ class DlrmScript:
             *(["--use-gpu"] if gpu else []),
         ]
         threading = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-        done = subprocess.run(words, cwd=self.checkout, env=os.environ | threading, capture_output=True, text=True)
+        done = subprocess.run(
+            words, cwd=self.checkout, env=os.environ | threading, capture_output=True, encoding="utf-8"
+        )
         times = [float(found) for found in re.findall(r"([0-9.]+) ms/it", done.stdout)]
         if done.returncode or len(times) < 2:
             last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]

@@ -34,10 +34,10 @@ def update_page(page: Path, tables: Path) -> None:
     section = as_markdown(measures) + "\n"
     if missing:
         section += "\nNot measured yet: " + "; ".join(missing) + ".\n"
-    text = page.read_text()
+    text = page.read_text(encoding="utf-8")
     before, begin, rest = text.partition(MARKS[0])
     _, end, after = rest.partition(MARKS[1])
     if not (begin and end):
         raise BenchError(f"{page} has no lines {MARKS[0].strip()!r} and {MARKS[1]!r}: put them where the table goes")
     with atomic(page) as partial:
-        partial.write_text(before + begin + section + end + after)
+        partial.write_text(before + begin + section + end + after, encoding="utf-8")

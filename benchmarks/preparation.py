@@ -84,7 +84,7 @@ def _time(python: Path | str, code: str, *arguments: Path, path: Path | None = N
     environment = os.environ | ({"PYTHONPATH": str(path)} if path else {})
     words = [python, "-c", code, *arguments]
     cwd = arguments[0].parent
-    done = subprocess.run(words, capture_output=True, text=True, cwd=cwd, env=environment)
+    done = subprocess.run(words, capture_output=True, encoding="utf-8", cwd=cwd, env=environment)
     if done.returncode:
         raise BenchError(f"{python} failed: {''.join(done.stderr.strip().splitlines()[-1:])}")
     return [float(word) for word in done.stdout.split("\n")[-2].split()]

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from difflib import get_close_matches
 from importlib import import_module
 
 from mlet_bench.errors import BenchError, Stopped, out_of_memory
@@ -70,36 +71,73 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     ),
 }  # fmt: skip
 
+# What the package can do without, by the extra that brings it: a stage imports it when it runs.
+EXTRAS = {
+    "workflow": (
+        "filelock", "huggingface_hub", "jinja2", "jsonschema", "kagglehub", "matplotlib", "mlflow", "polars", "scipy",
+        "snakemake",
+    ),
+    "postgres": ("psycopg2",),
+}  # fmt: skip
+EPILOG = """The whole reproduction is the DAG: snakemake --cores N.
+
+environment:
+  OMP_WAIT_POLICY         passive where it is not set: threads sleep while they wait, so that one other process on the
+                          machine costs little. OMP_WAIT_POLICY=active or a GOMP_SPINCOUNT of yours overrules it.
+  MLET_BENCH_KERNELS=off  plain torch on the CPU in the place of compiled kernels
+"""
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command. Returns 0, 2 after an error that a sentence explains, or 128 + n after signal n."""
     words = sys.argv[1:] if argv is None else list(argv)
-    command = next((word for word in words if word in COMMANDS), "")
+    command = words[0] if words and words[0] in COMMANDS else ""
+    name = f"mlet-bench {command}".strip()
     try:
+        _check_command(words)
         with stop_at_once():
             load_plugins(_plugins(words))
             arguments = build_parser(command).parse_args(words)
             arguments.run(arguments)
     except Stopped as stop:
-        print(f"mlet-bench {command}: {stop.sentence}", file=sys.stderr)
+        print(f"{name}: {stop.sentence}", file=sys.stderr)
         return int(stop.code or 0)
-    except (BenchError, OSError, MemoryError, RuntimeError) as error:
+    except (BenchError, ModuleNotFoundError, OSError, MemoryError, RuntimeError) as error:
         sentence = _sentence(error)
         if sentence is None:
             raise
-        print(f"mlet-bench {command}: error: {sentence}", file=sys.stderr)
+        print(f"{name}: error: {sentence}", file=sys.stderr)
         return 2
     return 0
+
+
+def _check_command(words: list[str]) -> None:
+    """Refuse a first word that is no command, with the one that was meant."""
+    if not words or words[0].startswith("-") or words[0] in COMMANDS:
+        return
+    meant = get_close_matches(words[0], COMMANDS, n=1)
+    advice = f"did you mean {meant[0]!r}?" if meant else f"the commands are {', '.join(COMMANDS)}"
+    raise BenchError(f"there is no command {words[0]!r}: {advice}")
 
 
 def _sentence(error: Exception) -> str | None:
     """The error in words; None for one that nobody foresaw, whose traceback is wanted."""
     if isinstance(error, BenchError):
         return str(error)
+    if isinstance(error, ModuleNotFoundError):
+        return _missing(error)
     if isinstance(error, OSError):
         return f"{error.strerror or error}: {error.filename}; check the path and its permissions"
     short = out_of_memory(error)
     return None if short is None else str(short)
+
+
+def _missing(error: ModuleNotFoundError) -> str | None:
+    package = (error.name or "").partition(".")[0]
+    for extra, packages in EXTRAS.items():
+        if package in packages:
+            return f"this needs {package}, which is not installed: pip install 'mlet-bench[{extra}]'"
+    return None
 
 
 def _plugins(words: list[str]) -> list[str]:
@@ -121,7 +159,8 @@ def build_parser(command: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mlet-bench",
         description="Reproduce Multi-Layer Embedding Training (arXiv 2006.05623), one stage at a time.",
-        epilog="The whole reproduction is the DAG: snakemake --cores N.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

@@ -1,5 +1,7 @@
 """The suite's configuration: checked, filled with defaults, and expanded into the grid of cells."""
 
+import math
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,8 @@ from mlet_bench.errors import BenchError
 from mlet_bench.files import read_json
 from mlet_bench.plugins import load_plugins
 from mlet_bench.spec import RunSpec, cell_name
+
+LARGEST = sys.float_info.max
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ def check_config(config: dict[str, Any]) -> dict[str, Any]:
     """
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
+    from jsonschema.validators import extend
 
     from mlet_bench.config_schema import config_schema
     from mlet_bench.models import MODELS
@@ -50,7 +55,8 @@ def check_config(config: dict[str, Any]) -> dict[str, Any]:
     if isinstance(plugins := config.get("plugins"), list):
         load_plugins(name for name in plugins if isinstance(name, str))
     schema = config_schema()
-    error = best_match(Draft202012Validator(schema).iter_errors(config))
+    types = Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": _is_integer, "number": _is_number})
+    error = best_match(extend(Draft202012Validator, type_checker=types)(schema).iter_errors(config))
     if error is not None:
         raise BenchError(_sentence(error))
     config = _with_defaults(config, schema)
@@ -73,7 +79,12 @@ def read_config(results: Path) -> dict[str, Any]:
     Raises:
         BenchError: the folder has none, or a plugin cannot be imported.
     """
-    config = read_json(results / "config.json", "not a results folder; run the workflow first")
+    path = results / "config.json"
+    damaged = f"delete {path} and run the workflow again, which writes it from the profile and keeps what is done"
+    config = read_json(path, "not a results folder; run the workflow first", damaged)
+    needed = ("profile", "datasets", "models", "training", "seeds")
+    if not isinstance(config, dict) or not config.keys() >= set(needed):
+        raise BenchError(f"{path} is no configuration, or one of another version: {damaged}")
     load_plugins(config.get("plugins", []))
     return config
 
@@ -120,6 +131,37 @@ def run_folders(config: dict[str, Any], results: Path | str) -> Iterator[tuple[C
             yield cell, seed, Path(results) / "runs" / cell.folder / f"seed{seed}"
 
 
+def _is_integer(checker: Any, value: Any) -> bool:
+    """JSON's schema takes 1.0 for a whole number, and has no largest; tables hold int64."""
+    return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
+
+
+def _is_number(checker: Any, value: Any) -> bool:
+    """YAML has .inf and .nan."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
+
+
+def _number_wanted(found: float | str | bool, kind: str) -> str:
+    """What to write in the place of what is no number of a kind, as the second half of a sentence."""
+    wanted = "a whole number" if kind == "integer" else "a number"
+    if isinstance(found, str):
+        try:
+            meant = float(found)
+        except ValueError:
+            return f"it must be {wanted}"
+        # YAML reads 1e-1 as text: its numbers have a point, and a sign in the exponent.
+        plain = f"{meant:.10f}".rstrip("0") if 1e-6 < abs(meant) < 1e9 else f"{meant:e}"
+        plain = plain.removesuffix(".") if kind == "integer" else plain + "0" * plain.endswith(".")
+        return f"YAML reads it as text; write {plain}" if math.isfinite(meant) else f"it must be {wanted}, and finite"
+    if isinstance(found, bool):
+        return f"it must be {wanted}"
+    if not abs(found) <= LARGEST:
+        return f"it must be {wanted}, and finite"
+    if isinstance(found, int):
+        return "it must be below 2^63"
+    return f"it must be {wanted}" + (f", {int(found)} without a point" if found.is_integer() else "")
+
+
 def _sentence(error) -> str:
     where = "config" + "".join(f"[{part!r}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path)
     found = repr(error.instance) if not isinstance(error.instance, dict) else "a block"
@@ -133,6 +175,8 @@ def _sentence(error) -> str:
         case "required":
             missing = [key for key in error.validator_value if key not in error.instance]
             return f"{where}: {', '.join(map(repr, missing))} missing"
+        case "type" if error.validator_value in ("integer", "number") and isinstance(error.instance, int | float | str):
+            return f"{where} is {found}: {_number_wanted(error.instance, error.validator_value)}"
         case _:
             what = error.schema.get("description")
             return f"{where} is {found}: {error.message}" + (f" ({what})" if what else "")

@@ -1,24 +1,28 @@
 """The device a job runs on."""
 
 import os
+import sys
 from importlib.util import find_spec
+from pathlib import Path, PurePosixPath
 
 import torch
 
 from mlet_bench.errors import BenchError
 from mlet_bench.gpus import claim_gpu
+from mlet_bench.kernels.build import library
+
+CGROUP, OWN_CGROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
 def resolve_device(name: str, threads: int | None = None) -> torch.device:
-    """``auto`` is the GPU where there is one, else the CPU; ``threads`` sets torch's CPU threads.
+    """``auto`` is the GPU where there is one, else the CPU; ``threads`` are those of the CPU, the free cores at most.
 
     Of several GPUs the process takes one that no other process of ours has, see ``mlet_bench.gpus``.
 
     Raises:
         BenchError: ``cuda`` was asked for and is not there, or the name is unknown.
     """
-    if threads is not None:
-        torch.set_num_threads(threads)
+    _set_threads(threads)
     if name not in ("auto", "cpu", "cuda"):
         raise BenchError(f"unknown device {name!r}: the devices are auto, cpu, cuda")
     if name == "cuda" and not torch.cuda.is_available():
@@ -33,11 +37,54 @@ def resolve_device(name: str, threads: int | None = None) -> torch.device:
     return device
 
 
+def _set_threads(threads: int | None) -> None:
+    """More threads than cores would wait for each other at each step."""
+    cores = free_cores()
+    if threads is not None and threads > cores:
+        print(f"note: {threads} threads were asked for, {cores} are used: as many cores are free here", file=sys.stderr)
+    wanted = torch.get_num_threads() if threads is None else threads
+    if wanted > cores or threads is not None:
+        torch.set_num_threads(min(wanted, cores))
+
+
+def free_cores() -> int:
+    """How many cores this process may use: those of its affinity, and of its cgroup's share of time (containers)."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, *(int(share) for share in _cgroup_shares())))
+
+
+def _cgroup_shares() -> list[float]:
+    """How many cores' time the process's cgroup and those around it may use (version 2); no limit is a huge one."""
+    try:
+        lines = OWN_CGROUP.read_text(encoding="utf-8").splitlines()
+        own = PurePosixPath(next((line[3:] for line in lines if line.startswith("0::")), "/"))
+    except OSError:
+        return [sys.maxsize]
+    shares: list[float] = [sys.maxsize]
+    for place in (own, *own.parents):
+        try:
+            quota, period = (CGROUP / place.relative_to("/") / "cpu.max").read_text(encoding="utf-8").split()
+            shares.append(int(quota) / int(period))
+        except (OSError, ValueError):  # no such file, or "max"
+            continue
+    return shares
+
+
+def load_average() -> str:
+    """How busy the machine is, for the log of a timing: the last minute's load, and a warning where it is too much."""
+    load, cores = os.getloadavg()[0], free_cores()
+    busy = "; the machine is busy, other jobs take part of what is timed" if load > cores else ""
+    return f"load average {load:.2f} on {cores} cores{busy}"
+
+
 def device_label(device: torch.device) -> str:
-    """The device in words, for tables: the GPU's name, or the number of CPU threads in use."""
+    """The device in words, for tables: the GPU's name, or the number of CPU threads in use, and whether the kernels are
+    not: then numbers are rounded otherwise.
+    """
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"CPU, {torch.get_num_threads()} of {os.cpu_count()} threads"
+    plain = ", plain torch" if library() is None else ""
+    return f"CPU, {torch.get_num_threads()} of {os.cpu_count()} threads{plain}"
 
 
 def software_label(device: torch.device) -> str:

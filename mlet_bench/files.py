@@ -1,7 +1,12 @@
-"""Files that are either whole or absent, and the canonical JSON that run ids and fingerprints hash."""
+"""Files that are either whole or absent, a power cut included, and the canonical JSON that run ids and sums hash.
+
+A system may keep the rename of a file and lose its content when the power goes, so what is renamed is on the disk
+first: written, fsync, renamed, fsync of the folder.
+"""
 
 from __future__ import annotations
 
+import errno
 import glob
 import hashlib
 import json
@@ -20,7 +25,8 @@ from mlet_bench.errors import BenchError
 def atomic(path: Path | str, needed: int = 0) -> Iterator[Path]:
     """Yield a temporary sibling of ``path`` to write to; rename it on success, remove it on any error.
 
-    What a killed process left of an earlier attempt is removed first.
+    Once this has returned the file outlives a power cut. What a killed process left of an earlier attempt is removed
+    first.
 
     Args:
         needed: bytes that will be written, where that is known: refused at once if the disk has no room for them.
@@ -37,14 +43,60 @@ def atomic(path: Path | str, needed: int = 0) -> Iterator[Path]:
     # The suffix stays last: libraries choose a format by it.
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         remove_leftovers(path)
         check_room(path, needed)
         try:
             yield partial
+            fsync(partial)
             os.replace(partial, path)
+            fsync(path.parent)
         finally:
             partial.unlink(missing_ok=True)
+
+
+def fsync(path: Path) -> None:
+    """Wait until the content of a file, or the names in a folder, are on the disk.
+
+    Raises:
+        OSError: the disk did not take them, so they must not be counted on.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except PermissionError:  # a folder that one may write to and not read
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # A file system that has no such thing, for folders above all, loses nothing by not being asked.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise OSError(error.errno, error.strerror, str(path)) from None
+    finally:
+        os.close(descriptor)
+
+
+def fsync_tree(folder: Path) -> None:
+    """``fsync`` of every file and folder below ``folder`` and of itself, before it is renamed as a whole."""
+    for place, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            if not (Path(place) / name).is_symlink():
+                fsync(Path(place) / name)
+        fsync(Path(place))
+
+
+def rename(source: Path, target: Path) -> None:
+    """Rename a folder, so that it stays renamed after a power cut; its content must be on the disk (``fsync_tree``)."""
+    os.rename(source, target)
+    for folder in {source.parent, target.parent}:
+        fsync(folder)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, where they are absent, so that they outlive a power cut."""
+    absent = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in absent:
+        fsync(each.parent)
 
 
 def link_or_copy(source: Path, target: Path) -> None:
@@ -74,9 +126,10 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-# How libraries that raise no OSError word a failed write; torch says no more than that a position is unexpected.
-_UNWRITTEN = re.compile(r"os error \d+|inline_container")
-_FULL = re.compile(r"no space left|file too large|quota|unexpected pos", re.IGNORECASE)
+# How libraries that raise no OSError word a failed write. torch says no more than that a position is unexpected or, of
+# the last bytes of a file, what its stream is called.
+_UNWRITTEN = re.compile(r"os error \d+|inline_container|basic_ios::clear|iostream error")
+_FULL = re.compile(r"no space left|file too large|quota|unexpected pos|basic_ios::clear|iostream error", re.IGNORECASE)
 MAKE_ROOM = "make room, keep less of each run (keep: metrics), or give another folder, and run it again"
 
 
@@ -143,7 +196,7 @@ def file_digest(path: Path | str, algorithm: str = "sha256") -> str:
 def write_json(path: Path | str, value: Any) -> None:
     """Write indented JSON, whole or not at all."""
     with atomic(path) as partial:
-        partial.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")
+        partial.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 SEAL = "seal"
@@ -155,24 +208,28 @@ def write_sealed(path: Path | str, value: dict[str, Any]) -> None:
     write_json(path, plain | {SEAL: digest(plain)})
 
 
-def read_json(path: Path | str, hint: str) -> Any:
+def read_json(path: Path | str, hint: str, damaged: str | None = None) -> Any:
     """Read a JSON file of ours, without its seal if it has one.
 
     Args:
         hint: what to do when the file is absent, as the second half of a sentence.
+        damaged: the same when it is there and unusable; as ``hint`` where nothing is said.
 
     Raises:
-        BenchError: the file is absent, is not JSON, or its seal is broken.
+        BenchError: the file is absent, cannot be read, is not JSON (of a crash it may be empty), or its seal is broken.
     """
-    path = Path(path)
+    path, damaged = Path(path), hint if damaged is None else damaged
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         seal = content.pop(SEAL, None) if isinstance(content, dict) else None
         whole = seal is None or seal == digest(content)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise BenchError(f"{path} does not exist: {hint}") from None
-    except ValueError as error:
-        raise BenchError(f"{path} is not valid JSON ({error}): {hint}") from None
+    except OSError as error:
+        raise BenchError(f"{path} cannot be read ({error.strerror}): check it and its permissions") from None
+    except (ValueError, RecursionError) as error:
+        reason = "it is empty" if path.stat().st_size == 0 else str(error)
+        raise BenchError(f"{path} is not valid JSON ({reason}): {damaged}") from None
     if not whole:
-        raise BenchError(f"{path} was altered since it was written: {hint}")
+        raise BenchError(f"{path} was altered since it was written: {damaged}")
     return content

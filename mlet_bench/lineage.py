@@ -20,7 +20,7 @@ from mlet_bench.errors import BenchError
 
 PACKAGE = Path(__file__).parent
 # How files are written, errors worded and origins noted: no number of a result depends on it.
-SKIPPED = {f"mlet_bench.{name}" for name in ("errors", "files", "locks", "provenance", "version")}
+SKIPPED = {f"mlet_bench.{name}" for name in ("errors", "files", "gpus", "locks", "private", "provenance", "version")}
 
 
 class Module:

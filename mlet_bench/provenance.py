@@ -27,8 +27,8 @@ def provenance(device: torch.device, started: datetime, seconds: float, rows: in
         rows: rows trained on in that time.
 
     Returns:
-        among others ``kernels``: whether the CPU's compiled kernels were used, where they fit; without them numbers
-        differ by rounding.
+        among others ``kernels``: whether the CPU's compiled kernels were used, where they fit; without them a step
+        differs by rounding, and a whole training by what becomes of it.
     """
     commit, dirty = _git()
     return {
@@ -51,7 +51,7 @@ def utc_now() -> datetime:
 
 
 def _git() -> tuple[str | None, bool | None]:
-    """Commit and dirty flag of the checkout the package runs from; None where it was installed without one."""
+    """Commit and dirty flag of the checkout the package runs from; None without one (a wheel, a ZIP) or without git."""
     root = Path(__file__).parents[1]
     if not (root / ".git").exists():
         return None, None
@@ -62,7 +62,9 @@ def _git() -> tuple[str | None, bool | None]:
 
 
 def _run_git(root: Path, *words: str) -> str:
-    return subprocess.run(["git", "-C", root, *words], capture_output=True, text=True, check=True).stdout.strip()
+    # safe.directory: git reads a checkout of another user, as containers have them, only where it is told to.
+    command = ["git", "-c", "safe.directory=*", "-C", root, *words]
+    return subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=True).stdout.strip()
 
 
 def _versions() -> dict[str, str]:
@@ -86,7 +88,7 @@ def peak_resident_bytes() -> int:
     what the process that started it had.
     """
     if STATUS.exists():
-        lines = dict(line.split(":", 1) for line in STATUS.read_text().splitlines())
+        lines = dict(line.split(":", 1) for line in STATUS.read_text(encoding="utf-8").splitlines())
         if "VmHWM" in lines:
             return 1024 * int(lines["VmHWM"].split()[0])
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -82,7 +82,7 @@ BY_FREQUENCY = Table(
 SCORES = Table(
     "scores.parquet",
     pa.schema({"label": pa.int8(), "logit": pa.float32()}),
-    "evaluate the run with 'mlet-bench evaluate' (a damaged file must go first)",
+    "evaluate the run with 'mlet-bench evaluate'",
 )
 # One file a data set, beside the runs: no run made it.
 OVERHEAD = Table(
@@ -113,7 +113,10 @@ PROVENANCE = Document(
 TUNING = Document("tuning.json", ("chosen", "candidates"), "train the cell again with 'mlet-bench train'")
 DEPLOYED = Document(
     "deployed.json",
-    ("fingerprint", "model", "hyper", "embedding", "fields", "dense", "sha256", "bytes", "max_logit_difference"),
+    (
+        *("fingerprint", "model", "hyper", "embedding", "fields", "dense", "sha256", "bytes"),
+        *("max_logit_difference", "logit_tolerance"),
+    ),
     "deploy the run first with 'mlet-bench deploy'",
 )
 METRICS = Document(
@@ -149,6 +152,9 @@ FOLLOWING = {
     "compare": ("compare",),
     "spectrum": ("spectrum",),
 }
+
+
+UNKNOWN = "unknown stage"  # of a damaged failed.json, which goes with the first stage that passes
 
 
 @dataclass(frozen=True)
@@ -227,6 +233,14 @@ class RunFolder:
         self._check_id(path, content.get("run_id", ""), spec, document.again)
         return content
 
+    def is_whole(self, part: Table | Document, spec: RunSpec) -> bool:
+        """Whether there is such a file and a reader would take it for one of the run ``spec``."""
+        try:
+            self.table(part, spec) if isinstance(part, Table) else self.document(part, spec)
+        except BenchError:
+            return False
+        return True
+
     def write_document(self, document: Document, content: dict[str, Any], run_id: str) -> dict[str, Any]:
         """Write a JSON file of the run ``run_id`` with a sum over it; returns what a reader will get."""
         whole = {"run_id": run_id} | content
@@ -234,16 +248,19 @@ class RunFolder:
         return whole
 
     def failure(self) -> Failure | None:
-        """What ``failed.json`` says; None where nothing failed."""
+        """What ``failed.json`` says; None where nothing failed. A damaged one says so itself, of ``UNKNOWN``."""
         if not self.has(FAILED):
             return None
-        said = read_json(self.path / FAILED, "run the job again")
-        return Failure(
-            said.get("stage", "unknown stage"), said.get("kind", "other"), said.get("error", "no reason given")
-        )
+        path = self.path / FAILED
+        try:
+            said = read_json(path, "run the job again")
+            require_keys(path, said, ("stage", "kind", "error"))
+        except BenchError as error:
+            return Failure(UNKNOWN, BenchError.kind, f"not readable: {error}")
+        return Failure(*(str(said[name]) for name in ("stage", "kind", "error")))
 
     def status(self, wanted: RunSpec) -> Status:
-        """How far the run that is wanted is, from what stands in the folder.
+        """How far the run that is wanted is, from what stands in the folder; a damaged ``failed.json`` is a failure.
 
         Raises:
             BenchError: a file that was looked into is damaged.
@@ -264,7 +281,7 @@ class RunFolder:
 
     def holds(self, spec: RunSpec) -> bool:
         """Whether this very run was trained here to its end: provenance.json is written last."""
-        return self.has(PROVENANCE) and self.has(SPEC) and self.spec == spec
+        return all(map(self.has, (PROVENANCE, CURVE, SPEC))) and self.spec == spec
 
     def is_finished(self) -> bool:
         """Whether a run was trained and evaluated here, with no failure on record."""
@@ -292,14 +309,17 @@ def require_columns(path: Path, content: pa.Table, table: Table) -> None:
         raise BenchError(f"{path} lacks the columns {', '.join(absent)}, so it is of another version: {table.again}")
 
 
-def require_keys(path: Path, content: Any, keys: Iterable[str]) -> None:
+def require_keys(path: Path, content: Any, keys: Iterable[str], again: str = "run its job again") -> None:
     """Refuse a JSON file, or a part of one, of another layout.
+
+    Args:
+        again: what to do, as the second half of a sentence.
 
     Raises:
         BenchError: names the keys that it lacks.
     """
     if absent := [name for name in keys if not isinstance(content, dict) or name not in content]:
-        raise BenchError(f"{path} lacks {', '.join(absent)}: it is of another version; run its job again")
+        raise BenchError(f"{path} lacks {', '.join(absent)}: it is of another version; {again}")
 
 
 def refuse_another_run(folder: Path, spec: RunSpec) -> None:
@@ -346,7 +366,7 @@ def failure_recorded(folders: Iterable[Path], stage: str) -> Iterator[None]:
     finally:
         for folder in folders:
             found = RunFolder(folder).failure() if folder not in reasons else None
-            if found and found.stage in FOLLOWING[stage]:
+            if found and found.stage in (*FOLLOWING[stage], UNKNOWN):
                 (folder / FAILED).unlink()
 
 

@@ -1,4 +1,6 @@
-"""SIGTERM and Ctrl-C: ends that leave nothing half-written, and that a training obeys where it can be stored."""
+"""SIGTERM, Ctrl-C and SIGHUP, of a terminal that is closed: ends that leave nothing half-written, and that a training
+obeys where it can be stored.
+"""
 
 import signal
 import threading
@@ -7,7 +9,7 @@ from contextlib import contextmanager
 
 from mlet_bench.errors import Stopped
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @contextmanager
@@ -47,8 +49,10 @@ def stop_requests() -> Iterator[Callable[[], int | None]]:
 @contextmanager
 def _heard_by(handler: Callable) -> Iterator[None]:
     """Signals can be heard in the main thread alone: in another nothing changes."""
-    in_main = threading.current_thread() is threading.main_thread()
-    before = {number: signal.signal(number, handler) for number in SIGNALS} if in_main else {}
+    heard = SIGNALS if threading.current_thread() is threading.main_thread() else ()
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # nohup asked for it
+        heard = tuple(number for number in heard if number != signal.SIGHUP)
+    before = {number: signal.signal(number, handler) for number in heard}
     try:
         yield
     finally:

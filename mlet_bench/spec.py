@@ -84,6 +84,7 @@ class DatasetSchema:
         return schema
 
 
+LARGEST = (2 - 2**-23) * 2.0**127  # float32's
 VERSION = 2  # of the code that trains: raised whenever equal settings give other numbers
 
 
@@ -137,9 +138,12 @@ class RunSpec:
             raise BenchError(f"validations is {self.validations}: it must be 0 or more")
         if self.authors_selection and not self.validations:
             raise BenchError("authors_selection needs validations of 1 or more to select among")
-        for name in ("lr", "embedding_lr_factor"):
-            if not getattr(self, name) > 0:
-                raise BenchError(f"{name} is {getattr(self, name)}: it must be above 0")
+        for name in ("lr", "embedding_lr_factor", "embedding_lr"):
+            if not 0 < getattr(self, name) <= LARGEST:
+                raise BenchError(
+                    f"{name} is {getattr(self, name)}: it must be above 0, and at most {LARGEST:.2g}, the largest "
+                    "number of float32"
+                )
 
     @property
     def id(self) -> str:
@@ -174,10 +178,10 @@ class RunSpec:
         """
         path = Path(folder) / "spec.json"
         content = read_json(path, "not a run folder; make one with 'mlet-bench train'")
-        written = content.pop("id", None)
         try:
+            written = content.pop("id", None)
             spec = cls(**content)
-        except (TypeError, KeyError) as error:
+        except (TypeError, KeyError, AttributeError) as error:
             raise BenchError(f"{path} is not a run's spec of this version ({error}): train the run again") from None
         if written != spec.id:
             raise BenchError(f"{path} says id {written}, its content gives {spec.id}: it was edited; train it again")

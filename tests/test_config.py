@@ -2,12 +2,13 @@
 
 import copy
 import json
+import math
 from pathlib import Path
 
 import pytest
 import yaml
 
-from mlet_bench.config import cell_training, cells, check_config, run_folders
+from mlet_bench.config import cell_training, cells, check_config, read_config, run_folders
 from mlet_bench.config_schema import COPY, config_schema
 from mlet_bench.errors import BenchError
 
@@ -125,6 +126,20 @@ def test_run_folders_follow_the_grammar():
         (["keep"], "collapsed", r"config\.keep is 'collapsed'; allowed are metrics, deployed, all"),
         (["plugins"], ["no_such_module"], r"plugin 'no_such_module' was not found"),
         (["plugins"], "mine", r"config\.plugins is 'mine'"),
+        (["training"], {"lr": math.inf}, r"config\.training\.lr is inf: it must be a number, and finite"),
+        (["training"], {"lr": math.nan}, r"config\.training\.lr is nan: it must be a number, and finite"),
+        (["training"], {"lr": 10**400}, r"config\.training\.lr is 10+: it must be a number, and finite"),
+        (["training"], {"lr": 0}, r"config\.training\.lr is 0"),
+        (["training"], {"lr": True}, r"config\.training\.lr is True: it must be a number"),
+        (["training"], {"lr": "abc"}, r"config\.training\.lr is 'abc': it must be a number"),
+        (["training"], {"epochs": 1.5}, r"config\.training\.epochs is 1\.5: it must be a whole number"),
+        (["training"], {"batch_size": 2**63}, r"config\.training\.batch_size is 9223372036854775808: .* below 2\^63"),
+        (["embedding_lr_factors"], [1, math.inf], r"config\.embedding_lr_factors\[1\] is inf: .* finite"),
+        (["seeds"], [1.0], r"config\.seeds\[0\] is 1\.0: it must be a whole number, 1 without a point"),
+        (["seeds"], [2**63], r"config\.seeds\[0\] is 9223372036854775808: it must be below 2\^63"),
+        (["dims"], [4.0], r"config\.dims\[0\] is 4\.0: it must be a whole number, 4 without a point"),
+        (["models"], {"dlrm": {"top": [2.0]}}, r"config\.models\.dlrm\.top\[0\] is 2\.0: it must be a whole number"),
+        (["datasets", "avazu"], {"source": "synthesize", "rows": 1e3}, r"rows is 1000\.0: .* 1000 without a point"),
         (["device"], "tpu", r"config\.device is 'tpu'; allowed are auto, cpu, cuda"),
     ],
 )  # fmt: skip
@@ -136,6 +151,24 @@ def test_mistakes_are_named(path, value, message):
     block[path[-1]] = value
     with pytest.raises(BenchError, match=message):
         check_config(config)
+
+
+@pytest.mark.parametrize("written", ["1e-1", "1e-5", "2e0", "1E3", "3e-12", "1e30"])
+def test_a_number_that_yaml_reads_as_text_gets_one_that_it_reads(written):
+    found = yaml.safe_load(f"lr: {written}")["lr"]
+    with pytest.raises(BenchError, match=f"lr is '{written}': YAML reads it as text; write ") as refused:
+        check_config(SMALL | {"training": {"lr": found}})
+    again = yaml.safe_load(str(refused.value).rpartition("write ")[2])
+    assert again == float(written) and check_config(SMALL | {"training": {"lr": again}})["training"]["lr"] == again
+    with pytest.raises(BenchError, match=r"epochs is '1e0': YAML reads it as text; write 1$"):
+        check_config(SMALL | {"training": {"epochs": "1e0"}})
+
+
+@pytest.mark.parametrize("content", ["", '{"profile": "to', "[]", "{}", "\0" * 9])
+def test_a_configuration_that_a_crash_cut_off_says_what_to_do(tmp_path, content):
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(BenchError, match=r"config\.json .*: delete .*config\.json and run the workflow again"):
+        read_config(tmp_path)
 
 
 def test_missing_keys_are_named():

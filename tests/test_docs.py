@@ -36,12 +36,13 @@ BLOCK = re.compile(r"^```(\w*)(?: title=\"([\w.]+)\")?\n(.*?)^```$", re.MULTILIN
 
 def blocks(page: Path, language: str) -> list[tuple[str, str]]:
     """The fenced blocks of a page in one language: title and text."""
-    return [(title, text) for found, title, text in BLOCK.findall(page.read_text()) if found == language]
+    found = BLOCK.findall(page.read_text(encoding="utf-8"))
+    return [(title, text) for other, title, text in found if other == language]
 
 
 def anchors(page: Path) -> set[str]:
     """What GitHub makes of a page's headings."""
-    titles = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 

@@ -1,6 +1,7 @@
 """Faults: a full disk, damaged files, no memory. Each is a sentence, and nothing is left half-written."""
 
 import json
+import resource
 import shutil
 import subprocess
 
@@ -17,6 +18,7 @@ from mlet_bench.errors import BenchError, out_of_memory
 from mlet_bench.files import atomic, writing
 from mlet_bench.spec import DatasetSchema
 from mlet_bench.stages import train
+from mlet_bench.training.checkpoint import save_checkpoint
 
 STAGES = ("synthesize", "prepare", "train", "deploy", "evaluate", "compare", "spectrum")
 
@@ -69,6 +71,26 @@ def test_a_full_disk(tmp_path, place):
         assert "Traceback" not in done.stderr
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+def test_a_disk_that_is_full_at_any_byte_of_a_checkpoint(tmp_path):
+    """torch words the last bytes in another way than the first."""
+    state = {"model": {"weight": torch.arange(3000.0)}, "step": {}, "progress": {"curve": [0.5] * 50}}
+    save_checkpoint(tmp_path, state)
+    size = (tmp_path / "checkpoint.pt").stat().st_size
+    (tmp_path / "checkpoint.pt").unlink()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    refused = 0
+    for limit in (*range(0, size, size // 20), *range(size - 100, size)):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+        try:
+            save_checkpoint(tmp_path, state)
+        except BenchError as error:
+            refused += "checkpoint.pt cannot be written" in str(error) and "make room" in str(error)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert list(tmp_path.iterdir()) == [], f"at {limit} of {size} bytes"
+    assert refused >= 120
 
 
 @pytest.mark.parametrize(
@@ -143,7 +165,8 @@ def test_a_damaged_file_is_named(place, capsys, stage, file, advice, damage):
     assert call(*commands(folder)[stage]) == 2
     error = capsys.readouterr().err
     assert str(folder / file) in error.replace("/runs/seed0/../../", "/") and advice in error
-    assert {name.rpartition("/")[2] for name in numbers(folder).keys() - before.keys()} <= {"failed.json"}
+    made = {name for name in numbers(folder).keys() - before.keys() if not name.startswith("runs/seed1/")}
+    assert made <= {f"{SEED}/failed.json"}  # the other seed, whose files are whole, is gone on with
 
 
 def test_a_flipped_bit_of_the_data_is_refused_or_changes_no_number(whole, tmp_path):

@@ -1,6 +1,8 @@
 """Kills: whichever stage is cut off, the same command ends in the same bits and leaves nothing else behind."""
 
+import os
 import random
+import signal
 
 import pytest
 import torch
@@ -10,9 +12,10 @@ from staged import STEPS, call, commands, give, made
 
 from mlet_bench.files import read_json, write_sealed
 from mlet_bench.locks import owned
+from mlet_bench.signals import stop_at_once, stop_requests
 
 SEEDED = random.Random(20260123)
-ENDS = {"SIGKILL": -9, "SIGTERM": 143}
+ENDS = {"SIGKILL": -9, "SIGTERM": 143, "SIGHUP": 129}
 RENAME = "mlet_bench.files:os.replace"
 STEP = "mlet_bench.training.step:TrainStep.__call__"
 STORED = 5  # checkpoints of a run before its own files are written
@@ -61,12 +64,13 @@ def test_a_stage_that_was_cut_off_ends_in_the_same_bits(whole, tmp_path, how, st
     assert numbers(cut) == {name: found for name, found in numbers(whole).items() if name in made(stage)}
 
 
-def test_a_stopped_training_says_where_and_goes_on_from_there(whole, tmp_path):
+@pytest.mark.parametrize(("how", "status"), [("SIGTERM", 143), ("SIGHUP", 129), ("SIGINT", 130)])
+def test_a_stopped_training_says_where_and_goes_on_from_there(whole, tmp_path, how, status):
     give(whole, tmp_path, "prepare")
     words = [word for word in commands(tmp_path)["train"]]
     words[words.index("--checkpoint-seconds") + 1] = 3600  # no checkpoint by itself
-    done = killed(STEP, 25, "SIGTERM", *words)
-    assert done.returncode == 143 and "Traceback" not in done.stderr
+    done = killed(STEP, 25, how, *words)
+    assert done.returncode == status and "Traceback" not in done.stderr
     assert "mlet-bench train: stopped at step 30 of 60 and stored; the same command goes on" in done.stderr
     run = tmp_path / "runs" / "seed0"
     assert [file.name for file in run.iterdir()] == ["checkpoint.pt"]
@@ -84,7 +88,7 @@ def test_seeds_that_were_done_are_not_trained_again(whole, tmp_path, command, pl
     assert killed(STEP, STEPS + 1, "SIGKILL", *words).returncode == -9
     again = killed(STEP, STEPS + 1, "SIGKILL", *words)
     assert again.returncode == 0, "seed 0 was trained again"
-    assert "seed0: trained" in again.stdout
+    assert "seed1: trained" in again.stdout
     found, expected = numbers(tmp_path / place), numbers(whole / place)
     assert found and found.items() <= expected.items()
 
@@ -112,6 +116,16 @@ def test_a_tuned_cell_that_was_cut_off_while_tidying_leaves_nothing_more(whole, 
     assert killed(place, at, "SIGKILL", *words).returncode == -9
     assert call(*words) == 0
     assert numbers(tmp_path / "cut") == numbers(tmp_path / "undisturbed")
+
+
+def test_a_training_under_nohup_outlives_its_terminal():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with stop_requests() as asked, stop_at_once():
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert asked() is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_two_trainings_do_not_share_a_folder(whole, tmp_path, capsys):

@@ -18,7 +18,8 @@ PACKAGE = ROOT / "mlet_bench"
 # Lowest floor first; a module may import from its own floor and from those below it.
 FLOORS = [
     {"errors", "version"},
-    {"files", "locks", "signals", "parquet", "registry", "plugins", "lineage", "gpus", "device", "kernels"},
+    {"files", "private"},
+    {"locks", "signals", "parquet", "registry", "plugins", "lineage", "gpus", "device", "kernels", "process"},
     {"provenance", "arms"},
     {"spec"},
     {"runs", "statistics"},
@@ -47,13 +48,24 @@ COMMANDS = [
     *("download", "synthesize", "prepare", "train", "deploy", "evaluate", "spectrum", "verify", "compare", "cell"),
     *("overhead", "report", "sync", "restore"),
 ]
-HEAVY = ("torch", "numpy", "pandas", "pyarrow", "polars", "matplotlib", "mlflow", "jsonschema", "jinja2", "huggingface_hub")
+HEAVY = (
+    "torch",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "polars",
+    "matplotlib",
+    "mlflow",
+    "jsonschema",
+    "jinja2",
+    "huggingface_hub",
+)
 
 
 def imports_of(file: Path) -> set[str]:
     """The parts of the package that a file imports, at any depth of its code, or names in a string of its code."""
     found = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         names = []
         if isinstance(node, ast.ImportFrom):
             names = [node.module]
@@ -107,9 +119,10 @@ def test_training_needs_the_small_set_of_packages_alone():
     """
     code = """
 import sys
+ABSENT = {"mlflow", "snakemake", "polars", "jsonschema", "matplotlib", "kagglehub", "huggingface_hub"}
 class Absent:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"mlflow", "snakemake", "polars", "jsonschema", "matplotlib", "kagglehub", "huggingface_hub"}:
+        if name.split(".")[0] in ABSENT:
             raise ImportError(name)
 sys.meta_path.insert(0, Absent())
 for name in ("torch", "pandas"):

@@ -9,15 +9,19 @@ from mlet_bench.claims.verdicts import NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDE
 from mlet_bench.errors import DeployRefusedError
 from mlet_bench.tables.results import Setting
 
-LOGIT = 1e-5  # rounding of float32 products, far below what a rank or a loss notices
+LOGIT = 1e-5  # rounding of float32 products, far below what a rank or a loss notices: evaluation.deploy.logit_tolerance
 
 
-def judge_collapse(largest: float, sizes_equal: bool, complete: bool) -> str:
-    """C3: collapsing changes no logit by more than ``LOGIT``, and leaves tables of the baseline's size, which is ∝ d.
+def judge_collapse(largest: float, sizes_equal: bool, complete: bool, allowed: float = LOGIT) -> str:
+    """C3: collapsing changes no logit of a run by more than ``LOGIT``, or ``LOGIT`` of its largest logit where that is
+    above 1, and leaves tables of the baseline's size, which is ∝ d.
 
     No statistics: one run that breaks it is enough against it, and all runs must be there to show it.
+
+    Args:
+        largest, allowed: of the run that comes closest to what is allowed, or passes it, both in logit.
     """
-    if largest > LOGIT or not sizes_equal:
+    if not largest <= allowed or not sizes_equal:
         return NOT_REPRODUCED
     return REPRODUCED if complete else UNDECIDED
 
@@ -44,7 +48,12 @@ class DeployedClaim(Claim):
         known = done.dropna(subset=["max_logit_difference"])
         if known.empty and refused.empty:
             return Finding(NOT_RUN, note=undone(runs, factored["cell"].unique()) or "no collapse was checked")
-        largest = float("inf") if len(refused) else float(known["max_logit_difference"].max())
+        largest = worst = float("inf")
+        allowed = LOGIT
+        if refused.empty:
+            moved_by, most = (known[name].to_numpy(float) for name in ("max_logit_difference", "logit_tolerance"))
+            closest = (moved_by / most).argmax()
+            worst, allowed, largest = float(moved_by[closest]), float(most[closest]), float(moved_by.max())
         size = runs[(runs["arm"] == BASELINE) & (runs["status"] == "done")]
         size = size.groupby("dim")["deployed_tables_bytes"].first()
         compared = done[done["dim"].isin(size.index)]
@@ -55,4 +64,4 @@ class DeployedClaim(Claim):
         moved = "a collapse was refused" if len(refused) else f"no logit moved by more than {largest:.1e}"
         note = "" if complete else f"{len(factored) - len(known)} of {len(factored)} runs have no number"
         cells = tuple(factored["cell"].unique())
-        return Finding(judge_collapse(largest, equal, complete), f"{moved}; {sizes}", cells, note)
+        return Finding(judge_collapse(worst, equal, complete, allowed), f"{moved}; {sizes}", cells, note)

@@ -12,7 +12,7 @@ from mlet_bench.data import DATASETS
 from mlet_bench.data.encode import NumberedRows
 from mlet_bench.data.split import assign
 from mlet_bench.errors import BenchError
-from mlet_bench.files import read_json, writing
+from mlet_bench.files import fsync_tree, read_json, rename, writing
 from mlet_bench.locks import owned
 from mlet_bench.spec import SPLITS, DatasetSchema, Field
 
@@ -103,10 +103,11 @@ def _replacing(out: Path) -> Iterator[Path]:
         new.mkdir(parents=True)
         try:
             yield new
+            fsync_tree(new)
             if out.exists():
-                out.rename(old)
+                rename(out, old)
             try:
-                new.rename(out)
+                rename(new, out)
             except BaseException:  # a signal too
                 if old.exists() and not out.exists():
                     old.rename(out)

@@ -88,7 +88,7 @@ class RemoteFile:
             BenchError: it is not the right file.
         """
         try:
-            known = json.loads(_record_path(path).read_text())
+            known = json.loads(_record_path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             known = {}
         stat = path.stat()

@@ -1,5 +1,6 @@
 """From a trained run to the model that is served: deploy, check, store; and load it again without the factors."""
 
+import math
 from pathlib import Path
 
 import torch
@@ -10,14 +11,14 @@ from safetensors.torch import load_file
 from torch import nn
 
 from mlet_bench.data.dataset import Rows
-from mlet_bench.errors import BenchError, DeployRefusedError
+from mlet_bench.errors import BenchError, DeployRefusedError, DivergedError
 from mlet_bench.files import atomic, file_digest, read_json
 from mlet_bench.models.base import ClickModel
 from mlet_bench.models.build import build_deployed, build_model, deploy_model
 from mlet_bench.runs import DEPLOYED, DEPLOYED_MODEL, MODEL, PROVENANCE, SPEC, RunFolder, require_keys
 from mlet_bench.spec import DatasetSchema, RunSpec
 
-TOLERANCE = 1e-5  # largest difference in logit that deploying may make
+TOLERANCE = 1e-5  # largest difference in logit that deploying may make, see logit_tolerance
 CHECK_ROWS = 4096  # rows of each split given that it is checked on
 TABLE_PREFIX = "tables."
 ROWS = "embedding.weight"  # of a model's state: stored as one tensor a field
@@ -57,21 +58,29 @@ def deploy_run(folder: Path, schema: DatasetSchema, splits: dict[str, Rows], mod
     training code nor W1 and W2 are needed to use them.
 
     Args:
-        splits: real rows by split; trained and deployed model must agree on them to 1e-5 in logit.
+        splits: real rows by split; trained and deployed model must agree on them to ``logit_tolerance``.
         model: the run's, as ``load_trained`` gives it, where it is in memory already.
 
     Raises:
         DeployRefusedError: they do not agree; nothing is written then.
+        DivergedError: the trained model's logits are not finite; neither is then.
     """
     spec, run = RunSpec.read(folder), RunFolder(folder)
     model = model if model is not None else load_trained(spec, schema, folder)
     served = deploy_model(model)
-    difference = {split: max_logit_difference(model, served, rows) for split, rows in splits.items()}
-    worst = max(difference.values())
-    if not all(value <= TOLERANCE for value in difference.values()):  # NaN fails every comparison
+    compared = {split: compare_logits(model, served, rows) for split, rows in splits.items()}
+    difference = {split: found for split, (found, _) in compared.items()}
+    magnitudes = [magnitude for _, magnitude in compared.values()]
+    if not all(map(math.isfinite, magnitudes)):
+        raise DivergedError(
+            f"{folder}: the trained model gives logits that are not finite: it diverged and is not deployed; lower the "
+            f"learning rate ({spec.lr}) and train it again"
+        )
+    tolerance = logit_tolerance(max(magnitudes))
+    if wrong := [found for found in difference.values() if not found <= tolerance]:  # as NaN is not
         raise DeployRefusedError(
-            f"{folder}: the deployed model differs from the trained one by {worst:.2e} in logit, more than "
-            f"{TOLERANCE:g}: not stored"
+            f"{folder}: the deployed model differs from the trained one by {wrong[0]:.2e} in logit, more than "
+            f"{tolerance:.2g} (its logits go up to {max(magnitudes):.3g}): not stored"
         )
     arrays = served_arrays(served, schema)
     path = folder / DEPLOYED_MODEL
@@ -94,18 +103,33 @@ def deploy_run(folder: Path, schema: DatasetSchema, splits: dict[str, Rows], mod
             "deployed_tables": sum(array.nbytes for name, array in arrays.items() if _is_of_tables(name)),
         },
         "max_logit_difference": difference,
+        "logit_tolerance": tolerance,
     }
     return run.write_document(DEPLOYED, description, spec.id)
 
 
-@torch.inference_mode()
-def max_logit_difference(model: nn.Module, served: nn.Module, rows: Rows) -> float:
-    """The largest difference in logit between two models over some rows.
+def logit_tolerance(largest: float) -> float:
+    """How far rounding may move a logit, where the largest magnitude of one is ``largest``: relative above 1.
 
-    Computed as deployed, in float32, on the first CHECK_ROWS rows. A NaN in either model gives NaN.
+    Both models multiply the same W1 and W2 in float32, in another order. One rounding is u = 2^-24 = 6.0e-8 of a
+    number, and a product over k terms is off by at most k·u of the sum of its terms' magnitudes, by sqrt(k)·u as a
+    rule; the layers above scale that as they scale the values, and round in their turn. So the difference grows with
+    the logits, and 1e-5 is 168u of the largest: the worst case of k = 128, the paper's widest, and far above what is
+    typical at any k in use. A wrong row or factor moves a logit by a share of it that is thousands of times larger.
+    Below a magnitude of 1, where terms of about 1 cancel, the difference is still that of those terms.
+    """
+    return TOLERANCE * max(1.0, largest)
+
+
+@torch.inference_mode()
+def compare_logits(model: nn.Module, served: nn.Module, rows: Rows) -> tuple[float, float]:
+    """The largest difference in logit between two models, and the largest magnitude of the first one's logits.
+
+    Computed as deployed, in float32, on the first CHECK_ROWS rows. A NaN in a model gives NaN.
     """
     dense, ids = rows.dense[:CHECK_ROWS], rows.ids[:CHECK_ROWS]
-    return (model(dense, ids) - served(dense, ids)).abs().max().item()
+    logit = model(dense, ids)
+    return (logit - served(dense, ids)).abs().max().item(), logit.abs().max().item()
 
 
 def served_arrays(served: ClickModel, schema: DatasetSchema) -> dict:

@@ -42,7 +42,7 @@ def evaluate_run(folder: Path, schema: DatasetSchema, data: dict[str, Rows], cou
             f"{folder} was trained on data with fingerprint {description['fingerprint']}, the data set given has "
             f"{schema.fingerprint}: scores would mean nothing"
         )
-    if all(map(run.has, (METRICS, BY_FREQUENCY, SCORES))):
+    if all(run.is_whole(part, spec) for part in (METRICS, BY_FREQUENCY, SCORES)):
         stored = run.document(METRICS, spec)
         if stored["deployed_sha256"] == description["sha256"] and ALL_METRICS.keys() <= stored["test"].keys():
             return stored  # the test split is scored once; again where a metric is new

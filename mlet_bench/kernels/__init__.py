@@ -2,7 +2,8 @@
 
 ``kernels.cpp`` (parts of the training step) and ``draw.cpp`` (initial values) are compiled once for a machine
 (``build.py``). Whoever calls these functions asks ``supported`` or ``can_draw`` first and has a path in plain torch
-that gives the same numbers: initial values to the bit, the others to rounding.
+that gives the same numbers: initial values to the bit, a step to rounding. Rounding grows: a whole training ends in
+other numbers without them, which its provenance and its device's label say.
 """
 
 import ctypes

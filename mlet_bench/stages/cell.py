@@ -11,11 +11,12 @@ from pathlib import Path
 
 import torch
 
+from mlet_bench.errors import BenchError, RunsFailed
 from mlet_bench.files import digest, read_json, write_json
 from mlet_bench.runs import CURVE, DEPLOYED, DEPLOYED_MODEL, MODEL, SPEC, STAGES, TUNING, RunFolder, differences
 from mlet_bench.stages import train
 from mlet_bench.stages.code import code_of
-from mlet_bench.stages.common import device_of, forget, made_by, note_made_by
+from mlet_bench.stages.common import device_of, forget, gone_on, made_by, note_made_by
 from mlet_bench.stages.deploy import deploy_runs
 from mlet_bench.stages.evaluate import evaluate_runs
 
@@ -37,19 +38,24 @@ def run(arguments: argparse.Namespace) -> None:
     runs = train.specs_of(arguments.data, arguments.out, arguments.seed, settings)
     folders, device = [folder for _, folder in runs], device_of(arguments)
     codes = {stage: digest(code_of(f"mlet_bench.stages.{stage}", settings["arm"], settings["model"])) for stage in MADE}
+    failures: dict[Path, BenchError] = {}
     with train.owned_folders(folders):
+        train.drop_all_damaged(runs)
         for spec, folder in runs:
             if RunFolder(folder).has(SPEC) and differences(RunFolder(folder).spec, spec):
                 forget(folder, STAGES)
             drop_stale(folder, codes, keep)
         due = {folder: Due.of(folder, keep) for folder in folders}
         execution, factors = train.execution_of(arguments), arguments.embedding_lr_factors
-        for folder, last in train.train_runs(arguments.data, runs, device, execution, factors):
-            if due[folder].train:
-                print(f"{folder}: trained", *(f"{name} {last[name]:.5f}" for name in ("val_auc",) if last))
-            elif not due[folder].anything:
-                print(f"{folder}: as it was")
-        finish(arguments.data, folders, device, codes, keep)
+        with gone_on(failures):
+            for folder, last in train.train_runs(arguments.data, runs, device, execution, factors):
+                if due[folder].train:
+                    print(f"{folder}: trained", *(f"{name} {last[name]:.5f}" for name in ("val_auc",) if last))
+                elif not due[folder].anything:
+                    print(f"{folder}: as it was")
+        finish(arguments.data, folders, device, codes, keep, failures)
+        if failures:
+            raise RunsFailed(failures)
         write_index(arguments.index, folders, keep)
 
 
@@ -92,18 +98,34 @@ def drop_stale(folder: Path, codes: dict[str, str], keep: str) -> None:
         forget(folder, MADE)
 
 
-def finish(data: Path, folders: Sequence[Path], device: torch.device, codes: dict[str, str], keep: str) -> None:
-    """Deploy and score trained runs where that is due, and remove the models that are not kept."""
-    to_deploy = [folder for folder in folders if Due.of(folder, keep).deploy]
-    to_score = [folder for folder in folders if folder in to_deploy or Due.of(folder, keep).evaluate]
-    for folder, _ in deploy_runs(to_deploy, data, spectrum=True):
-        for stage in ("deploy", "spectrum"):
-            note_made_by(folder, stage, codes[stage])
-        _tidy(folder, MODEL, keep)
-    for folder, metrics in evaluate_runs(to_score, data, device):
-        note_made_by(folder, "evaluate", codes["evaluate"])
-        print(f"{folder}: test", *(f"{name} {value:.5f}" for name, value in metrics["test"].items()))
-    for folder in folders:
+def finish(
+    data: Path,
+    folders: Sequence[Path],
+    device: torch.device,
+    codes: dict[str, str],
+    keep: str,
+    failures: dict[Path, BenchError],
+) -> None:
+    """Deploy and score trained runs where that is due, and remove the models that are not kept.
+
+    Args:
+        failures: runs that are passed over; those that fail here are added.
+    """
+    trained = [folder for folder in folders if folder not in failures]
+    to_deploy = [folder for folder in trained if Due.of(folder, keep).deploy]
+    to_score = [folder for folder in trained if folder in to_deploy or Due.of(folder, keep).evaluate]
+    with gone_on(failures):
+        for folder, _ in deploy_runs(to_deploy, data, spectrum=True):
+            for stage in ("deploy", "spectrum"):
+                note_made_by(folder, stage, codes[stage])
+            _tidy(folder, MODEL, keep)
+    with gone_on(failures):
+        for folder, metrics in evaluate_runs([each for each in to_score if each not in failures], data, device):
+            note_made_by(folder, "evaluate", codes["evaluate"])
+            print(f"{folder}: test", *(f"{name} {value:.5f}" for name, value in metrics["test"].items()))
+    for folder in trained:
+        if folder in failures:  # what it has is what the next attempt begins with
+            continue
         for model in (MODEL, DEPLOYED_MODEL):
             _tidy(folder, model, keep)
 
@@ -122,9 +144,19 @@ def write_index(index: Path, folders: Sequence[Path], keep: str) -> None:
 
 
 def lacking(index: Path, keep: str) -> list[str]:
-    """What of a cell's files is not there any more, or is to be kept from now on; empty without an index."""
+    """What of a cell's files is not there any more, or is to be kept from now on; empty without an index.
+
+    A damaged index is lacking itself: planning goes on, and the cell's command writes it again.
+    """
     if not index.exists():
         return []
-    content = read_json(index, f"delete {index}")
-    wanted = [(run, file) for run, said in content["runs"].items() for file in {*said["files"], *KEPT[keep]}]
-    return sorted(f"{run}/{file}" for run, file in wanted if not (index.parent / run / file).exists())
+    try:
+        runs = read_json(index, f"delete {index}")["runs"]
+        wanted = [(run, file) for run, said in runs.items() for file in {*said["files"], *KEPT[keep]}]
+    except (BenchError, KeyError, TypeError, AttributeError):  # damaged: the command writes it again
+        return [index.name]
+    return sorted(f"{run}/{file}" for run, file in wanted if not _has_content(index.parent / run / file))
+
+
+def _has_content(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0

@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +11,11 @@ import torch
 from mlet_bench.arms import RECIPES
 from mlet_bench.data.dataset import Rows, load_split
 from mlet_bench.device import resolve_device
+from mlet_bench.errors import BenchError, RunsFailed
 from mlet_bench.files import read_json, write_json
-from mlet_bench.runs import DATA, MADE_BY, PROVENANCE, SPEC, RunFolder, failure_recorded
-from mlet_bench.spec import DatasetSchema
+from mlet_bench.runs import DATA, MADE_BY, PROVENANCE, SPEC, RunFolder, failure_recorded, require_keys
+from mlet_bench.spec import SPLITS, DatasetSchema
+from mlet_bench.stages.numbers import count, positive
 
 
 @dataclass(frozen=True)
@@ -51,19 +53,80 @@ def each_run(
         yield folder, loaded[source]
 
 
+@contextmanager
+def set_aside(failures: dict[Path, BenchError], folder: Path, stage: str) -> Iterator[None]:
+    """Record the failure of one run of ``stage`` and keep it in ``failures``: those beside it are gone on with.
+
+    Whoever calls this raises ``RunsFailed(failures)`` after the last run, if there are any.
+    """
+    try:
+        with failure_recorded([folder], stage):
+            yield
+    except BenchError as error:
+        failures[folder] = error
+
+
+@contextmanager
+def gone_on(failures: dict[Path, BenchError]) -> Iterator[None]:
+    """Keep the failures of single runs, for after what the others still need."""
+    try:
+        yield
+    except RunsFailed as error:
+        failures |= error.reasons
+
+
+def require_both_classes(folder: Path, schema: DatasetSchema, splits: Iterable[str] = SPLITS) -> None:
+    """Refuse a data set with a split of one class, by its schema alone: nothing can be ranked on it.
+
+    Raises:
+        BenchError: names the split and what to do.
+    """
+    for split in splits:
+        rows, clicks = schema.rows[split], schema.clicks[split]
+        if not 0 < clicks < rows:
+            raise BenchError(
+                f"{folder}: the {split} split has {rows:,} rows with {clicks:,} clicks, and metrics need rows of both "
+                "classes: prepare more rows (max_rows), or another split, with 'mlet-bench prepare'"
+            )
+
+
 def data_of(folder: Path) -> Path:
     """The data set that a run was trained on, where it was then."""
-    content = read_json(folder / DATA, "not a trained run; train it with 'mlet-bench train', or give --data")
+    path, hint = folder / DATA, "not a trained run; train it with 'mlet-bench train', or give --data"
+    damaged = "train it again with 'mlet-bench train', which keeps what is done and writes this file, or give --data"
+    content = read_json(path, hint, damaged)
+    require_keys(path, content, ("data",), damaged)
     return folder / content["data"]
 
 
 def made_by(folder: Path) -> dict[str, str]:
-    """Stage → the sum of the code that made its result, of the stages whose result is known to be whole."""
-    run = RunFolder(folder)
-    made = read_json(folder / MADE_BY, f"delete {folder / MADE_BY}") if run.has(MADE_BY) else {}
-    # A training may be cut off between two seeds, so each run says so itself, in the file that it writes last.
-    trained = {"train": run.document(PROVENANCE)["code"]} if run.has(PROVENANCE) and run.has(SPEC) else {}
+    """Stage → the sum of the code that made its result, of the stages whose result is known to be whole.
+
+    What a damaged file says is not known, and its stages are due again.
+    """
+    run, made, trained = RunFolder(folder), {}, {}
+    with suppress(BenchError):
+        made = noted(folder)
+    if run.has(PROVENANCE) and run.has(SPEC):
+        # A training may be cut off between two seeds, so each run says so itself, in the file that it writes last.
+        with suppress(BenchError):
+            trained = {"train": run.document(PROVENANCE)["code"]}
     return made | trained
+
+
+def noted(folder: Path) -> dict[str, str]:
+    """What ``made_by.json`` says; nothing where it is absent.
+
+    Raises:
+        BenchError: it is damaged.
+    """
+    path = folder / MADE_BY
+    if not path.exists():
+        return {}
+    noted = read_json(path, f"delete {path}")
+    if not isinstance(noted, dict) or not all(isinstance(code, str) for code in noted.values()):
+        raise BenchError(f"{path} does not say which code made what: delete it")
+    return noted
 
 
 def note_made_by(folder: Path, stage: str, code: str) -> None:
@@ -90,13 +153,13 @@ def recipe_options(parser: argparse.ArgumentParser) -> None:
     recipes = "; ".join(f"{name}: " + ", ".join(f"{k} {v}" for k, v in r.items()) for name, r in RECIPES.items())
     parser.add_argument("--recipe", default="authors", help=recipes)
     parser.add_argument("--optimizer", help="sgd or adagrad; this and --lr override the recipe")
-    parser.add_argument("--lr", type=float)
+    parser.add_argument("--lr", type=positive)
 
 
 def device_options(parser: argparse.ArgumentParser) -> None:
     """Where a stage runs."""
     parser.add_argument("--device", default="auto", help="auto (cuda where there is a GPU), cpu or cuda")
-    parser.add_argument("--threads", type=int, help="CPU threads")
+    parser.add_argument("--threads", type=count, help="CPU threads, at most the cores that are free")
 
 
 def device_of(arguments: argparse.Namespace) -> torch.device:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import torch
 
+from mlet_bench.errors import BenchError, RunsFailed
 from mlet_bench.evaluation.deploy import deploy_run, load_deployed, load_trained
 from mlet_bench.evaluation.spectrum import Spectrum
 from mlet_bench.models.build import build_model
-from mlet_bench.runs import RunFolder, failure_recorded
-from mlet_bench.stages.common import Source, each_run, run_options
+from mlet_bench.runs import RunFolder
+from mlet_bench.stages.common import Source, each_run, run_options, set_aside
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -30,14 +31,22 @@ def deploy_runs(folders: Sequence[Path], data: Path | None, spectrum: bool = Fal
 
     Args:
         spectrum: also take the ranks, as ``spectrum_runs`` does, while the factors are there: nothing later needs them.
+
+    Raises:
+        RunsFailed: after the last run, if some failed.
     """
+    failures: dict[Path, BenchError] = {}
     for folder, source in each_run("deploy", folders, data, ("val",), torch.device("cpu")):
-        with failure_recorded([folder], "deploy"):
+        description = None
+        with set_aside(failures, folder, "deploy"):
             RunFolder(folder).drop("deploy", "evaluate", "compare")
             description = (
                 _with_spectrum(folder, source) if spectrum else deploy_run(folder, source.schema, source.splits)
             )
-        yield folder, description
+        if description is not None:
+            yield folder, description
+    if failures:
+        raise RunsFailed(failures)
 
 
 def _with_spectrum(folder: Path, source: Source) -> dict:

@@ -7,9 +7,16 @@ from pathlib import Path
 import torch
 
 from mlet_bench.data.dataset import training_counts
+from mlet_bench.errors import BenchError, RunsFailed
 from mlet_bench.evaluation.evaluate import evaluate_run
-from mlet_bench.runs import failure_recorded
-from mlet_bench.stages.common import device_of, device_options, each_run, run_options
+from mlet_bench.stages.common import (
+    device_of,
+    device_options,
+    each_run,
+    require_both_classes,
+    run_options,
+    set_aside,
+)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -23,9 +30,19 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def evaluate_runs(folders: Sequence[Path], data: Path | None, device: torch.device) -> Iterator[tuple[Path, dict]]:
-    """Score deployed runs; yield the content of each ``metrics.json``."""
+    """Score deployed runs; yield the content of each ``metrics.json``.
+
+    Raises:
+        RunsFailed: after the last run, if some failed.
+    """
+    failures: dict[Path, BenchError] = {}
     for folder, source in each_run("evaluate", folders, data, ("val", "test"), device):
-        with failure_recorded([folder], "evaluate"):
+        metrics = None
+        with set_aside(failures, folder, "evaluate"):
+            require_both_classes(source.folder, source.schema, ("val", "test"))
             counts = [training_counts(source.folder, field.name) for field in source.schema.fields]
             metrics = evaluate_run(folder, source.schema, source.splits, counts)
-        yield folder, metrics
+        if metrics is not None:
+            yield folder, metrics
+    if failures:
+        raise RunsFailed(failures)

@@ -6,6 +6,7 @@ from typing import Any, get_origin, get_type_hints
 
 from mlet_bench.models import MODELS
 from mlet_bench.models.base import resolve_hyper
+from mlet_bench.stages.numbers import count, finite
 
 
 def hyper_options(parser: argparse.ArgumentParser) -> None:
@@ -15,11 +16,11 @@ def hyper_options(parser: argparse.ArgumentParser) -> None:
     for name, (owners, field, kind) in _every_field().items():
         options: dict[str, Any] = {"help": f"{', '.join(owners)}: {field.metadata.get('help', name)}", "default": None}
         if get_origin(kind) is tuple:
-            options |= {"type": int, "nargs": "*"}
+            options |= {"type": count, "nargs": "*"}
         elif kind is bool:
             options |= {"action": argparse.BooleanOptionalAction}
         else:
-            options |= {"type": kind}
+            options |= {"type": finite if kind is float else kind}
         group.add_argument(f"--{name.replace('_', '-')}", **options)
 
 

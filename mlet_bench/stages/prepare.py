@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from mlet_bench.data import DATASETS
+from mlet_bench.stages.numbers import count
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -12,7 +13,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="data-set folder to write")
     splits = "; ".join(f"{data.name}: {', '.join(data.splits)}" for data in DATASETS.values())
     parser.add_argument("--split", help=f"{splits}; the first where it is left out")
-    parser.add_argument("--max-rows", type=int, help="use the first rows only")
+    parser.add_argument("--max-rows", type=count, help="use the first rows only")
     for name, (owners, said) in _every_option().items():
         option = f"--{name.replace('_', '-')}"
         parser.add_argument(option, dest=name, action="store_true", help=f"{', '.join(owners)}: {said}")

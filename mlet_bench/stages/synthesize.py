@@ -4,14 +4,15 @@ import argparse
 from pathlib import Path
 
 from mlet_bench.data import DATASETS
+from mlet_bench.stages.numbers import count, whole
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "dataset", help=f"whose form the file has: {', '.join(n for n, d in DATASETS.items() if d.planted)}"
     )
-    parser.add_argument("--rows", type=int, required=True)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rows", type=count, required=True)
+    parser.add_argument("--seed", type=whole, default=0)
     parser.add_argument("--out", type=Path, required=True, help="raw file to write; .gz is compressed")
 
 

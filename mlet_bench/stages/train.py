@@ -11,15 +11,26 @@ from typing import Any
 import torch
 
 from mlet_bench.arms import ARMS, with_recipe
-from mlet_bench.errors import BenchError
+from mlet_bench.errors import BenchError, RunsFailed
 from mlet_bench.files import digest, write_json
 from mlet_bench.locks import owned
-from mlet_bench.runs import CURVE, DATA, SPEC, STAGES, TUNING, RunFolder, failure_recorded, refuse_another_run
+from mlet_bench.runs import CURVE, DATA, MODEL, SPEC, STAGES, TUNING, RunFolder, failure_recorded, refuse_another_run
 from mlet_bench.signals import stop_requests
 from mlet_bench.spec import DatasetSchema, RunSpec
 from mlet_bench.stages.code import code_of
-from mlet_bench.stages.common import Source, device_of, device_options, forget, made_by, recipe_options
+from mlet_bench.stages.common import (
+    Source,
+    device_of,
+    device_options,
+    forget,
+    gone_on,
+    made_by,
+    recipe_options,
+    require_both_classes,
+)
+from mlet_bench.stages.damage import drop_damaged
 from mlet_bench.stages.hyper import hyper_of, hyper_options
+from mlet_bench.stages.numbers import count, not_negative, positive, whole
 from mlet_bench.training.checkpoint import drop_checkpoint
 from mlet_bench.training.loop import Execution, train_together
 from mlet_bench.training.memory import check_memory, pack_size
@@ -31,28 +42,30 @@ FACTORS = (1.0, 2.0, 4.0, 8.0, 16.0)  # what an arm that tunes chooses among, wh
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, help="prepared data set")
     parser.add_argument("--arm", required=True, help="; ".join(f"{arm.name}: {arm.purpose}" for arm in ARMS.values()))
-    parser.add_argument("--dim", type=int, required=True, help="d, width of the embeddings")
-    parser.add_argument("--inner-dim", type=int, help="k, inner width, for the arms that have one")
-    parser.add_argument("--seed", type=int, nargs="+", default=[0], help="with several, --out holds '{seed}'")
+    parser.add_argument("--dim", type=count, required=True, help="d, width of the embeddings")
+    parser.add_argument("--inner-dim", type=count, help="k, inner width, for the arms that have one")
+    parser.add_argument("--seed", type=whole, nargs="+", default=[0], help="with several, --out holds '{seed}'")
     parser.add_argument("--out", required=True, help="run folder to write")
     recipe_options(parser)
     hyper_options(parser)
-    parser.add_argument("--batch-size", type=int, help="the recipe's, if left out")
-    parser.add_argument("--epochs", type=int, default=1)
-    parser.add_argument("--validations", type=int, default=10, help="how often validation is scored while training")
+    parser.add_argument("--batch-size", type=count, help="the recipe's, if left out")
+    parser.add_argument("--epochs", type=count, default=1)
+    parser.add_argument("--validations", type=whole, default=10, help="how often validation is scored while training")
     parser.add_argument(
-        "--embedding-lr-factors", type=float, nargs="+", default=list(FACTORS),
+        "--embedding-lr-factors", type=positive, nargs="+", default=list(FACTORS),
         help="what an arm that tunes chooses among: embedding learning rate over the base one",
     )  # fmt: skip
     parser.add_argument(
         "--authors-selection", action="store_true",
         help="also report the AUC at the best test accuracy while training, as the authors do: selected on test",
     )  # fmt: skip
-    parser.add_argument("--pack", type=int, help="seeds trained together; as many as fit on a GPU, one on a CPU")
+    parser.add_argument("--pack", type=count, help="seeds trained together; as many as fit on a GPU, one on a CPU")
     parser.add_argument(
         "--eager", action="store_true", help="on a GPU, launch each operation by itself, no CUDA graphs: slow, to debug"
     )
-    parser.add_argument("--checkpoint-seconds", type=float, default=600, help="least time between two checkpoints")
+    parser.add_argument(
+        "--checkpoint-seconds", type=not_negative, default=600, help="least time between two checkpoints"
+    )
     device_options(parser)
 
 
@@ -73,9 +86,21 @@ def run(arguments: argparse.Namespace) -> None:
     settings, factors = settings_of(arguments), arguments.embedding_lr_factors
     specs = specs_of(arguments.data, arguments.out, arguments.seed, settings)
     with owned_folders([folder for _, folder in specs]):
+        drop_all_damaged(specs)
+        for spec, folder in specs:
+            run = RunFolder(folder)
+            if run.holds(own_choice(spec, folder)) and not run.has(MODEL):
+                forget(folder, ["train"])  # tidied away; what this command makes is a model
         trained = train_runs(arguments.data, specs, device_of(arguments), execution_of(arguments), factors)
         for folder, last in trained:
             print(f"{folder}: trained", *(f"{name} {last[name]:.5f}" for name in ("val_auc", "val_logloss") if last))
+
+
+def drop_all_damaged(runs: Sequence[tuple[RunSpec, Path]]) -> None:
+    """``drop_damaged`` in run folders and in those of their candidates."""
+    for spec, folder in runs:
+        for place in (folder, *(folder / CANDIDATES).glob("*")):
+            drop_damaged(place, spec)
 
 
 @contextmanager
@@ -126,14 +151,17 @@ def train_runs(
         factors: the candidates of an arm that tunes, see ``train_tuned``.
 
     Raises:
-        BenchError: a folder holds another run; or whatever a training raises.
+        RunsFailed: some diverged; after the last of the others, which are trained to their end.
+        BenchError: a split has one class, a folder holds another run; or whatever a training raises.
         Stopped: a signal asked for it, and everything is stored.
     """
+    failures: dict[Path, BenchError] = {}
     folders, shape = [folder for _, folder in runs], runs[0][0]
     code = digest(code_of("mlet_bench.stages.train", shape.arm, shape.model))
     for spec, folder in runs:
         refuse_another_run(folder, own_choice(spec, folder))  # that run did not fail
-    with stop_requests() as asked, failure_recorded(folders, "train"):
+    with stop_requests() as asked, gone_on(failures), failure_recorded(folders, "train"):
+        require_both_classes(data, DatasetSchema.read(data))
         for folder in folders:
             for place in (folder, *(folder / CANDIDATES).glob("*")):
                 if made_by(place).get("train", code) != code:
@@ -142,12 +170,16 @@ def train_runs(
         if due or (shape.settings.tunes_lr and not _chose_among(folders, factors)):
             _train(data, runs, device, replace(execution, code=code), factors, asked)
     for folder in folders:
+        if folder in failures:
+            continue
         drop_checkpoint(folder)  # a kill may have left it, or candidates, beside a run that is done
         drop_candidates(folder)
         # Relative, so that a results folder can move as a whole.
         write_json(folder / DATA, {"data": os.path.relpath(data, folder)})
         curve = RunFolder(folder).table(CURVE)
         yield folder, (curve.slice(len(curve) - 1).to_pylist()[0] if len(curve) else {})
+    if failures:
+        raise RunsFailed(failures)
 
 
 def own_choice(spec: RunSpec, folder: Path) -> RunSpec:

@@ -42,16 +42,12 @@ def read_results(folder: Path | str) -> Results:
     """Read everything below ``results/<profile>`` that the report shows.
 
     Raises:
-        BenchError: ``config.json``, a data set's schema or the timings are absent or unreadable. A run with an
-            unreadable file is one that failed.
+        BenchError: ``config.json`` is absent or unreadable. A run with an unreadable file, or on a data set with one,
+            is one that failed; timings that are unreadable are absent, and ``untimed`` says why.
     """
     folder = Path(folder)
     config = read_config(folder)
-    schemas = {
-        name: DatasetSchema.read(folder / "data" / name)
-        for name in config["datasets"]
-        if (folder / "data" / name / "schema.json").is_file()
-    }
+    schemas, unreadable = _schemas(folder, config)
     rows, curves = {False: [], True: []}, {False: [], True: []}  # by whether a run is a longer one
     parts: dict[str, list[pd.DataFrame]] = defaultdict(list)
     order = {name: place for place, name in enumerate((*config["datasets"], *config["models"]))}
@@ -64,6 +60,8 @@ def read_results(folder: Path | str) -> Results:
         # Another length of training is another experiment: it enters no comparison of the main grid.
         longer = cell.epochs != config["training"]["epochs"]
         try:
+            if cell.dataset in unreadable:  # whether its runs are of these rows cannot be known
+                raise unreadable[cell.dataset]
             status = run.status(cell_spec(config, cell, seed, schema.fingerprint if schema else ""))
             if status.state == "done":
                 # What was tuned is the cell's, the same with every seed.
@@ -77,6 +75,7 @@ def read_results(folder: Path | str) -> Results:
         for name, frame in found.items():
             frames = curves[longer] if name == "curve" else parts[name] if not longer else []
             frames.append(frame.assign(**keys))
+    overhead, untimed = _overhead(folder, config)
     return Results(
         config=config,
         schemas=schemas,
@@ -85,19 +84,26 @@ def read_results(folder: Path | str) -> Results:
         curves=_stacked(curves[False], runs.CURVE.columns.names),
         longer_curves=_stacked(curves[True], runs.CURVE.columns.names),
         **{name: _stacked(parts[name], columns) for name, columns in _PARTS.items()},
-        overhead=_overhead(folder, config),
-        untimed={
-            f"{name}, {model.upper()}": _last_error(folder, f"{name}/{model}", "overhead.log") or UNTIMED
-            for name in config["datasets"]
-            for model in config["models"]
-            if not runs.overhead_file(folder, name, model).is_file()
-        },
+        overhead=overhead,
+        untimed=untimed,
     )
+
+
+def _schemas(folder: Path, config: dict[str, Any]) -> tuple[dict[str, DatasetSchema], dict[str, BenchError]]:
+    """The schemas of the data sets that are prepared, and for those that are damaged why they cannot be read."""
+    found, unreadable = {}, {}
+    for name in config["datasets"]:
+        if (folder / "data" / name / "schema.json").is_file():
+            try:
+                found[name] = DatasetSchema.read(folder / "data" / name)
+            except BenchError as error:
+                unreadable[name] = error
+    return found, unreadable
 
 
 def _last_error(folder: Path, place: str, logs: str) -> str:
     """The last sentence of an error in the logs of some jobs; empty if there is none."""
-    texts = [log.read_text(errors="replace") for log in sorted((folder / "logs" / place).glob(logs))]
+    texts = [log.read_text(encoding="utf-8", errors="replace") for log in sorted((folder / "logs" / place).glob(logs))]
     return next((line for line in reversed("\n".join(texts).splitlines()) if ": error: " in line), "")
 
 
@@ -119,7 +125,8 @@ def _numbers(run: runs.RunFolder) -> dict[str, Any]:
     row |= {name: provenance[name] for name in _PROVENANCE}
     row |= {"versions": json.dumps(provenance["versions"], sort_keys=True)}
     # By split; the largest stands for the run.
-    return row | {"max_logit_difference": max(deployed.get("max_logit_difference", {}).values(), default=None)}
+    row |= {"max_logit_difference": max(deployed.get("max_logit_difference", {}).values(), default=None)}
+    return row | {"logit_tolerance": deployed.get("logit_tolerance")}
 
 
 def _parts(run: runs.RunFolder, schema: DatasetSchema | None, tuned: bool) -> dict[str, pd.DataFrame]:
@@ -154,7 +161,7 @@ def _runs(rows: list[dict[str, Any]]) -> pd.DataFrame:
     names = [*RUN, "status", "kind", "reason", "run_id", "fingerprint"]
     names += [*(f"{split}_{name}" for split in ("test", "val") for name in METRICS), "authors_auc"]
     names += [*(f"{name}_bytes" for name in runs.BYTES), *_PROVENANCE]
-    names += ["versions", "deployed_sha256", "max_logit_difference"]
+    names += ["versions", "deployed_sha256", "max_logit_difference", "logit_tolerance"]
     return pd.DataFrame(rows, columns=names).astype({name: _TYPES.get(name, np.float64) for name in names})
 
 
@@ -165,12 +172,20 @@ def _stacked(frames: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
     return whole[names].astype({"inner_dim": "Int64", "dim": "Int64", "seed": "Int64"})
 
 
-def _overhead(folder: Path, config: dict[str, Any]) -> pd.DataFrame:
-    """The timed pairs of every data set that has been timed."""
-    tables = []
-    for path in (runs.overhead_file(folder, name, model) for name in config["datasets"] for model in config["models"]):
-        if path.is_file():
-            tables.append(read_table(path, runs.OVERHEAD.again))
-            runs.require_columns(path, tables[-1], runs.OVERHEAD)
+def _overhead(folder: Path, config: dict[str, Any]) -> tuple[pd.DataFrame, dict[str, str]]:
+    """The timed pairs of every data set that has been timed; and of data set and model why there are none."""
+    tables, untimed = [], {}
+    for name, model in ((name, model) for name in config["datasets"] for model in config["models"]):
+        path, title = runs.overhead_file(folder, name, model), f"{name}, {model.upper()}"
+        if not path.is_file():
+            untimed[title] = _last_error(folder, f"{name}/{model}", "overhead.log") or UNTIMED
+            continue
+        try:
+            table = read_table(path, runs.OVERHEAD.again)
+            runs.require_columns(path, table, runs.OVERHEAD)
+            tables.append(table)
+        except BenchError as error:
+            untimed[title] = f"not readable: {error}"
     frames = [table.select(runs.OVERHEAD.columns.names).to_pandas(ignore_metadata=True) for table in tables]
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=runs.OVERHEAD.columns.names)
+    empty = pd.DataFrame(columns=runs.OVERHEAD.columns.names)
+    return (pd.concat(frames, ignore_index=True) if frames else empty), untimed

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from mlet_bench.errors import BenchError
+from mlet_bench.files import fsync_tree, rename
 from mlet_bench.tracking.mapping import content_of_tree
 from mlet_bench.tracking.profile import INDEX, PROFILE
 from mlet_bench.tracking.store import KnownRuns, Store, prepare_mlflow, store_errors, store_uri
@@ -42,7 +43,7 @@ def restore(profile: str, out: Path | str) -> int:
         with store_errors(uri, "read", ADVICE):
             store = Store(uri, None)
             _download(uri, profile, _runs_of(store, profile), PROFILE + profile, part)
-            index = json.loads((part / INDEX).read_text())
+            index = json.loads((part / INDEX).read_text(encoding="utf-8"))
             for place, run_id in index.items():
                 if ".." in Path(place).parts or Path(place).is_absolute():
                     raise BenchError(f"the store names a folder outside of {out} for run {run_id}: {place!r}")
@@ -52,9 +53,10 @@ def restore(profile: str, out: Path | str) -> int:
                 experiment = f"{profile}/{place.split('/')[0]}"
                 _download(uri, experiment, runs[experiment], run_id, part / "runs" / place)
         (part / INDEX).unlink()
+        fsync_tree(part)
         if out.exists():
             out.rmdir()
-        part.rename(out)
+        rename(part, out)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return len(index)

@@ -9,7 +9,10 @@ from torch.utils._pytree import tree_map
 
 from mlet_bench.errors import BenchError
 from mlet_bench.files import atomic, remove_leftovers
+from mlet_bench.kernels.build import SWITCH, library
 from mlet_bench.runs import CHECKPOINT
+
+CPU = torch.device("cpu")
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
@@ -18,8 +21,15 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     Raises:
         BenchError: there is no room for it.
     """
-    with atomic(folder / CHECKPOINT, sum(tensor.nbytes for tensor in state["model"].values())) as partial:
-        torch.save(tree_map(_own, state), partial)
+    tensors = state["model"].values()
+    path = {"kernels": _takes_kernels(next(iter(tensors)).device)}
+    with atomic(folder / CHECKPOINT, sum(tensor.nbytes for tensor in tensors)) as partial:
+        torch.save(tree_map(_own, state | path), partial)
+
+
+def _takes_kernels(device: torch.device) -> bool | None:
+    """Whether a training on a CPU has the compiled kernels; None on a GPU, which has none."""
+    return library() is not None if device.type == "cpu" else None
 
 
 def _own(value: Any) -> Any:
@@ -29,11 +39,15 @@ def _own(value: Any) -> Any:
     return value
 
 
-def load_checkpoint(folder: Path, run_id: str, code: str) -> dict[str, Any] | None:
+def load_checkpoint(folder: Path, run_id: str, code: str, device: torch.device = CPU) -> dict[str, Any] | None:
     """The state stored for a run, or None where there is none, or it belongs to another run or was made by other code.
 
+    Args:
+        device: that the training goes on on.
+
     Raises:
-        BenchError: the file is damaged.
+        BenchError: the file is damaged, or the run began with the CPU's kernels and would go on without them, or the
+            other way round: it would end in numbers that neither path has.
     """
     path = folder / CHECKPOINT
     if not path.exists():
@@ -49,9 +63,20 @@ def load_checkpoint(folder: Path, run_id: str, code: str) -> dict[str, Any] | No
         # torch's own message advises to switch the safe reading off: not passed on.
         reason = f"{path} is damaged or no checkpoint of ours ({type(error).__name__})"
         raise BenchError(f"{reason}: delete it to train the run from the start") from error
-    if not isinstance(state, dict) or not {"run_id", "code", "model", "step", "progress"} <= state.keys():
+    if not isinstance(state, dict) or not {"run_id", "code", "model", "step", "progress", "kernels"} <= state.keys():
         raise BenchError(f"{path} is no checkpoint of ours: delete it to train the run from the start")
-    return state if (state["run_id"], state["code"]) == (run_id, code) else None
+    if (state["run_id"], state["code"]) != (run_id, code):
+        return None
+    began, now = state["kernels"], _takes_kernels(device)
+    if None not in (began, now) and began != now:
+        how, switch = ("with the CPU's kernels", "without") if began else ("in plain torch", "with")
+        again = "install g++ or unset" if began else "set"
+        value = "" if began else "=off"
+        raise BenchError(
+            f"{path} is of a training that began {how} and would go on {switch} them, which ends in other numbers: "
+            f"{again} {SWITCH}{value}, or delete it to train the run from the start"
+        )
+    return state
 
 
 def drop_checkpoint(folder: Path) -> None:

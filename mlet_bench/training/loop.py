@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import torch
 from safetensors.torch import save_file
@@ -14,7 +15,8 @@ from tqdm import tqdm
 from mlet_bench.data.dataset import Rows
 from mlet_bench.errors import BenchError, DivergedError, RunsFailed, Stopped
 from mlet_bench.evaluation.metrics import accuracy, auc, logloss
-from mlet_bench.evaluation.score import predict
+from mlet_bench.evaluation.score import logits
+from mlet_bench.evaluation.scores import probabilities
 from mlet_bench.files import atomic, file_digest
 from mlet_bench.parquet import table_of_columns
 from mlet_bench.provenance import provenance, utc_now
@@ -88,14 +90,14 @@ def train_together(
         after_step: called with the number of steps done, for tests and tools; steps are then taken one by one.
 
     Raises:
-        RunsFailed: the loss of some runs is not finite; the others are finished all the same.
+        RunsFailed: the loss or a score of some runs is not finite; the others are finished all the same.
         Stopped: a signal asked for it; checkpoints were written.
     """
     # A kill may have left runs at different steps; those that stand at the same one can go on together.
     groups: dict[int, list] = {}
     for spec, folder in runs:
         folder.mkdir(parents=True, exist_ok=True)
-        stored = load_checkpoint(folder, spec.id, execution.code)
+        stored = load_checkpoint(folder, spec.id, execution.code, data["train"].label.device)
         groups.setdefault(stored["progress"]["step"] if stored else 0, []).append((spec, folder, stored))
     failures: dict[Path, BenchError] = {}
     size = execution.pack or 1
@@ -149,6 +151,8 @@ class _Training:
                     return self.failures
                 if stop in validate_at:
                     self._validate(rows)
+                    if not self._alive():
+                        return self.failures
                 signal = self.asked()
                 if stop < total and (
                     signal is not None or time.monotonic() - saved >= self.execution.checkpoint_seconds
@@ -193,7 +197,7 @@ class _Training:
                 spec = self.specs[number]
                 self.failures[self.folders[number]] = DivergedError(
                     f"{spec.cell} seed {spec.seed}: the training loss is {loss} between steps {start} and {stop}: "
-                    f"the run diverged; lower the learning rate ({spec.lr}) to see it finish"
+                    f"the run diverged; {_slower(spec)}"
                 )
         return sum(losses) / (seen * len(losses))
 
@@ -202,13 +206,28 @@ class _Training:
 
     def _validate(self, rows: int) -> None:
         for number in self._alive():
-            model, progress = self.pack.models[number], self.progress[number]
-            label, probability = self.data["val"].label.cpu().numpy(), predict(model, self.data["val"])
-            point = _curve_point(progress, self.spec, rows, auc(label, probability), logloss(label, probability))
-            if self.spec.authors_selection:
-                label, probability = self.data["test"].label.cpu().numpy(), predict(model, self.data["test"])
-                point |= {"test_auc": auc(label, probability), "test_accuracy": accuracy(label, probability)}
-            progress.curve.append(point)
+            progress = self.progress[number]
+            try:
+                label, probability = self._scores(number, "val")
+                point = _curve_point(progress, self.spec, rows, auc(label, probability), logloss(label, probability))
+                if self.spec.authors_selection:
+                    label, probability = self._scores(number, "test")
+                    point |= {"test_auc": auc(label, probability), "test_accuracy": accuracy(label, probability)}
+            except DivergedError as error:
+                self.failures[self.folders[number]] = error
+            else:
+                progress.curve.append(point)
+
+    def _scores(self, number: int, split: str) -> tuple[np.ndarray, np.ndarray]:
+        """Labels and probabilities of a run as it is now: (N,) each. The loss may be finite and these not."""
+        found = logits(self.pack.models[number], self.data[split])
+        if not np.isfinite(found).all():
+            spec, step = self.specs[number], self.progress[number].step
+            raise DivergedError(
+                f"{spec.cell} seed {spec.seed}: scores on {split} are not finite after step {step}: the run diverged; "
+                f"{_slower(spec)}"
+            )
+        return self.data[split].label.cpu().numpy(), probabilities(found)
 
     def _save(self) -> None:
         for number in self._alive():
@@ -239,6 +258,11 @@ class _Training:
 
     def _title(self) -> str:
         return f"{self.spec.cell} seed{'+'.join(str(spec.seed) for spec in self.specs)}"
+
+
+def _slower(spec: RunSpec) -> str:
+    factor = f" or the embedding's factor ({spec.embedding_lr_factor:g})" if spec.embedding_lr_factor != 1 else ""
+    return f"lower the learning rate ({spec.lr}){factor} to see it finish"
 
 
 def _curve_point(progress: Progress, spec: RunSpec, train_rows: int, val_auc: float, val_logloss: float) -> dict:

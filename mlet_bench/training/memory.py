@@ -57,7 +57,7 @@ def training_need(spec: RunSpec, schema: DatasetSchema) -> Need:
     rows = sum(schema.rows[split] for split in splits)
     data = FLOAT * rows * (1 + len(schema.dense) + fields) + 12 * schema.rows["train"]
     of_row = gathered + model.activation_values(make_hyper(model, spec.hyper), fields, len(schema.dense), spec.dim)
-    rest = FLOAT * of_row * max(EVALUATION_BATCH, 3 * spec.batch_size)
+    rest = FLOAT * of_row * max(EVALUATION_BATCH, 3 * min(spec.batch_size, schema.rows["train"]))
     return Need(tables, data, rest)
 
 
@@ -67,12 +67,12 @@ def free_bytes(device: torch.device) -> int | None:
         return torch.cuda.mem_get_info(device)[0]
     found = []
     if MEMINFO.exists():
-        lines = dict(line.split(":") for line in MEMINFO.read_text().splitlines())
+        lines = dict(line.split(":") for line in MEMINFO.read_text(encoding="utf-8").splitlines())
         if "MemAvailable" in lines:
             found.append(1024 * int(lines["MemAvailable"].split()[0]))
     limit, used = CGROUP / "memory.max", CGROUP / "memory.current"
-    if limit.exists() and used.exists() and (most := limit.read_text().strip()) != "max":
-        found.append(int(most) - int(used.read_text()))
+    if limit.exists() and used.exists() and (most := limit.read_text(encoding="utf-8").strip()) != "max":
+        found.append(int(most) - int(used.read_text(encoding="utf-8")))
     return min(found, default=None)
 
 

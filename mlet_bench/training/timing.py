@@ -1,5 +1,6 @@
 """What MLET's extra layer costs in training time (claim C5): whole steps, paired and interleaved."""
 
+import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -64,6 +65,8 @@ def measure_overhead(
     records, software = [], software_label(device)
     for dim, inner_dim in tqdm(list(widths), desc=f"overhead {schema.name}", unit="cell", disable=None):
         # The models are made once for all batch sizes: with large tables that takes longer than the timing.
+        if not sys.stderr.isatty():  # there is no bar in a log
+            print(f"timing {schema.name} d={dim} k={inner_dim}", file=sys.stderr, flush=True)
         made = {}
         for arm, k in ((BASELINE, None), (TREATED, inner_dim)):
             spec = RunSpec(schema.name, schema.fingerprint, arm=arm, dim=dim, inner_dim=k, seed=0, **training)

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mlet_bench.errors import BenchError, RunsFailed
-from mlet_bench.files import link_or_copy
+from mlet_bench.errors import BenchError, DivergedError, RunsFailed
+from mlet_bench.files import link_or_copy, rename
 from mlet_bench.runs import CURVE, MODEL, PROVENANCE, SPEC, TUNING, RunFolder
 from mlet_bench.spec import RunSpec
 
@@ -33,13 +33,15 @@ def train_tuned(runs: Runs, factors: Sequence[float], train_all: Callable[[Runs]
         the chosen factor.
 
     Raises:
-        BenchError: no candidates, no validation to choose on, no candidate that did not diverge, or whatever a
-            training raises.
+        BenchError: no candidates, an impossible one, no validation to choose on, no candidate that did not diverge, or
+            whatever a training raises.
     """
     if not factors:
         raise BenchError("no embedding learning rates to choose from: give at least one factor")
     if runs[0][0].validations == 0:
         raise BenchError("an embedding learning rate is chosen on validation: validations must be 1 or more")
+    for factor in factors:
+        replace(runs[0][0], embedding_lr_factor=factor)  # refuses one that no run can have, before any is trained
     known, failed = _known_before(runs)
     records, best = [], None
     for factor in sorted(factors):
@@ -77,7 +79,8 @@ def drop_candidates(folder: Path) -> None:
     shutil.rmtree(done, ignore_errors=True)
     if (folder / CANDIDATES).exists():
         # Renamed first: a half-deleted candidate must not be taken for a finished one.
-        shutil.rmtree((folder / CANDIDATES).rename(done))
+        rename(folder / CANDIDATES, done)
+        shutil.rmtree(done)
 
 
 def _reached(
@@ -131,7 +134,10 @@ def _take(runs: Runs, factor: float, train_all: Callable[[Runs], object]) -> Non
         (spec, place) for spec, place in places if not RunFolder(place).holds(spec) or not (place / MODEL).exists()
     ]
     if lacking:
-        train_all(lacking)
+        try:
+            train_all(lacking)
+        except RunsFailed as error:  # by place; it is the choice that cannot be had, and so every run of the cell
+            raise DivergedError(f"the chosen factor {factor:g} could not be trained again: {error}") from error
     for (_, folder), (_, place) in zip(due, places, strict=True):
         RunFolder(folder).drop("train", "deploy", "spectrum", "evaluate", "compare")
         for name in FILES:

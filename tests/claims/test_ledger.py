@@ -184,6 +184,8 @@ def test_a_part_of_the_rows_decides_the_collapse_alone():
     [
         ({}, "reproduced"),
         ({"max_logit_difference": 2e-5}, "not reproduced"),
+        ({"max_logit_difference": 1.4e-4, "logit_tolerance": 3e-3}, "reproduced"),  # logits of 300
+        ({"max_logit_difference": 3.1e-3, "logit_tolerance": 3e-3}, "not reproduced"),
         ({"deployed_tables_bytes": 5000}, "not reproduced"),
         ({"max_logit_difference": math.nan}, "undecided"),
         ({"status": "missing", "max_logit_difference": math.nan}, "undecided"),

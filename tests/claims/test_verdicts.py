@@ -6,7 +6,7 @@ import pytest
 
 from mlet_bench.claims.c1_reduction import judge_reduction
 from mlet_bench.claims.c2_gain import judge_gain
-from mlet_bench.claims.c3_deployed import judge_collapse
+from mlet_bench.claims.c3_deployed import LOGIT, judge_collapse
 from mlet_bench.claims.c4_rank import judge_rank
 from mlet_bench.claims.c5_overhead import judge_overhead
 from mlet_bench.claims.c6_models import judge_models
@@ -18,8 +18,10 @@ from mlet_bench.claims.verdicts import (
     UNDECIDED,
     on_a_part,
     overall,
+    rule_text,
     with_unfinished_rivals,
 )
+from mlet_bench.evaluation.deploy import logit_tolerance
 from mlet_bench.statistics.intervals import Interval
 from mlet_bench.statistics.reduction import Reduction
 
@@ -104,6 +106,15 @@ def test_gain(gain, growth, verdict):
 )
 def test_collapse(largest, sizes_equal, complete, verdict):
     assert judge_collapse(largest, sizes_equal, complete) == verdict
+    # Of a run whose largest logit is 300.
+    assert judge_collapse(300 * largest, sizes_equal, complete, 300 * 1e-5) == verdict
+
+
+def test_what_collapse_may_change_is_what_deploying_allows():
+    assert logit_tolerance(0.2) == LOGIT and rule_text(judge_collapse).startswith(
+        "Collapsing changes no logit of a run by more than 1e-05, or 1e-05 of its largest logit where that is above 1,"
+    )
+    assert judge_collapse(float("nan"), True, True) == judge_collapse(float("inf"), True, True) == NOT_REPRODUCED
 
 
 @pytest.mark.parametrize(

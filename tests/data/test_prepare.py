@@ -22,6 +22,7 @@ from mlet_bench.data import DATASETS, encode, raw, split
 from mlet_bench.data.base import DataSet
 from mlet_bench.data.prepare import prepare
 from mlet_bench.errors import BenchError, Stopped
+from mlet_bench.files import rename
 from mlet_bench.locks import owned
 from mlet_bench.spec import SPLITS, DatasetSchema, Field
 
@@ -310,14 +311,14 @@ def test_two_preparations_do_not_share_a_folder(tmp_path):
 def test_a_signal_between_two_data_sets_leaves_the_first(tmp_path, monkeypatch):
     path, out = tmp_path / "raw", tmp_path / "out"
     path.write_bytes(random_file("criteo-kaggle", 30))
-    first, rename = prepare("criteo-kaggle", path, out), Path.rename
+    first = prepare("criteo-kaggle", path, out)
 
-    def interrupted(self, target):
-        if self.name == "new":
+    def interrupted(source, target):
+        if source.name == "new":
             raise Stopped(15, "stopped")
-        return rename(self, target)
+        rename(source, target)
 
-    monkeypatch.setattr(Path, "rename", interrupted)
+    monkeypatch.setattr("mlet_bench.data.prepare.rename", interrupted)
     with pytest.raises(Stopped):
         prepare("criteo-kaggle", path, out, max_rows=20)
     assert DatasetSchema.read(out) == first and left(tmp_path) == ["out", "raw"]

@@ -1,20 +1,33 @@
 """From a trained run to its metrics: every arm deploys, agrees, loads from its two files alone, is scored once."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
+from safetensors.torch import load_file as load_torch
+from safetensors.torch import save_file
 from toys import make_rows, make_spec, train
 
 from mlet_bench.arms import ARMS
 from mlet_bench.embeddings.mlet import MLETTables
-from mlet_bench.errors import BenchError, DeployRefusedError
-from mlet_bench.evaluation.deploy import TOLERANCE, deploy_run, load_deployed, load_trained, max_logit_difference
+from mlet_bench.errors import BenchError, DeployRefusedError, DivergedError
+from mlet_bench.evaluation.deploy import (
+    TOLERANCE,
+    compare_logits,
+    deploy_run,
+    load_deployed,
+    load_trained,
+    logit_tolerance,
+)
 from mlet_bench.evaluation.evaluate import evaluate_run
 from mlet_bench.evaluation.metrics import all_metrics
 from mlet_bench.evaluation.score import predict
 from mlet_bench.evaluation.scores import read_scores
-from mlet_bench.files import read_json, write_sealed
+from mlet_bench.files import file_digest, read_json, write_sealed
+from mlet_bench.runs import MODEL, PROVENANCE, RunFolder
+from mlet_bench.spec import RunSpec
 
 
 @pytest.fixture
@@ -31,6 +44,24 @@ def trained(schema, splits, tmp_path):
         return train(make_spec(schema, arm), schema, splits, tmp_path / arm)
 
     return train_arm
+
+
+def models_of(folder, schema):
+    """The trained and the deployed model."""
+    return load_trained(RunSpec.read(folder), schema, folder), load_deployed(folder)[0]
+
+
+def wrong_by(monkeypatch, value):
+    """Add a value to every row that MLET deploys."""
+    right = MLETTables.deployed
+
+    def wrong(self):
+        served = right(self)
+        with torch.no_grad():
+            served.weight += value
+        return served
+
+    monkeypatch.setattr(MLETTables, "deployed", wrong)
 
 
 @pytest.mark.parametrize("arm", ARMS)
@@ -73,15 +104,7 @@ def test_deploying_again_gives_the_same_bytes(schema, splits, trained):
 
 def test_a_deployed_model_that_predicts_otherwise_is_refused(schema, splits, trained, monkeypatch):
     folder = trained()
-    right = MLETTables.deployed
-
-    def wrong(self):
-        served = right(self)
-        with torch.no_grad():
-            served.weight += 1e-2
-        return served
-
-    monkeypatch.setattr(MLETTables, "deployed", wrong)
+    wrong_by(monkeypatch, 1e-2)
     with pytest.raises(DeployRefusedError, match="differs from the trained one by") as refused:
         deploy_run(folder, schema, {"val": splits["val"]})
     assert refused.value.kind == "refused-deploy"
@@ -89,12 +112,52 @@ def test_a_deployed_model_that_predicts_otherwise_is_refused(schema, splits, tra
     assert not (folder / "deployed.json").exists()
 
 
+def scaled(folder, factor):
+    """The trained model with its logits times ``factor``, the stored one as well."""
+    run, spec = RunFolder(folder), RunSpec.read(folder)
+    state = load_torch(folder / "model.safetensors")
+    last = max(name for name in state if name.startswith("top.")).rpartition(".")[0]
+    for name in (f"{last}.weight", f"{last}.bias"):
+        state[name] *= factor
+    save_file(state, folder / "model.safetensors")
+    run.write_document(PROVENANCE, run.document(PROVENANCE) | {"model_sha256": file_digest(folder / MODEL)}, spec.id)
+
+
+@pytest.mark.parametrize("factor", [1, 1e3, 1e6])
+def test_large_logits_are_deployed_and_a_wrong_row_is_not(schema, splits, trained, monkeypatch, factor):
+    """Rounding is relative: what is allowed grows with the logits, and a fault grows with them too."""
+    folder = trained()
+    scaled(folder, factor)
+    description = deploy_run(folder, schema, {"val": splits["val"]})
+    difference, largest = compare_logits(*models_of(folder, schema), splits["val"])
+    assert description["logit_tolerance"] == TOLERANCE * max(1, largest) == logit_tolerance(largest)
+    assert description["max_logit_difference"] == {"val": difference} and difference <= logit_tolerance(largest) / 5
+    assert (largest > 1) == (factor > 1) and (difference > TOLERANCE) == (factor > 1)
+    wrong_by(monkeypatch, 1e-2)
+    with pytest.raises(DeployRefusedError, match=r"more than .* \(its logits go up to "):
+        deploy_run(folder, schema, {"val": splits["val"]})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_no_number_is_never_deployed(schema, splits, trained, monkeypatch, value):
+    folder = trained()
+    wrong_by(monkeypatch, value)
+    with pytest.raises(DeployRefusedError, match=r"differs from the trained one by (nan|inf) in logit"):
+        deploy_run(folder, schema, {"val": splits["val"]})
+    monkeypatch.undo()
+    scaled(folder, value)
+    with pytest.raises(DivergedError, match=r"logits that are not finite: it diverged .* lower the learning rate"):
+        deploy_run(folder, schema, {"val": splits["val"]})
+    assert not (folder / "deployed.json").exists() and not (folder / "deployed.safetensors").exists()
+
+
 def test_nan_is_no_agreement(schema, splits):
     class Constant(torch.nn.Module):
         def forward(self, dense, ids):
             return torch.full((len(dense),), float("nan"))
 
-    assert not max_logit_difference(Constant(), Constant(), splits["val"]) <= TOLERANCE
+    difference, magnitude = compare_logits(Constant(), Constant(), splits["val"])
+    assert not difference <= TOLERANCE and math.isnan(magnitude)
 
 
 def test_metrics_are_those_of_the_deployed_model(schema, splits, trained, counts):

@@ -65,8 +65,18 @@ def test_a_changed_schema_is_named(run):
 
 
 def test_missing_provenance_is_named(run):
-    edit(run[0] / "provenance.json", lambda content: content | {"commit": None})
+    edit(run[0] / "provenance.json", lambda content: content | {"device": None})
     assert failed(run) == ["provenance"]
+    edit(run[0] / "provenance.json", lambda content: content | {"device": "CPU", "commit": None})  # but a dirty flag
+    assert failed(run) == ["provenance"]
+
+
+def test_code_without_a_commit_is_a_record_and_no_fault(run):
+    """A wheel, a ZIP, a machine without git."""
+    edit(run[0] / "provenance.json", lambda content: content | {"commit": None, "dirty": None})
+    checks = verify_run(*run)
+    assert all(check.holds for check in checks)
+    assert "without a commit" in checks[-1].found
 
 
 def test_a_model_that_was_tidied_away_is_an_error(run):

@@ -10,7 +10,7 @@ from torch import Tensor
 def write_criteo(path: Path, rows: int) -> None:
     """A raw Criteo file with empty, negative and large integers, and rare, common and empty tokens."""
     lines = [[str(int(row % 4 == 1)), *_integers(row), *_tokens(row)] for row in range(rows)]
-    path.write_text("".join("\t".join(line) + "\n" for line in lines))
+    path.write_text("".join("\t".join(line) + "\n" for line in lines), encoding="utf-8")
 
 
 def _integers(row: int) -> list[str]:

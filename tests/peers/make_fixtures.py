@@ -65,7 +65,7 @@ def write(peer: Peer, **content: dict) -> None:
     head = {"peer": peer.name, "commit": peer.version, "command": "python tests/peers/make_fixtures.py"}
     path = Path(FIXTURES / f"{peer.name.split('/')[1]}.json")
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(head | content, indent=1) + "\n")
+    path.write_text(json.dumps(head | content, indent=1) + "\n", encoding="utf-8")
     print(path)
 
 

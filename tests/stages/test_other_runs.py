@@ -64,7 +64,6 @@ def test_training_the_same_run_again_keeps_it(done, capsys):
         ("evaluate", ["deployed.json"]),
         ("evaluate", ["deployed.safetensors"]),
         ("evaluate", ["deployed.json", "deployed.safetensors"]),
-        ("evaluate", ["metrics.json"]),
         ("spectrum", ["deployed.json", "deployed.safetensors"]),
         ("compare", ["scores.parquet"]),
         ("verify", ["metrics.json"]),
@@ -83,6 +82,16 @@ def test_a_stage_refuses_the_files_of_another_run(done, capsys, stage, files):
     assert "is of run" in said or "has sha256" in said
     if stage in ("evaluate", "compare", "verify"):
         assert (one / "metrics.json").read_bytes() == metrics
+
+
+@pytest.mark.parametrize("file", ["metrics.json", "rare.parquet", "scores.parquet"])
+def test_a_stage_makes_its_own_files_again_in_the_place_of_another_run_s(done, file):
+    """To refuse them would be for good: the advice would be to do what is being done."""
+    one, other = done / "runs" / "seed0", done / "runs" / "seed1"
+    right = (one / file).read_bytes()
+    shutil.copy(other / file, one / file)
+    assert call("evaluate", one) == 0
+    assert (one / file).read_bytes() == right
 
 
 PARTS = ("metrics.json", "rare.parquet", "deployed.json", "curve.parquet", "spectrum.parquet", "factors.parquet")

@@ -42,7 +42,7 @@ def start(folder: Path, *options: str) -> subprocess.Popen:
     (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
     command = [Path(sys.executable).parent / "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder]
     environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
-    with open(folder / "snakemake.log", "a") as log:
+    with open(folder / "snakemake.log", "a", encoding="utf-8") as log:
         return subprocess.Popen(
             [*command, "--configfile", folder / "config.yaml", "--cores", "2", *options],
             cwd=ROOT,

@@ -9,8 +9,10 @@ from fake_results import make_results, small_config
 from mlet_bench.errors import BenchError
 from mlet_bench.files import write_json
 from mlet_bench.report.page import write_report
+from mlet_bench.runs import failure_recorded
 from mlet_bench.tables.read import read_results
 
+ROWS = {"source": "synthesize", "rows": 1280}
 SINGLE = "runs/avazu/dlrm/single-d4/seed0"
 
 
@@ -129,6 +131,40 @@ def test_timings_that_failed_say_why_and_a_log_of_a_success_is_no_reason(tmp_pat
     assert said in (results / "summary.md").read_text() and said in (results / "report.html").read_text()
     log.unlink()
     assert read_results(results).untimed == {"avazu, DLRM": "the timing did not run"}
+
+
+@pytest.mark.parametrize("content", [b"", b"{ no file of ours", b"[]", b"\xff\xfe"])
+def test_a_damaged_failure_is_told_and_goes_with_the_stage_that_passes(tmp_path, content):
+    results = make_results(tmp_path)
+    (results / SINGLE / "failed.json").write_bytes(content)
+    assert_alone_failed(results, "not readable: .*failed.json")
+    with failure_recorded([results / SINGLE], "spectrum"):
+        pass
+    assert row_of(results)["status"] == "done"
+
+
+@pytest.mark.parametrize("content", [b"", b"{ no file of ours", b"{}"])
+def test_a_damaged_schema_fails_the_runs_of_its_data_set_alone(tmp_path, content):
+    results = make_results(tmp_path, small_config(datasets=dict.fromkeys(("avazu", "criteo-kaggle"), ROWS)))
+    (results / "data/avazu/schema.json").write_bytes(content)
+    runs = read_results(results).runs
+    of_it = runs["dataset"] == "avazu"
+    assert set(runs["status"][of_it]) == {"failed"} and set(runs["status"][~of_it]) == {"done"}
+    assert runs["reason"][of_it].str.match("not readable: .*data/avazu/schema.json").all()
+    write_report(results)
+    assert "avazu/schema.json" in (results / "summary.md").read_text()
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 no file of ours"])
+def test_damaged_timings_are_told_and_stop_nothing(tmp_path, content):
+    results = make_results(tmp_path)
+    timings = results / "overhead/avazu/dlrm.parquet"
+    timings.write_bytes(content)
+    write_report(results)
+    said = (results / "summary.md").read_text()
+    assert "avazu, DLRM was not timed: not readable: " in said
+    assert "remove it and run 'mlet-bench overhead' again" in said
+    assert set(read_results(results).runs["status"]) == {"done"}
 
 
 def test_a_file_of_another_layout_is_named(tmp_path):

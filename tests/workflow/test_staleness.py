@@ -31,9 +31,9 @@ def planned(finished: Path, checkout: Path) -> dict[str, int]:
 
 
 def replace(file: Path, old: str, new: str) -> None:
-    text = file.read_text()
+    text = file.read_text(encoding="utf-8")
     assert text.count(old) == 1, f"{file} has {old!r} {text.count(old)} times"
-    file.write_text(text.replace(old, new))
+    file.write_text(text.replace(old, new), encoding="utf-8")
 
 
 def test_unchanged_code_makes_nothing_stale(finished, checkout):

@@ -62,7 +62,7 @@ def test_eight_jobs_a_second_snakemake_and_a_sync_at_once(finished, tmp_path):
             time.sleep(1)
     finally:
         first.wait()
-    assert first.returncode == 0, Path(tmp_path, "snakemake.log").read_text()[-3000:]
+    assert first.returncode == 0, Path(tmp_path, "snakemake.log").read_text(encoding="utf-8")[-3000:]
     assert syncs and not [sync.stderr for sync in syncs if sync.returncode]
     last = forked.run("sync", results, imported=forked.STORE)
     assert last.stdout.startswith("0 runs created") and last.returncode == 0

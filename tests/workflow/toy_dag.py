@@ -40,7 +40,7 @@ def snakemake(
 def start(folder: Path, *options: str, config: dict = TOY) -> subprocess.Popen:
     """The same without waiting for it; what it says goes to ``folder/snakemake.log``."""
     words = [*command(folder, config, ROOT / "Snakefile"), *options]
-    with open(folder / "snakemake.log", "a") as log:
+    with open(folder / "snakemake.log", "a", encoding="utf-8") as log:
         return subprocess.Popen(words, cwd=ROOT, env=environment(), stdout=log, stderr=log, start_new_session=True)
 
 

@@ -1,5 +1,6 @@
 # What every stage shares: the checked configuration, where files lie, and the code that decides each stage's result.
 import json
+import os
 import shlex
 import shutil
 import sys
@@ -8,6 +9,9 @@ from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)
 from snakemake.exceptions import WorkflowError
+
+if "{" in workflow.basedir:
+    raise WorkflowError(f"{workflow.basedir} has braces, which Snakemake takes for wildcards: move it to another path")
 
 from mlet_bench.arms import ARMS, BASELINE, TREATED
 from mlet_bench.claims import CLAIMS
@@ -21,8 +25,21 @@ from mlet_bench.stages.cell import lacking
 from mlet_bench.stages.code import code_of
 from mlet_bench.training.memory import OVERHEAD, training_need
 
+
+def with_homes(config):
+    """The configuration with ~ in the names of raw files expanded; a folder in the place of a file is told as one."""
+    datasets = config.get("datasets")
+    for name, dataset in datasets.items() if isinstance(datasets, dict) else ():
+        if isinstance(dataset, dict) and isinstance(dataset.get("file"), str):
+            dataset["file"] = os.path.expanduser(dataset["file"])
+            if Path(dataset["file"]).is_dir():
+                where = f"config.datasets.{name}.file is {dataset['file']!r}"
+                raise BenchError(f"{where}: that is a folder; give the raw file itself (plain, .gz, .tar.gz or .zip)")
+    return config
+
+
 try:
-    config = check_config(config)
+    config = check_config(with_homes(config))
 except BenchError as error:
     raise WorkflowError(str(error)) from None
 
@@ -42,11 +59,17 @@ GPUS = 1 if DEVICE == "cuda" else 0
 if "gpu" not in workflow.global_resources:
     workflow.global_resources["gpu"] = 1
 
+
+def in_prefix(word):
+    """Quoted for the shell, in the prefix, which Snakemake formats: braces are doubled."""
+    return shlex.quote(str(word)).replace("{", "{{").replace("}", "}}")
+
+
 # Jobs run the mlet-bench of the Python that runs Snakemake, activated or not, with the plugins of the configuration: here
 # and not as a parameter, so that one that is added makes no job stale that does not use it.
-PLUGINS = " ".join(f"--plugin {shlex.quote(name)}" for name in config["plugins"])
+PLUGINS = " ".join(f"--plugin {in_prefix(name)}" for name in config["plugins"])
 shell.prefix(
-    f"export PATH='{CLI}':$PATH MLFLOW_DISABLE_TELEMETRY=true; set -euo pipefail; "
+    f"export PATH={in_prefix(CLI)}:$PATH MLFLOW_DISABLE_TELEMETRY=true; set -euo pipefail; "
     f'mlet-bench() {{{{ command mlet-bench "$@" {PLUGINS}; }}}}; '
 )
 
@@ -117,14 +140,35 @@ def cell_of(wildcards):
 
 
 def raw_file(wildcards):
-    """The raw file, or for downloads the note that says where it lies."""
+    """The raw file, or for downloads the note that says where it lies.
+
+    Snakemake takes braces in the name of an input for a wildcard and has no way to write one: such a file of the user's
+    own is no input, and ``raw_stamp`` tells when it has changed.
+    """
     dataset = config["datasets"][wildcards.dataset]
     if dataset["source"] == "file":
-        return dataset["file"]
+        return [] if "{" in dataset["file"] else dataset["file"]
     if dataset["source"] == "synthesize":
         return f"{RESULTS}/raw/{wildcards.dataset}.txt"
     name = DATASETS[wildcards.dataset].download_name(dataset["source"], dataset["split"])
     return f"data/raw/{name}.path"
+
+
+def raw_stamp(wildcards):
+    """Size and time of a raw file that is no input."""
+    dataset = config["datasets"][wildcards.dataset]
+    if dataset["source"] != "file" or "{" not in dataset["file"]:
+        return None
+    found = os.stat(dataset["file"])
+    return [found.st_size, found.st_mtime_ns]
+
+
+def raw_option(wildcards, input):
+    """The raw file as a word of the shell."""
+    dataset = config["datasets"][wildcards.dataset]
+    if dataset["source"] == "file":
+        return shlex.quote(dataset["file"])
+    return shlex.quote(input.raw) if dataset["source"] == "synthesize" else f'"$(cat {shlex.quote(input.raw)})"'
 
 
 def preparation_options(wildcards):
@@ -135,13 +179,13 @@ def preparation_options(wildcards):
 
 
 def as_options(settings):
-    """Settings as options of the command line; one that is false is left out."""
+    """Settings as options of the command line, quoted for the shell; one that is false is left out."""
     words = []
     for name, value in settings.items():
         if value is not False:
             words += [f"--{name.replace('_', '-')}"]
             words += [] if value is True else map(str, value if isinstance(value, list) else [value])
-    return " ".join(words)
+    return shlex.join(words)
 
 
 def training_options(wildcards):
@@ -156,7 +200,10 @@ def training_options(wildcards):
 def training_mb(wildcards, input):
     """Memory of a cell's training in MB, from the sizes of its tables and data: for clusters, see docs/scale-out.md."""
     open(input.schema).close()  # while the data set is not prepared the system's own error tells Snakemake to ask again
-    schema = DatasetSchema.read(Path(input.schema).parent)
+    try:
+        schema = DatasetSchema.read(Path(input.schema).parent)
+    except BenchError:
+        return OVERHEAD // 2**20  # the job says what is wrong with it, and stops no other data set's
     spec = cell_spec(config, cell_of(wildcards), seed=0, fingerprint=schema.fingerprint)
     return (training_need(spec, schema).bytes + OVERHEAD) // 2**20 + 1
 

@@ -7,7 +7,7 @@ rule download:
     conda:
         "../../environment.yml"
     shell:
-        "mlet-bench download {wildcards.source} --out data/raw > {output} 2> >(tee {log} >&2)"
+        "mlet-bench download {wildcards.source:q} --out data/raw > {output:q} 2> >(tee {log:q} >&2)"
 
 
 rule synthesize:
@@ -23,7 +23,8 @@ rule synthesize:
         rows=lambda wildcards: config["datasets"][wildcards.dataset]["rows"],
         seed=lambda wildcards: config["datasets"][wildcards.dataset].get("seed", 0),
     shell:
-        "mlet-bench synthesize {wildcards.dataset} --rows {params.rows} --seed {params.seed} --out {output.raw} > {log} 2>&1"
+        "mlet-bench synthesize {wildcards.dataset:q} --rows {params.rows} --seed {params.seed} --out {output.raw:q}"
+        " > {log:q} 2>&1"
 
 
 rule prepare:
@@ -42,8 +43,9 @@ rule prepare:
     threads: workflow.cores
     params:
         code=data_code("stages.prepare"),
-        raw=lambda wildcards, input: (f"$(cat {input.raw})" if str(input.raw).endswith(".path") else input.raw),
+        raw=raw_option,
+        stamp=raw_stamp,
         out=subpath(output.schema, parent=True),
         options=preparation_options,
     shell:
-        'mlet-bench prepare {wildcards.dataset} --raw "{params.raw}" --out {params.out} {params.options} > {log} 2>&1'
+        "mlet-bench prepare {wildcards.dataset:q} --raw {params.raw} --out {params.out:q} {params.options} > {log:q} 2>&1"

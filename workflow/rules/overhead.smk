@@ -19,5 +19,5 @@ rule overhead:
         options=overhead_options,
         device=DEVICE,
     shell:
-        "mlet-bench overhead --data {params.data} {params.options} --device {params.device} --threads {threads}"
-        " --out {output} > {log} 2>&1"
+        "mlet-bench overhead --data {params.data:q} {params.options} --device {params.device:q} --threads {threads}"
+        " --out {output:q} > {log:q} 2>&1"

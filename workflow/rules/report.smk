@@ -10,7 +10,7 @@ rule config:
     params:
         config=json.dumps(config, indent=2),
     shell:
-        "printf '%s\\n' {params.config:q} > {output} 2> {log}"
+        "printf '%s\\n' {params.config:q} > {output:q} 2> {log:q}"
 
 
 rule report:
@@ -34,7 +34,7 @@ rule report:
         code=report_code(),
         results=subpath(input.config, parent=True),
     shell:
-        "mlet-bench report {params.results} > {log} 2>&1"
+        "mlet-bench report {params.results:q} > {log:q} 2>&1"
 
 
 # MLflow is a sink: its database is nobody's input, so only this note of what was synced is declared. It waits for all
@@ -52,4 +52,4 @@ rule sync:
         code=code("tracking.sync_command"),
         results=subpath(input.config, parent=True),
     shell:
-        "mlet-bench sync {params.results} > {output} 2> {log}"
+        "mlet-bench sync {params.results:q} > {output:q} 2> {log:q}"

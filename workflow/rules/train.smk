@@ -25,9 +25,9 @@ rule cell:
         keep=config["keep"],
         device=DEVICE,
     shell:
-        "mlet-bench cell --data {params.data} --model {wildcards.model} {params.options} --seed {params.seeds}"
-        " --out '{params.out}' --index {output} --keep {params.keep} --device {params.device} --threads {threads}"
-        " > {log} 2>&1"
+        "mlet-bench cell --data {params.data:q} --model {wildcards.model:q} {params.options} --seed {params.seeds}"
+        " --out {params.out:q} --index {output:q} --keep {params.keep:q} --device {params.device:q} --threads {threads}"
+        " > {log:q} 2>&1"
 
 
 # Each cell against the baseline of the same d, row for row of the test split.
@@ -46,4 +46,4 @@ rule compare:
         runs=run_folders,
         baseline=baseline_folders,
     shell:
-        "mlet-bench compare {params.runs} --baseline {params.baseline} > {log} 2>&1"
+        "mlet-bench compare {params.runs:q} --baseline {params.baseline:q} > {log:q} 2>&1"
