@@ -6,6 +6,7 @@ import sqlite3
 import forked
 import pytest
 from fake_results import make_results, small_config
+from kill_at import killed
 
 pytest.importorskip("mlflow", reason="MLflow comes with the 'workflow' extra")
 # A command that asks a store again and again would take many times as long.
@@ -102,3 +103,16 @@ def whole_database(tmp_path_factory):
     path = tmp_path_factory.mktemp("whole") / "mlflow.db"
     MlflowClient(f"sqlite:///{path}").search_experiments()
     return path
+
+
+@pytest.mark.parametrize("how", ["SIGKILL", "SIGTERM"])
+def test_a_first_sync_that_is_cut_off_leaves_no_half_made_database(tmp_path, monkeypatch, how):
+    """MLflow makes its tables, then marks their version: a file without the mark it refuses for good."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    results = make_results(tmp_path, small_config(profile="one", seeds=[0]))
+    cut = killed("mlflow.store.db.utils:_upgrade_db", 1, how, "sync", results)
+    database = tmp_path / "mlflow.db"
+    assert cut.returncode != 0 and not (database.exists() and database.stat().st_size)
+    again = forked.run("sync", results, imported=forked.STORE, seconds=PATIENCE)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.startswith("2 runs created")

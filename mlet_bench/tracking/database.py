@@ -3,9 +3,11 @@
 MLflow asks a database that is down for minutes, and makes its tables in whatever database it is given.
 """
 
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from mlet_bench.errors import BenchError
+from mlet_bench.files import atomic
 
 SECONDS = 5
 # What each database calls the time to wait for it.
@@ -46,3 +48,16 @@ def check_database(uri: str, shown: str) -> None:
             f"{shown} is a database of something else (tables {', '.join(sorted(tables)[:3])}, ...), not of MLflow: "
             "nothing was written to it; set MLFLOW_TRACKING_URI to a database of its own"
         )
+
+
+def make_database(uri: str) -> None:
+    """Make MLflow's tables in a SQLite file that is not there yet, whole or not at all; of another store nothing.
+
+    MLflow makes its tables and then brings them up to date: cut off in between it refuses the file for good.
+    """
+    from mlflow import MlflowClient
+
+    path = Path(uri.removeprefix("sqlite:///"))
+    if uri.startswith("sqlite:///") and not (path.exists() and path.stat().st_size):  # to look at it makes it, empty
+        with atomic(path) as partial:
+            MlflowClient(tracking_uri=f"sqlite:///{partial}").search_experiments(max_results=1)

@@ -12,6 +12,7 @@ from mlet_bench.errors import BenchError
 from mlet_bench.files import canonical_json, digest
 from mlet_bench.runs import Failure, RunFolder
 from mlet_bench.spec import DatasetSchema
+from mlet_bench.tracking.database import make_database
 from mlet_bench.tracking.mapping import (
     LAYOUT,
     RUN_ID,
@@ -109,6 +110,7 @@ def _locked_store(results: Path) -> Iterator[Store]:
     try:
         # The lock covers the first client as well: processes that migrate a fresh database together crash.
         with FileLock(lock, timeout=LOCK_SECONDS), store_errors(uri, "written", ADVICE):
+            make_database(uri)
             yield Store(uri, artifacts)
     except Timeout:
         raise BenchError(
