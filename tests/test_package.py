@@ -224,3 +224,9 @@ def test_help_of_each_command_shows_an_example_that_parses(command, capsys):
     words = shlex.split(example)
     assert words[:2] == ["mlet-bench", command]
     cli.build_parser(command).parse_args(words[1:])
+
+
+def test_the_package_says_that_it_is_typed():
+    """PEP 561: without the mark type checkers ignore the package's annotations."""
+    assert (PACKAGE / "py.typed").is_file()
+    assert "py.typed" in (PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8")
