@@ -17,7 +17,7 @@ def stop_at_once() -> Iterator[None]:
     """Turn a signal into ``Stopped``, so that temporary files are cleaned up on the way out."""
 
     def stop(number, frame):
-        raise Stopped(number, "stopped; the same command begins this step anew")
+        raise Stopped(number, "stopped; the same command begins this step again")
 
     with _heard_by(stop):
         yield

@@ -147,11 +147,11 @@ SEED = "runs/seed0"
 @pytest.mark.parametrize(
     ("stage", "file", "advice"),
     [
-        ("train", "data/train.parquet", "prepare it anew"),
+        ("train", "data/train.parquet", "prepare it again"),
         ("train", "data/schema.json", "schema.json"),
         ("deploy", f"{SEED}/model.safetensors", "train the run"),
         ("deploy", f"{SEED}/spec.json", "spec.json"),
-        ("evaluate", "data/vocabulary/site_id.parquet", "prepare it anew"),
+        ("evaluate", "data/vocabulary/site_id.parquet", "prepare it again"),
         ("evaluate", f"{SEED}/deployed.safetensors", "deploy"),
         ("evaluate", f"{SEED}/deployed.json", "deploy"),
         ("compare", f"{SEED}/scores.parquet", "evaluate"),

@@ -14,7 +14,7 @@ from mlet_bench.errors import BenchError
 from mlet_bench.parquet import as_array
 from mlet_bench.spec import SPLITS, DatasetSchema
 
-ADVICE = "the data set was changed or damaged; prepare it anew"
+ADVICE = "the data set was changed or damaged; prepare it again"
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ def fetch(remote: RemoteFile, folder: Path) -> Path:
 def _from_hub(remote: RemoteFile, path: Path) -> Path:
     """Fetch it as ``<path>.part``, a piece a request, going on behind the pieces that are there.
 
-    The library's own download begins anew in each process.
+    The library's own download begins again in each process.
     """
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     from huggingface_hub import HfFileSystem

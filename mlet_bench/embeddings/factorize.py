@@ -61,7 +61,7 @@ def factorize(
 ) -> nn.Module:
     """Turn ``nn.Embedding`` and ``nn.EmbeddingBag`` modules into ``MLETEmbedding`` and ``MLETEmbeddingBag``.
 
-    In place, before training: the tables start anew from the paper's initial law, their present values are dropped.
+    In place, before training: the tables start again from the paper's initial law, their present values are dropped.
     The modules stay the same objects, so that every reference to one follows, also from outside the module tree.
     References to a table's ``weight`` do not: make the optimizer afterwards, and lists of weights, EMA copies and
     wrappers such as DistributedDataParallel. An optimizer made before raises BenchError at its next ``zero_grad`` or

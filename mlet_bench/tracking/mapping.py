@@ -15,7 +15,7 @@ from mlet_bench.spec import RunSpec
 
 RUN_ID = "mlet_bench.run_id"
 CONTENT = "mlet_bench.content"
-# Raised when the mapping below changes, so that runs already in a store are written anew.
+# Raised when the mapping below changes, so that runs already in a store are written again.
 LAYOUT = 5
 # The small files of a run folder, those that a report reads among them; none is a model.
 ARTIFACTS = (SPEC, DATA, *(part.file for part in (*DOCUMENTS, *TABLES)))

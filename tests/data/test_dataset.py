@@ -105,7 +105,7 @@ def test_a_changed_file_is_refused(folder, change, sentence):
         load_split(folder, DatasetSchema.read(folder), "test")
     assert str(folder / "test.parquet") in str(caught.value)
     assert sentence in str(caught.value)
-    assert "prepare it anew" in str(caught.value)
+    assert "prepare it again" in str(caught.value)
 
 
 def test_nulls_are_refused(folder):
