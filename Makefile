@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= 2
 
-.PHONY: smoke test stress lint format docs lock example clean
+.PHONY: smoke test test-torchrec stress lint format docs lock example clean
 
 smoke: .venv/.ready
 	$(BIN)/snakemake --cores $(CORES) --configfile workflow/config/smoke.yaml
@@ -11,6 +11,10 @@ smoke: .venv/.ready
 
 test: .venv/.ready
 	$(BIN)/pytest -n $(CORES) --no-loadscope-reorder
+
+# MLET in TorchRec, two processes on the loopback, in an environment of its own: its packages pin others.
+test-torchrec: .venv-torchrec/.ready
+	.venv-torchrec/bin/pytest -p no:cacheprovider tests/scale_out
 
 # Kills at random moments, many times, through the DAG and stage by stage; -s prints the counts.
 stress: .venv/.ready
@@ -44,6 +48,13 @@ docs: .venv/.ready
 	fi
 	touch $@
 
+# torchrec's own dependencies bring an fbgemm for CUDA that overwrites the CPU's.
+.venv-torchrec/.ready: pyproject.toml
+	$(PYTHON) -m venv .venv-torchrec
+	.venv-torchrec/bin/pip install -q --disable-pip-version-check -e '.[torchrec]' 'pytest>=8.2'
+	.venv-torchrec/bin/pip install -q --disable-pip-version-check --no-deps torchrec==1.9.2 fbgemm-gpu-cpu==1.8.0
+	touch $@
+
 # Resolves the lock again (it needs uv). torch is written without a build tag, and without the CUDA packages that one
 # build of it needs, so that each machine takes the build that fits it.
 lock:
@@ -58,4 +69,4 @@ example: smoke
 	cp results/smoke/figures/*.png results/example/figures/
 
 clean:
-	rm -rf .venv results/smoke
+	rm -rf .venv .venv-torchrec results/smoke

@@ -19,5 +19,7 @@ BENCHMARKS: Registry[Benchmark] = Registry(
         "preparation-memory": "preparation",
         "evaluation": "evaluation",
         "kernels": "kernels",
+        "wire": "scale_out",
+        "sharded-collapse": "scale_out",
     },
 )

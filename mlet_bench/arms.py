@@ -34,7 +34,6 @@ class Arm:
         inner_dim: whether k means anything to this arm.
         matches_lr: multiply the embedding learning rate by k/16, MLET's effective step size at the start.
         tunes_lr: choose the embedding learning rate on validation, from a fixed list (training/tuning.py).
-        is_rival: deployed and trained at the baseline's cost, so that the strongest of these is a fair rival.
     """
 
     name: str
@@ -45,7 +44,6 @@ class Arm:
     inner_dim: bool = False
     matches_lr: bool = False
     tunes_lr: bool = False
-    is_rival: bool = False
 
     def lr_factor(self, inner_dim: int | None) -> float:
         """Embedding learning rate over the base learning rate: E[W2ᵀW2] = (k/16) I at the authors' W2 std of 0.25."""
@@ -74,11 +72,11 @@ ARMS: Registry[Arm] = Registry("arm", built_in=(
     Arm("single", "single", "the paper's baseline: one n×d table", Look("#000000")),
     Arm("mlet", "mlet", "the paper's method: W1 (n×k) times W2 (k×d)", Look("#0072B2"), inner_dim=True),
     Arm("single-lr", "single", "step size: single with embedding lr × k/16", Look("#E69F00", "--"),
-        inner_dim=True, matches_lr=True, is_rival=True),
+        inner_dim=True, matches_lr=True),
     Arm("single-lr-tuned", "single", "the fair rival: embedding lr chosen on validation",
-        Look("#D55E00", (0, (5, 1.5))), tunes_lr=True, is_rival=True),
+        Look("#D55E00", (0, (5, 1.5))), tunes_lr=True),
     Arm("single-init", "single", "initial scale: single with initial variance × k/16", Look("#009E73", "-."),
-        _LIKE_K, inner_dim=True, is_rival=True),
+        _LIKE_K, inner_dim=True),
     Arm("mlet-frozen", "mlet", "cross-category term: W2 stays at its initial value", Look("#56B4E9", (0, (1, 1.2))),
         _FROZEN, inner_dim=True),
     Arm("mlet-unit", "mlet", "MLET without the step-size gift: W2 std 1/sqrt(k)",

@@ -32,7 +32,7 @@ def atomic(path: Path | str, needed: int = 0) -> Iterator[Path]:
         needed: bytes that will be written, where that is known: refused at once if the disk has no room for them.
 
     Raises:
-        BenchError: the folder cannot be written, or is full.
+        BenchError: the folder cannot be written, or is full; or ``path`` has no name of its own.
 
     Example::
 
@@ -40,6 +40,8 @@ def atomic(path: Path | str, needed: int = 0) -> Iterator[Path]:
             frame.to_parquet(partial)
     """
     path = Path(path)
+    if path.name in ("", ".."):
+        raise BenchError(f"{path} is a folder: give the path of a file")
     # The suffix stays last: libraries choose a format by it.
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     with writing(path):

@@ -20,6 +20,9 @@ def owned(folder: Path, doing: str) -> Iterator[None]:
     Raises:
         BenchError: another process has it.
     """
+    folder = folder.resolve()
+    if not folder.name:
+        raise BenchError(f"{folder} is the root of the file system: give a folder below it")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         try:

@@ -10,7 +10,7 @@ from typing import Any
 
 from mlet_bench.arms import ARMS, Arm
 from mlet_bench.errors import BenchError
-from mlet_bench.files import digest, read_json, write_json
+from mlet_bench.files import digest, read_json, write_json, write_sealed
 
 SPLITS = ("train", "val", "test")
 
@@ -38,6 +38,8 @@ class DatasetSchema:
         preparation: the options that decided the content (``split``, ``max_rows``, ``authors_hour``).
         version: version of the preparation; raised whenever the same raw file would give other numbers.
         fingerprint: digest of everything above; equal fingerprints mean equal numbers.
+        sums: sha256 of each file of the data set, by its name in the folder; none where they were not taken. They are
+            of the files alone and not of the numbers, which another version of Parquet writes in other bytes.
     """
 
     name: str
@@ -49,6 +51,7 @@ class DatasetSchema:
     preparation: dict[str, Any]
     version: int
     fingerprint: str = ""
+    sums: dict[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def table_sizes(self) -> tuple[int, ...]:
@@ -56,13 +59,14 @@ class DatasetSchema:
         return tuple(field.size for field in self.fields)
 
     def sealed(self) -> "DatasetSchema":
-        """The same schema with its fingerprint filled in. The raw file's name does not enter it."""
+        """The same schema with its fingerprint filled in. Neither the raw file's name nor the sums enter it."""
         content = asdict(self) | {"fingerprint": "", "source": {**self.source, "file": ""}}
+        del content["sums"]
         return DatasetSchema(**{**vars(self), "fingerprint": digest(content, 16)})
 
     def write(self, folder: Path | str) -> None:
         """Write ``schema.json``: the last file of a preparation, so that its presence means a whole data set."""
-        write_json(Path(folder) / "schema.json", asdict(self))
+        write_sealed(Path(folder) / "schema.json", asdict(self))
 
     @classmethod
     def read(cls, folder: Path | str) -> "DatasetSchema":
@@ -72,7 +76,7 @@ class DatasetSchema:
             BenchError: the folder is no prepared data set, or its schema was edited.
         """
         path = Path(folder) / "schema.json"
-        content = read_json(path, "not a prepared data set; make one with 'mlet-bench prepare'")
+        content = read_json(path, "not a prepared data set; make one with 'mlet-bench prepare'", "prepare it again")
         try:
             content["fields"] = tuple(Field(**field) for field in content["fields"])
             content["dense"] = tuple(content["dense"])

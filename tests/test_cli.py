@@ -220,6 +220,21 @@ def test_mistakes_get_a_sentence_and_status_2(words, sentence, data, tmp_path, c
     assert not out.exists() or {path.name for path in out.iterdir()} <= {"failed.json"}
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("synthesize", "avazu", "--rows", 500),
+        ("prepare", "criteo-kaggle", "--raw", "DATA/../raw.txt"),
+        ("train", "--data", "DATA", "--arm", "single", "--dim", 4),
+        ("overhead", "--data", "DATA", "--dims", 4, "--inner-dims", 8, "--pairs", 1, "--steps", 1),
+    ],
+)
+def test_the_root_is_no_place_for_a_result(words, data, capsys):
+    words = [str(word).replace("DATA", str(data)) for word in words]
+    assert call(*words, "--out", "/") == 2
+    assert ": error: / is " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", ["deploy", "evaluate", "spectrum"])
 def test_a_folder_that_is_no_run_is_named(command, tmp_path, capsys):
     assert call(command, tmp_path / "empty") == 2

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -188,12 +189,22 @@ def test_an_experiment_deleted_in_mlflow_is_reported(store):
     sync(store)
 
 
-def test_the_environment_names_the_store_and_passwords_stay_out_of_messages(store, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("http://me:sec%20ret@127.0.0.1:9", "http://127.0.0.1:9"),
+        ("http://127.0.0.1:9/?user=me&password=sec%20ret", "http://127.0.0.1:9/?..."),
+        ("postgresql://127.0.0.1:9/db?user=me&password=sec+ret&connect_timeout=1", "postgresql://127.0.0.1:9/db?..."),
+    ],
+)
+def test_the_environment_names_the_store_and_passwords_stay_out_of_messages(store, monkeypatch, uri, shown):
+    if uri.startswith("postgresql"):
+        pytest.importorskip("psycopg2", reason="psycopg2 comes with the 'postgres' extra")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(BenchError, match=r"store http://127\.0\.0\.1:9 cannot be written") as caught:
+    with pytest.raises(BenchError, match=f"store {re.escape(shown)} cannot be written") as caught:
         sync(store)
-    assert "secret" not in str(caught.value)
+    assert not [way for way in ("sec ret", "sec+ret", "sec%20ret") if way in str(caught.value)]
 
 
 def test_a_run_that_cannot_be_read_keeps_no_other_out(store):

@@ -1,8 +1,8 @@
-"""C1: how much wider a single layer must be to match MLET, and so how much a table can be cut at equal quality."""
+"""C1: whether MLET of width d is as good as a single layer four times as wide, and how much a table can be cut."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from itertools import product
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,21 +11,23 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from mlet_bench.arms import BASELINE, TREATED
+from mlet_bench.arms import BASELINE
 from mlet_bench.claims import CLAIMS
-from mlet_bench.claims.baselines import Baseline, single, strongest_rival
 from mlet_bench.claims.claim import MODELS_A, PAPER_A, Claim, ClaimRow
-from mlet_bench.claims.finding import Finding, few, notes, undone
-from mlet_bench.claims.verdicts import NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDECIDED
+from mlet_bench.claims.comparisons import AS_PAPER, INNER_DIM, Comparison
+from mlet_bench.claims.finding import Estimate, Finding, drawn, few, notes, power, undone
+from mlet_bench.claims.verdicts import NOT_RUN, UNDECIDED, VACUOUS, Judged, decide
 from mlet_bench.display import plots
 from mlet_bench.display.document import CELL_COLUMNS, Column, Section, number, plot, show
 from mlet_bench.display.svg import add_tip
-from mlet_bench.display.text import NOTHING, counted
+from mlet_bench.display.text import NOTHING, commas, counted, said
+from mlet_bench.statistics.intervals import EQUIVALENT_AUC, LEVEL, Interval
 from mlet_bench.statistics.reduction import Reduction, reduction_factor
-from mlet_bench.tables.cells import arm_cells, open_cells, paired, records, stream, whole_widths
+from mlet_bench.tables.cells import added, contrast, mean_of, paired, records, whole_widths
 from mlet_bench.tables.results import CELL, Results, Setting
 
-REDUCTION = 4.0  # "4-8x"; its lower end is what the claim promises
+REDUCTION = 4  # "4-8x"; its lower end is what the claim promises
+WIDTHS = (4, 8, 16)  # d, each beside a single layer of REDUCTION d
 CLAIMED = (4, 8)
 METRICS = {"auc": "AUC", "logloss": "LogLoss"}  # at equal values of which
 # A factor with its interval, the factors at the ends of the measured widths, and all of it in words: of d, of bytes.
@@ -33,22 +35,23 @@ COLUMNS = ("factor", "factor_low", "factor_high", "least", "most", "text")
 BYTES_COLUMNS = ("bytes_factor", "bytes_low", "bytes_high", "bytes_least", "bytes_most", "bytes_text")
 
 
-def judge_reduction(chosen: Reduction, able: Sequence[Reduction], complete: bool) -> str:
-    """C1: at equal AUC a table can be ``REDUCTION`` times narrower.
+def judge_reduction(ahead: Interval, width: Interval) -> Judged:
+    """C1: MLET of width d is as good as a single layer ``REDUCTION`` times as wide.
 
-    *Reproduced*: the interval of the cell that validation chose lies at ``REDUCTION`` or above; a bound counts as what
-    it is known to be. *Not reproduced*: the intervals of all cells that could have shown it lie below. A cell could not
-    if the widest baseline is less than ``REDUCTION`` times as wide.
+    One question, put beforehand: k = ``INNER_DIM``, the mean over those of d = ``WIDTHS`` that have run. *Reproduced*:
+    MLET is shown to be less than ``EQUIVALENT_AUC`` behind, and the single layer to gain more than that from being
+    ``REDUCTION`` times as wide. *Not reproduced*: MLET is shown to be behind, and not by so little. *Vacuous*: the
+    single layer is shown to gain less than ``EQUIVALENT_AUC``: this baseline does not need its width, whatever MLET
+    does. The reduction factor is a description beside it.
 
     Args:
-        chosen: the factor, on test, of the cell with the largest factor on validation.
-        able: the factors of all cells that could have shown it.
-        complete: False if a cell is missing that could have shown it.
+        ahead: AUC of MLET minus that of the wider single layer.
+        width: AUC of the wider single layer minus that of the one of MLET's width.
     """
-    if chosen.decides and chosen.floor >= REDUCTION:
-        return REPRODUCED
-    below = all(factor.decides and factor.ceiling < REDUCTION for factor in able)
-    return NOT_REPRODUCED if able and complete and below else UNDECIDED
+    if width.p_below(EQUIVALENT_AUC) <= LEVEL:
+        return Judged(VACUOUS)
+    near = ahead.p_above(-EQUIVALENT_AUC)
+    return decide([near, width.p_above(EQUIVALENT_AUC)], [ahead.p_below(0)] if near > LEVEL else [])
 
 
 def reduction_table(results: Results) -> pd.DataFrame:
@@ -58,84 +61,43 @@ def reduction_table(results: Results) -> pd.DataFrame:
     fewer than two widths, the factor is NaN and ``text`` says why. A factor that is infinite or 0 is known to be beyond
     ``most`` or ``least``, those at the ends of the measured widths. ``bytes_...``: the same of table bytes, not of d.
     """
-    return _factors(results, single, lambda arm: arm != BASELINE)
-
-
-def rival_reduction_table(results: Results) -> pd.DataFrame:
-    """The same of MLET's cells against the strongest rival."""
-    return _factors(results, strongest_rival, lambda arm: arm == TREATED)
-
-
-def _factors(
-    results: Results, baseline: Callable[[pd.DataFrame], Baseline], compared: Callable[[str], bool]
-) -> pd.DataFrame:
-    """A row a cell of the arms ``compared`` and metric; of the baseline's widths those that have a run."""
     rows = []
     for setting in results.settings:
-        runs, base = setting.runs, baseline(setting.runs)
-        sizes = runs[runs["status"] == "done"].groupby("cell")["deployed_tables_bytes"].first().astype(float)
-        dims = [dim for dim in sorted(base.cells) if base.cells[dim] in sizes.index]
-        line = [base.cells[dim] for dim in dims]
-        cells = records(runs.loc[runs["arm"].map(compared).astype(bool), CELL].drop_duplicates())
+        line = AS_PAPER.baseline_cells(setting.runs)
+        cells = records(setting.runs.loc[setting.runs["arm"] != BASELINE, CELL].drop_duplicates())
         for cell, metric in product(cells, METRICS):
-            values = paired(runs, [*line, cell["cell"]], f"test_{metric}").to_numpy().T  # (W + 1, S)
-            row = cell | {"metric": metric, "pairs": values.shape[1]}
-            if len(line) < 2 or not values.size:
-                reason = f"{base.name} has one width" if len(line) < 2 else "no seed is done in all widths"
-                rows.append(row | {"text": f"not known: {reason}"})
+            row = cell | {"metric": metric, "pairs": 0}
+            found = reductions(setting, cell["cell"], cell["dim"], line, metric)
+            if not found:
+                rows.append(row | {"text": "not measurable: single has one width, or no seed is done in all of them"})
                 continue
-            in_d = np.array(dims, float), cell["dim"]
-            in_bytes = sizes[line].to_numpy(), sizes[cell["cell"]]
-            for (widths, width), names in zip((in_d, in_bytes), (COLUMNS, BYTES_COLUMNS)):
-                # The same draws for both units.
-                generator = stream(base.stream(f"reduction/{setting.where}/{cell['cell']}/{metric}"))
-                found = reduction_factor(widths, values[:-1], width, values[-1], generator, metric == "auc")
-                ends = (found.factor, found.low, found.high, found.least, found.most, found.text)
-                row |= dict(zip(names, ends))
+            for factor, names in zip(found, (COLUMNS, BYTES_COLUMNS)):
+                ends = (factor.factor, factor.low, factor.high, factor.least, factor.most, factor.text)
+                row |= dict(zip(names, ends)) | {"pairs": factor.pairs}
             rows.append(row)
     types = {name: "string" if name.endswith("text") else float for name in (*COLUMNS, *BYTES_COLUMNS)}
     return whole_widths(pd.DataFrame(rows, columns=[*CELL, "metric", "pairs", *types]).astype(types))
 
 
-def find_reduction(setting: Setting, base: Baseline) -> Finding:
-    """The factor at equal AUC of the MLET cell that validation chooses, and at equal LogLoss beside it."""
-    runs, dims = setting.runs, sorted(base.cells)
-    if len(dims) < 2:
-        return Finding(NOT_RUN, note=f"two widths or more of {base.name} are needed, found {len(dims)}")
-    line = [base.cells[dim] for dim in dims]
-    cells = arm_cells(runs, TREATED)
-    table = setting.of(setting.results.table(reduction_table if base.name == BASELINE else rival_reduction_table))
-    rows = {(row["cell"], row["metric"]): row for row in records(table)}
-    factors, on_validation, lacking = {}, {}, []
-    for (dim, inner), cell in cells.items():
-        val = paired(runs, [*line, cell], "val_auc")
-        if open_cells(runs, [cell]) or val.empty:
-            lacking.append(cell)
-        if val.empty:
-            continue
-        factors[cell] = _reduction(rows[cell, "auc"]), dim, inner
-        middle = val.mean().to_numpy()
-        # Of means, as if of one seed: no draw.
-        on_validation[cell] = reduction_factor(np.array(dims, float), middle[:-1, None], dim, middle[-1:], stream(""))
-    if not factors:
-        return Finding(NOT_RUN, note=undone(runs, line) or "no MLET cell shares a seed with all widths")
-    chosen = max(factors, key=lambda cell: on_validation[cell].known)
-    factor, dim, inner = factors[chosen]
-    row = rows[chosen, "auc"]
-    in_bytes = f" ({row['bytes_text']} in bytes)" if row["bytes_text"] != row["text"] else ""
-    loss = rows[chosen, "logloss"]["text"]
-    able = [found for found, d, _ in factors.values() if dims[-1] >= REDUCTION * d]
-    return Finding(
-        judge_reduction(factor, able, not lacking),
-        f"{factor.text} at equal AUC{in_bytes}, {loss} at equal LogLoss (d={dim}, k={inner})",
-        (chosen, *line),
-        notes(undone(runs, [*line, *lacking]), few(factor.pairs)),
-        factor,
-    )
+def reductions(
+    setting: Setting, cell: str, dim: int, line: Mapping[int, str], metric: str = "auc", p: float = LEVEL
+) -> tuple[Reduction, ...]:
+    """A cell's reduction factor of d and of table bytes; empty where ``line`` has one width or no seed has it all.
 
-
-def _reduction(row: dict[str, Any]) -> Reduction:
-    return Reduction(*(row[name] for name in ("factor", "factor_low", "factor_high", "least", "most", "pairs")))
+    Args:
+        line: d → cell of the baseline; those without a run are left out.
+        p: what the intervals miss.
+    """
+    runs = setting.runs
+    sizes = runs[runs["status"] == "done"].groupby("cell")["deployed_tables_bytes"].first().astype(float)
+    dims = [width for width in sorted(line) if line[width] in sizes.index]
+    names = [line[width] for width in dims]
+    values = paired(runs, [*names, cell], f"test_{metric}").to_numpy().T  # (W + 1, S)
+    if len(names) < 2 or not values.size:
+        return ()
+    units = (np.array(dims, float), float(dim)), (sizes[names].to_numpy(), float(sizes[cell]))
+    higher = metric == "auc"
+    return tuple(reduction_factor(widths, values[:-1], own, values[-1], higher, p=p) for widths, own in units)
 
 
 @plot(
@@ -212,11 +174,40 @@ class ReductionClaim(Claim):
     brief = "that tables can be cut 4-8x at equal quality"
     brief_number = True
 
-    def find(self, setting: Setting, base: Baseline) -> Finding:
-        return find_reduction(setting, base)
+    def find(self, setting: Setting, comparison: Comparison) -> Finding:
+        """MLET beside a single layer four times as wide, and the reduction factor at each d."""
+        treated, base = comparison.treated_cells(setting.runs), comparison.baseline_cells(setting.runs)
+        dims = [d for d in WIDTHS if d in treated and {d, REDUCTION * d} <= base.keys()]
+        if not dims:
+            needs = f"{comparison.treated} at k={INNER_DIM} and d, and {comparison.baseline} at d and {REDUCTION}d"
+            return Finding(Judged(NOT_RUN), note=f"needs {needs}, for a d of {commas(WIDTHS)}")
+        wider = mean_of(base[REDUCTION * d] for d in dims)
+        weights = added(mean_of(treated[d] for d in dims), {cell: -weight for cell, weight in wider.items()})
+        needed = added(wider, mean_of((base[d] for d in dims), -1))
+        rests = tuple(dict.fromkeys([*weights, *needed]))
+        open_cells = undone(setting.runs, rests)
+        ahead, width = contrast(setting, weights), contrast(setting, needed)
+        if ahead is None or width is None:
+            return Finding(Judged(NOT_RUN), cells=rests, note=open_cells)
+        judged = Judged(UNDECIDED) if open_cells else judge_reduction(ahead, width)
+        factors = {d: found for d in dims if (found := reductions(setting, treated[d], d, base))}
+        wide = [f"{in_both(*found)} at d={d}" for d, found in factors.items()]
+        factor = f"; reduction factor {commas(wide)}" if wide else ""
+        needless = f"{comparison.baseline} does not need its width: {said(width)} from four times of it"
+        return Finding(
+            judged,
+            f"{said(ahead)} AUC beside {REDUCTION} times the width (d={commas(dims)}){factor}",
+            power(ahead),
+            rests,
+            notes(open_cells, few(ahead.count), needless if judged.verdict == VACUOUS else ""),
+            (
+                drawn(f"{comparison.treated} beside {REDUCTION}x the width", ahead),
+                *(drawn_factor(f"reduction at d={d}", of_d) for d, (of_d, _) in factors.items()),
+            ),
+        )
 
-    def answer(self, told: str, row: ClaimRow, results: Results) -> str:
-        return f"{bought(row.verdict, row.rival_verdict)}: {told}"
+    def answer(self, told: str, rows: Sequence[ClaimRow], results: Results) -> str:
+        return f"{bought(*(row.verdict for row in rows[:2]))}: {told}"
 
     def section(self, results: Results) -> Section | None:
         """How much wider a single layer must be to match each cell."""
@@ -243,6 +234,18 @@ class ReductionClaim(Claim):
         ]
         shown = show(cells, [*CELL_COLUMNS, number("seeds", "pairs"), *factors])
         return Section("Reduction factor at equal quality", text, [reduction.name], [("", shown)])
+
+
+def in_both(of_d: Reduction, of_bytes: Reduction) -> str:
+    """A factor of d, with that of bytes where it is another."""
+    return of_d.text + ("" if of_d.text == of_bytes.text else f" ({of_bytes.text} in bytes)")
+
+
+def drawn_factor(label: str, factor: Reduction, paper: tuple[float, float] = CLAIMED) -> Estimate:
+    """A reduction factor as it is drawn: a bound as what it is known to be, an end that is not known as NaN."""
+    low = factor.floor if factor.floor > 0 else math.nan
+    high = factor.ceiling if math.isfinite(factor.ceiling) else math.nan
+    return Estimate(label, factor.known, low, high, factor.pairs, "x", "log", reference=1.0, paper=paper)
 
 
 def bought(ours: str, theirs: str) -> str:

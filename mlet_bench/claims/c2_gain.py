@@ -1,42 +1,41 @@
 """C2: the gain is substantial when k is much larger than d, and grows with k."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
 from mlet_bench.arms import ARMS, TREATED
 from mlet_bench.claims import CLAIMS
-from mlet_bench.claims.baselines import Baseline
 from mlet_bench.claims.claim import MODELS_A, PAPER_A, Claim
-from mlet_bench.claims.finding import Finding, few, notes, undone
-from mlet_bench.claims.verdicts import NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDECIDED
+from mlet_bench.claims.comparisons import INNER_DIM, Comparison
+from mlet_bench.claims.finding import Finding, drawn, few, notes, power, undone
+from mlet_bench.claims.verdicts import NOT_RUN, UNDECIDED, Judged, decide
 from mlet_bench.display.document import DATASET, MODEL, Column, D, K, Section, show
-from mlet_bench.display.text import NOTHING, commas, signed
-from mlet_bench.statistics.intervals import DECISIVE_PAIRS, Interval, immaterial, paired_bootstrap, read_auc_difference
-from mlet_bench.tables.cells import arm_cells, paired, records, stream
+from mlet_bench.display.text import NOTHING, commas, said, signed
+from mlet_bench.statistics.intervals import MATERIAL_AUC, Interval
+from mlet_bench.tables.cells import added, arm_cells, contrast, mean_of, records
 from mlet_bench.tables.quality import differences_table
 from mlet_bench.tables.results import Results, Setting
 
 MUCH_LARGER = 4  # k is "much larger" than d from k = 4d on
+SAME_STEP = "single-lr"  # a single layer with MLET's step at each k
 
 
-def judge_gain(gain: Interval, growth: Interval) -> str:
+def judge_gain(gain: Interval, growth: Interval) -> Judged:
     """C2: the gain is substantial when k is much larger than d, and grows with k.
 
-    *Reproduced*: both hold; the gain is at least ``MATERIAL_AUC`` with an interval above 0, and the interval of the
-    growth lies above 0. *Not reproduced*: either is shown not to hold; the gain's whole interval is below
-    ``MATERIAL_AUC``, or that of the growth does not reach above 0.
+    The mean over the d with k = ``INNER_DIM`` at least ``MUCH_LARGER`` d. *Reproduced*: both hold; the gain is
+    ``MATERIAL_AUC`` or more and shown to be above 0, and the growth is shown to be above 0. *Not reproduced*: either is
+    shown not to hold; the gain to be below ``MATERIAL_AUC``, or the growth below 0.
 
     Args:
-        gain: AUC of MLET at the largest k minus the baseline's, mean over the d with that k >= ``MUCH_LARGER`` d.
-        growth: AUC gained by a doubling of k, mean over the same d.
+        gain: AUC of MLET minus the baseline's.
+        growth: AUC that MLET gains by a doubling of k, minus what a single layer with MLET's step at that k gains; of a
+            tuned MLET, whose step is not tied to k, the former alone.
     """
-    if min(gain.count, growth.count) < DECISIVE_PAIRS:
-        return UNDECIDED
-    if read_auc_difference(gain) == "higher" and growth.low > 0:
-        return REPRODUCED
-    return NOT_REPRODUCED if immaterial(gain) or growth.high <= 0 else UNDECIDED
+    shows = [gain.p_above(0), growth.p_above(0)] if gain.mean >= MATERIAL_AUC else []
+    return decide(shows, [gain.p_below(MATERIAL_AUC), growth.p_below(0)])
 
 
 @CLAIMS.add
@@ -49,29 +48,31 @@ class GainClaim(Claim):
     question = "Why"
     brief = "that the gain is substantial for large k and grows with it"
 
-    def find(self, setting: Setting, base: Baseline) -> Finding:
-        """The gain in AUC at the largest k, and its growth with each doubling of k, means over d."""
-        runs = setting.runs
-        cells = {key: cell for key, cell in arm_cells(runs, TREATED).items() if key[0] in base.cells}
-        grown = {dim: [inner for d, inner in cells if d == dim] for dim, _ in cells}
-        dims = [dim for dim, inners in grown.items() if len(inners) > 1 and max(inners) >= MUCH_LARGER * dim]
-        if not dims:
-            return Finding(NOT_RUN, note=f"no d has {base.name}, two k, and a k of {MUCH_LARGER}d or more")
-        rests = [*(cells[dim, inner] for dim in dims for inner in grown[dim]), *(base.cells[dim] for dim in dims)]
-        auc = paired(runs, rests, "test_auc")
-        if auc.empty:
-            return Finding(NOT_RUN, cells=tuple(rests), note=undone(runs, rests))
-        top = auc[[cells[dim, max(grown[dim])] for dim in dims]].mean(axis=1)
-        floor = auc[[base.cells[dim] for dim in dims]].mean(axis=1)
-        slopes = np.mean([_slopes(auc[[cells[dim, k] for k in grown[dim]]], grown[dim]) for dim in dims], axis=0)
-        gain = paired_bootstrap(top.to_numpy(), floor.to_numpy(), stream(base.stream(f"gain/{setting.where}")))
-        growth = paired_bootstrap(slopes, np.zeros(len(slopes)), stream(f"growth/{setting.where}"))
+    def find(self, setting: Setting, comparison: Comparison) -> Finding:
+        """The gain in AUC, and its growth with each doubling of k beyond that of the step alone."""
+        treated, base = comparison.treated_cells(setting.runs), comparison.baseline_cells(setting.runs)
+        dims = [d for d in sorted(treated) if d in base and MUCH_LARGER * d <= INNER_DIM]
+        slopes = _slopes(arm_cells(setting.runs, comparison.treated), dims)
+        tied = not ARMS[comparison.treated].tunes_lr
+        steps = _slopes(arm_cells(setting.runs, SAME_STEP), dims) if tied else {}
+        if not dims or not slopes or (tied and not steps):
+            needs = f"{comparison.treated}{f' and {SAME_STEP}' if tied else ''} at two k, and {comparison.baseline}"
+            return Finding(Judged(NOT_RUN), note=f"needs {needs}, at a d of {INNER_DIM // MUCH_LARGER} or less")
+        gaining = added(mean_of(treated[d] for d in dims), mean_of((base[d] for d in dims), -1))
+        growing = added(slopes, {cell: -weight for cell, weight in steps.items()})
+        rests = tuple(dict.fromkeys([*gaining, *growing]))
+        open_cells = undone(setting.runs, rests)
+        gain, growth = contrast(setting, gaining), contrast(setting, growing)
+        if gain is None or growth is None:
+            return Finding(Judged(NOT_RUN), cells=rests, note=open_cells)
+        beyond = f" beyond {SAME_STEP}'s" if tied else ""
         return Finding(
-            judge_gain(gain, growth),
-            f"{signed(*gain.numbers)} AUC at the largest k, "
-            f"{signed(*growth.numbers)} a doubling of k (d={commas(dims)})",
-            tuple(rests),
-            notes(undone(runs, rests), few(gain.count)),
+            Judged(UNDECIDED) if open_cells else judge_gain(gain, growth),
+            f"{said(gain)} AUC at k={INNER_DIM}, {said(growth)} for each doubling of k{beyond} (d={commas(dims)})",
+            f"{power(gain)} of gain, {power(growth)} of growth" if gain.known and growth.known else "",
+            rests,
+            notes(open_cells, few(min(gain.count, growth.count))),
+            (drawn(f"gain at k={INNER_DIM}", gain), drawn(f"growth for each doubling of k{beyond}", growth)),
         )
 
     def section(self, results: Results) -> Section | None:
@@ -101,7 +102,17 @@ class GainClaim(Claim):
         return Section("What explains it", text, tables=[("", shown)])
 
 
-def _slopes(auc: pd.DataFrame, inners: Sequence[int]) -> np.ndarray:
-    """Least-squares AUC per doubling of k, one a seed: (S, K) → (S,)."""
-    doublings = np.log2(inners) - np.log2(inners).mean()
-    return auc.to_numpy() @ doublings / (doublings @ doublings)
+def _slopes(cells: Mapping[tuple[int, int], str], dims: list[int]) -> dict[str, float]:
+    """Weights of the AUC gained by a doubling of k: least squares over the k at each d, mean over the d.
+
+    Empty where a d has fewer than two k.
+    """
+    weights: dict[str, float] = {}
+    for dim in dims:
+        inners = [inner for d, inner in cells if d == dim]
+        if len(inners) < 2:
+            return {}
+        doublings = np.log2(inners) - np.log2(inners).mean()
+        shares = doublings / (doublings @ doublings) / len(dims)
+        weights |= {cells[dim, inner]: float(share) for inner, share in zip(inners, shares)}
+    return weights

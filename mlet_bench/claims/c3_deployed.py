@@ -2,17 +2,17 @@
 
 from mlet_bench.arms import ARMS, BASELINE
 from mlet_bench.claims import CLAIMS
-from mlet_bench.claims.baselines import Baseline
 from mlet_bench.claims.claim import MODELS_A, PAPER_A, Claim
+from mlet_bench.claims.comparisons import AS_PAPER, Comparison
 from mlet_bench.claims.finding import Finding, undone
-from mlet_bench.claims.verdicts import NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDECIDED
+from mlet_bench.claims.verdicts import NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDECIDED, Judged
 from mlet_bench.errors import DeployRefusedError
 from mlet_bench.tables.results import Setting
 
 LOGIT = 1e-5  # rounding of float32 products, far below what a rank or a loss notices: evaluation.deploy.logit_tolerance
 
 
-def judge_collapse(largest: float, sizes_equal: bool, complete: bool, allowed: float = LOGIT) -> str:
+def judge_collapse(largest: float, sizes_equal: bool, complete: bool, allowed: float = LOGIT) -> Judged:
     """C3: collapsing changes no logit of a run by more than ``LOGIT``, or ``LOGIT`` of its largest logit where that is
     above 1, and leaves tables of the baseline's size, which is ∝ d.
 
@@ -22,8 +22,8 @@ def judge_collapse(largest: float, sizes_equal: bool, complete: bool, allowed: f
         largest, allowed: of the run that comes closest to what is allowed, or passes it, both in logit.
     """
     if not largest <= allowed or not sizes_equal:
-        return NOT_REPRODUCED
-    return REPRODUCED if complete else UNDECIDED
+        return Judged(NOT_REPRODUCED, 0.0)
+    return Judged(REPRODUCED, 0.0) if complete else Judged(UNDECIDED)
 
 
 @CLAIMS.add
@@ -33,12 +33,12 @@ class DeployedClaim(Claim):
     source = PAPER_A
     models = MODELS_A
     rule = staticmethod(judge_collapse)
-    has_rival = False
+    comparisons = (AS_PAPER,)
     part_decides = True  # rounding is the same on a part of the rows
     question = "What it costs"
     brief = "that the deployed n×d model predicts what was trained, at single's size"
 
-    def find(self, setting: Setting, base: Baseline) -> Finding:
+    def find(self, setting: Setting, comparison: Comparison) -> Finding:
         """The largest change of a logit by collapsing, and the table bytes beside those of ``single`` at the same d."""
         runs = setting.runs
         factored = runs[runs["arm"].isin([name for name, arm in ARMS.items() if arm.method == "mlet"])]
@@ -47,7 +47,7 @@ class DeployedClaim(Claim):
         refused = factored[factored["kind"] == DeployRefusedError.kind]
         known = done.dropna(subset=["max_logit_difference"])
         if known.empty and refused.empty:
-            return Finding(NOT_RUN, note=undone(runs, factored["cell"].unique()) or "no collapse was checked")
+            return Finding(Judged(NOT_RUN), note=undone(runs, factored["cell"].unique()) or "no collapse was checked")
         largest = worst = float("inf")
         allowed = LOGIT
         if refused.empty:
@@ -64,4 +64,4 @@ class DeployedClaim(Claim):
         moved = "a collapse was refused" if len(refused) else f"no logit moved by more than {largest:.1e}"
         note = "" if complete else f"{len(factored) - len(known)} of {len(factored)} runs have no number"
         cells = tuple(factored["cell"].unique())
-        return Finding(judge_collapse(worst, equal, complete, allowed), f"{moved}; {sizes}", cells, note)
+        return Finding(judge_collapse(worst, equal, complete, allowed), f"{moved}; {sizes}", cells=cells, note=note)

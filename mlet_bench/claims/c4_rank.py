@@ -1,5 +1,6 @@
 """C4: effective rank of MLET's trained tables, beside the baseline's and beside the authors' own."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -8,36 +9,38 @@ from matplotlib.figure import Figure
 
 from mlet_bench.arms import BASELINE, TREATED
 from mlet_bench.claims import CLAIMS, published
-from mlet_bench.claims.baselines import Baseline, widest_cells
 from mlet_bench.claims.claim import MODELS_A, PAPER_A, Claim
-from mlet_bench.claims.finding import Finding, few, notes
-from mlet_bench.claims.verdicts import NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDECIDED
+from mlet_bench.claims.comparisons import INNER_DIM, Comparison
+from mlet_bench.claims.finding import Estimate, Finding, few, notes, power, undone
+from mlet_bench.claims.verdicts import NOT_RUN, UNDECIDED, Judged, decide
 from mlet_bench.display import plots
 from mlet_bench.display.document import CELL_COLUMNS, Column, D, K, Row, Section, Table, number, plot, show
 from mlet_bench.display.text import NOTHING, commas, percent
-from mlet_bench.statistics.intervals import DECISIVE_PAIRS, Interval, paired_bootstrap
-from mlet_bench.tables.cells import stream, whole_widths
+from mlet_bench.statistics.intervals import Interval, mean_interval
+from mlet_bench.tables.cells import whole_widths
 from mlet_bench.tables.results import CELL, Results, Setting
 
-RANK_MARGIN = 0.01  # a mean rank lower by less than 1% is not lower
+RANK_MARGIN = 0.01  # a rank lower by less than 1% is not lower
 
 
-def judge_rank(changes: Mapping[int, Interval], lower: Mapping[int, float]) -> str:
+def judge_rank(changes: Mapping[int, Interval], lower: Mapping[int, float]) -> Judged:
     """C4: MLET's tables have lower effective rank.
 
-    The claim is made without a restriction, so it has to hold at every d. *Reproduced*: at each, the mean rank is lower
-    by ``RANK_MARGIN`` or more with an interval below 0, and so are more than half of the tables. *Not reproduced*: at
-    some d the interval excludes that it is lower by ``RANK_MARGIN``.
+    A product of two drawn matrices starts with a lower rank than a drawn table, so what training does to the ratio of
+    the two is judged: log(MLET's rank over the baseline's) after training minus the same before, at k = ``INNER_DIM``.
+    The claim is made without a restriction, so it has to hold at every d. *Reproduced*: at each, the change is
+    -``RANK_MARGIN`` or less and shown to be below 0, and more than half of the tables have changed so. *Not
+    reproduced*: at some d it is shown to be above -``RANK_MARGIN``.
 
     Args:
-        changes: d → rank of MLET over the baseline's, less 1 (means over tables).
-        lower: d → share of the tables whose rank (mean over seeds) is lower.
+        changes: d → change of the log ratio (of means over tables).
+        lower: d → share of the tables (means over seeds) whose ratio fell.
     """
-    if not changes or any(change.count < DECISIVE_PAIRS for change in changes.values()):
-        return UNDECIDED
-    if all(change.mean <= -RANK_MARGIN and change.high < 0 and lower[d] > 0.5 for d, change in changes.items()):
-        return REPRODUCED
-    return NOT_REPRODUCED if any(change.low > -RANK_MARGIN for change in changes.values()) else UNDECIDED
+    fell = bool(changes) and all(change.mean <= -RANK_MARGIN and lower[d] > 0.5 for d, change in changes.items())
+    return decide(
+        [change.p_below(0) for change in changes.values()] if fell else [],
+        [change.p_above(-RANK_MARGIN) for change in changes.values()],
+    )
 
 
 def spectrum_table(results: Results) -> pd.DataFrame:
@@ -105,36 +108,39 @@ class RankClaim(Claim):
     question = "Why"
     brief = "that trained tables have a lower effective rank"
 
-    def find(self, setting: Setting, base: Baseline) -> Finding:
-        """Effective rank of the trained tables (plain, means over tables), MLET at its largest k over the baseline.
-
-        The change at the start stands beside it: a product of two random matrices has another rank than a random
-        table, so a difference may be there before anything is trained.
-        """
-        spectrum = setting.of(setting.results.spectrum)
-        pairs = {d: (cell, base.cells[d]) for d, cell in widest_cells(setting.runs, list(base.cells)).items()}
+    def find(self, setting: Setting, comparison: Comparison) -> Finding:
+        """What training does to the ratio of effective ranks, MLET's over the baseline's (plain, means over tables)."""
+        spectrum, base = setting.of(setting.results.spectrum), comparison.baseline_cells(setting.runs)
+        pairs = {d: (cell, base[d]) for d, cell in comparison.treated_cells(setting.runs).items() if d in base}
+        rests = tuple(cell for pair in pairs.values() for cell in pair)
         changes, lower, shown, lacking = {}, {}, [], []
         for dim, (cell, other) in sorted(pairs.items()):
-            table = _paired_ranks(spectrum, "trained", cell, other)
-            if table.empty:
+            before, after = (_log_ratios(spectrum, stage, cell, other) for stage in ("initial", "trained"))
+            change = (after - before).dropna()  # (S, 1 + fields)
+            if change.empty:
                 lacking.append(cell)
                 continue
-            ratio = _ratios(table)
-            generator = stream(base.stream(f"rank/{setting.where}/{cell}"))
-            changes[dim] = paired_bootstrap(ratio, np.ones(len(ratio)), generator)
-            by_field = table.groupby("field").mean()
-            less = by_field[cell] < by_field[other]
-            lower[dim] = float(less.mean())
-            initial = _paired_ranks(spectrum, "initial", cell, other)
-            start = "" if initial.empty else f" ({percent(_ratios(initial).mean() - 1)} at the start)"
-            shown.append(f"d={dim} {percent(*changes[dim].numbers)}, {less.sum()} of {len(less)} tables{start}")
-        rests = tuple(cell for pair in pairs.values() for cell in pair)
+            changes[dim] = mean_interval(change["mean"].to_numpy())
+            lower[dim] = float((change.drop(columns="mean").mean() < 0).mean())
+            start, end = (float(np.expm1(ratio.loc[change.index, "mean"].mean())) for ratio in (before, after))
+            ends = percent(*map(math.expm1, changes[dim].numbers))
+            shown.append(f"d={dim} {ends} by training ({percent(start)} at the start, {percent(end)} after it)")
         if not changes:
-            return Finding(NOT_RUN, cells=rests, note=f"no ranks of MLET and {base.name} at the same d")
-        verdict = UNDECIDED if lacking else judge_rank(changes, lower)
-        missing = f"no ranks beside {commas(lacking)}" if lacking else ""
-        fewest = few(min(change.count for change in changes.values()))
-        return Finding(verdict, "; ".join(shown), rests, notes(missing, fewest))
+            note = f"no ranks of {comparison.treated} at k={INNER_DIM} and {comparison.baseline} at the same d"
+            return Finding(Judged(NOT_RUN), cells=rests, note=note)
+        open_cells = undone(setting.runs, rests)
+        fewest = min(changes.values(), key=lambda change: change.count)
+        return Finding(
+            Judged(UNDECIDED) if lacking or open_cells else judge_rank(changes, lower),
+            "; ".join(shown),
+            commas(f"{power(change, '%')} at d={dim}" for dim, change in changes.items()) if fewest.known else "",
+            rests,
+            notes(f"no ranks beside {commas(lacking)}" if lacking else "", open_cells, few(fewest.count)),
+            tuple(
+                Estimate(f"rank at d={dim}", *_percents(change), seeds=change.count, unit="%")
+                for dim, change in changes.items()
+            ),
+        )
 
     def section(self, results: Results) -> Section:
         """Effective ranks, ours and the authors'."""
@@ -156,18 +162,24 @@ class RankClaim(Claim):
         return Section("Effective rank", text, [effective_rank.name], [("", _ours(results)), authors])
 
 
-def _paired_ranks(spectrum: pd.DataFrame, stage: str, cell: str, other: str) -> pd.DataFrame:
-    """Plain effective ranks of two cells, one row a seed and field that both have, columns ``cell`` and ``other``."""
+def _percents(change: Interval) -> tuple[float, float, float]:
+    """A change of a logarithm, and the ends of its interval, in percent."""
+    mean, low, high = (100 * math.expm1(number) for number in change.numbers)
+    return mean, low, high
+
+
+def _log_ratios(spectrum: pd.DataFrame, stage: str, cell: str, other: str) -> pd.DataFrame:
+    """log(rank of ``cell`` over that of ``other``), plain: a row a seed; a column a field that both have, and ``mean``.
+
+    ``mean`` is of the means over the fields.
+    """
     of_stage = (spectrum["stage"] == stage) & (spectrum["weighting"] == "uniform")
     kept = spectrum[of_stage & spectrum["cell"].isin((cell, other))].dropna(subset=["effective_rank"])
     table = kept.pivot_table(index=["seed", "field"], columns="cell", values="effective_rank")
-    return table.reindex(columns=[cell, other]).dropna()
-
-
-def _ratios(ranks: pd.DataFrame) -> np.ndarray:
-    """Mean rank over fields of the first column's cell over that of the second's, one a seed: (S,)."""
-    means = ranks.groupby("seed").mean()
-    return (means.iloc[:, 0] / means.iloc[:, 1]).to_numpy()
+    table = table.reindex(columns=[cell, other]).dropna()
+    ratios = (table[cell] / table[other]).unstack("field").map(math.log)
+    means = table.groupby("seed").mean()
+    return ratios.assign(mean=np.log(means[cell] / means[other]))
 
 
 def _ours(results: Results) -> Table:

@@ -1,30 +1,37 @@
-"""C6: the reduction over several models, from the factors that C1's rule finds for each."""
+"""C6: the reduction over several models, from their factors at the smallest width."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 from mlet_bench.claims import CLAIMS
-from mlet_bench.claims.baselines import Baseline
-from mlet_bench.claims.c1_reduction import REDUCTION, find_reduction
-from mlet_bench.claims.claim import PAPER_B, Claim, ClaimRow
-from mlet_bench.claims.finding import Finding, Found
-from mlet_bench.claims.verdicts import NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDECIDED, with_unfinished_rivals
+from mlet_bench.claims.c1_reduction import CLAIMED, WIDTHS, drawn_factor, in_both, reductions
+from mlet_bench.claims.claim import PAPER_B, Claim
+from mlet_bench.claims.comparisons import INNER_DIM, Comparison
+from mlet_bench.claims.finding import Finding, Found, few, notes, undone
+from mlet_bench.claims.verdicts import NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDECIDED, Judged
 from mlet_bench.display.text import commas
+from mlet_bench.statistics.intervals import LEVEL
 from mlet_bench.statistics.reduction import Reduction
 from mlet_bench.tables.results import Results, Setting
 
 MEAN_REDUCTION, LARGEST_REDUCTION = 5.8, 16.0
+LEAST_MEAN, LEAST_LARGEST = CLAIMED  # of paper A, which they are to surpass
+WIDTH = WIDTHS[0]
+# Holm's method asks how sure a verdict is: it is found again at these levels.
+LEVELS = (LEVEL, 0.025, 0.01, 0.005, 0.001)
 
 
 def judge_models(factors: Sequence[Reduction]) -> str:
     """C6: up to 16x, 5.8x on average, over several models.
 
-    The mean of the intervals' ends holds the mean factor; it is wider than need be, as if all erred together.
-    *Reproduced*: mean and largest allow the paper's 5.8 and 16 or more, and exclude less than the 4 and 8 of paper A,
-    which they are to surpass. *Not reproduced*: the mean stays below 5.8, or the largest below 16, with its interval.
+    The factors are those at d = ``WIDTH``, k = ``INNER_DIM``. The mean of the intervals' ends holds the mean factor; it
+    is wider than need be, as if all erred together. *Reproduced*: mean and largest allow the paper's
+    ``MEAN_REDUCTION`` and ``LARGEST_REDUCTION`` or more, and exclude less than the ``LEAST_MEAN`` and ``LEAST_LARGEST``
+    of paper A. *Not reproduced*: the mean stays below ``MEAN_REDUCTION``, or the largest below ``LARGEST_REDUCTION``,
+    with its interval.
 
     Args:
-        factors: one a data set and model, of the cell that validation chose.
+        factors: one a data set and model.
     """
     if not factors or not all(factor.decides for factor in factors):
         return UNDECIDED
@@ -32,7 +39,7 @@ def judge_models(factors: Sequence[Reduction]) -> str:
     largest = max(factor.floor for factor in factors), max(factor.ceiling for factor in factors)
     if high < MEAN_REDUCTION or largest[1] < LARGEST_REDUCTION:
         return NOT_REPRODUCED
-    return REPRODUCED if low >= REDUCTION and largest[0] >= 2 * REDUCTION else UNDECIDED
+    return REPRODUCED if low >= LEAST_MEAN and largest[0] >= LEAST_LARGEST else UNDECIDED
 
 
 def mean_ends(factors: Sequence[Reduction]) -> tuple[float, float]:
@@ -47,41 +54,65 @@ class ModelsClaim(Claim):
     source = PAPER_B
     rule = staticmethod(judge_models)
 
-    def find(self, setting: Setting, base: Baseline) -> Finding:
-        return find_reduction(setting, base)
+    def settings(self, results: Results) -> list[Setting]:
+        """Genuine rows alone where there are any."""
+        return [setting for setting in results.settings if not setting.is_planted] or results.settings
 
-    def row(self, results: Results) -> ClaimRow:
-        """One verdict on all data sets and models together; genuine rows alone where there are any."""
-        settings = [setting for setting in results.settings if not setting.is_planted] or results.settings
-        models = list(dict.fromkeys(setting.model for setting in settings))
+    def find(self, setting: Setting, comparison: Comparison) -> Finding:
+        """The factor of one model; the verdict is on all of them."""
+        cell = comparison.treated_cells(setting.runs).get(WIDTH)
+        line = comparison.baseline_cells(setting.runs)
+        if cell is None or WIDTH not in line or len(line) < 2:
+            needs = f"{comparison.treated} at d={WIDTH}, k={INNER_DIM}, and two widths of {comparison.baseline}"
+            return Finding(Judged(NOT_RUN), note=f"needs {needs}")
+        rests = (cell, *line.values())
+        open_cells, found = undone(setting.runs, rests), reductions(setting, cell, WIDTH, line)
+        if not found:
+            return Finding(Judged(NOT_RUN), cells=rests, note=open_cells)
+        factor, of_bytes = found
+        return Finding(
+            Judged(UNDECIDED),
+            in_both(factor, of_bytes),
+            cells=rests,
+            note=notes(open_cells, few(factor.pairs)),
+            estimates=(drawn_factor(f"reduction at d={WIDTH}", factor, (MEAN_REDUCTION, LARGEST_REDUCTION)),),
+            factor=factor,
+        )
+
+    def found(self, results: Results, comparison: Comparison) -> Found:
+        """Each with the verdict on all: the claim is about them together."""
+        found = super().found(results, comparison)
+        models = {setting.model for setting, _ in found}
         if len(models) < 2:
-            row = self.combined([(setting, Finding(NOT_RUN)) for setting in settings], [])
-            return replace(row, note=f"needs two models or more, found {commas(sorted(models)) or 'none'}")
-        ours, theirs = self.against_single(settings), self.against_rival(settings)
-        row = self.combined(_judged(ours), _judged(theirs))
-        return replace(row, number=_mean(ours, row.number), rival_number=_mean(theirs, row.rival_number))
+            note = f"needs two models or more, found {commas(sorted(models)) or 'none'}"
+            return [(setting, Finding(Judged(NOT_RUN), note=note)) for setting, _ in found]
+        if all(finding.factor is None for _, finding in found):
+            return found
+        verdict = Judged(UNDECIDED)
+        if all(finding.factor and not undone(setting.runs, finding.cells) for setting, finding in found):
+            verdict = _surest(found, comparison)
+        return [(setting, replace(finding, judged=verdict)) for setting, finding in found]
+
+    def number(self, found: Found) -> str:
+        """Before the factors of all, what their mean lies within."""
+        factors = [finding.factor for _, finding in found if finding.factor and finding.factor.decides]
+        if not factors:
+            return super().number(found)
+        low, high = mean_ends(factors)
+        upper = "no bound" if high == float("inf") else f"{high:.2f}x"
+        return f"mean of {len(factors)} between {low:.2f}x and {upper}; {super().number(found)}"
 
 
-def _judged(found: Found) -> Found:
-    """Each with the verdict on all: the claim is about them together."""
-    factors = _factors(found)
-    if not factors:
-        verdict = NOT_RUN
-    else:
-        verdict = judge_models(factors) if len(factors) == len(found) else UNDECIDED
-        if any(finding.rival and finding.rival.unfinished for _, finding in found):
-            verdict = with_unfinished_rivals(verdict, True)
-    return [(setting, replace(finding, verdict=verdict)) for setting, finding in found]
-
-
-def _factors(found: Found) -> list[Reduction]:
-    return [finding.factor for _, finding in found if finding.factor is not None]
-
-
-def _mean(found: Found, number: str) -> str:
-    factors = [factor for factor in _factors(found) if factor.pairs > 1]
-    if not factors:
-        return number
-    low, high = mean_ends(factors)
-    upper = "no bound" if high == float("inf") else f"{high:.2f}x"
-    return f"mean of {len(factors)} between {low:.2f}x and {upper}; {number}"
+def _surest(found: Found, comparison: Comparison) -> Judged:
+    """The verdict of the factors, and the strictest of ``LEVELS`` at which it is the same."""
+    verdict = Judged(UNDECIDED)
+    for p in LEVELS:
+        factors = [
+            reductions(setting, finding.cells[0], WIDTH, comparison.baseline_cells(setting.runs), p=p)[0]
+            for setting, finding in found
+        ]
+        said = judge_models(factors)
+        if said == UNDECIDED or verdict.verdict not in (UNDECIDED, said):
+            break
+        verdict = Judged(said, p)
+    return verdict

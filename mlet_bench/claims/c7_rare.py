@@ -9,38 +9,40 @@ from matplotlib.figure import Figure
 
 from mlet_bench.arms import BASELINE
 from mlet_bench.claims import CLAIMS
-from mlet_bench.claims.baselines import Baseline, widest_cells
 from mlet_bench.claims.claim import PAPER_B, Claim
-from mlet_bench.claims.finding import Finding, few, notes, undone
-from mlet_bench.claims.verdicts import NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDECIDED
+from mlet_bench.claims.comparisons import INNER_DIM, Comparison
+from mlet_bench.claims.finding import Finding, drawn, few, notes, power, undone
+from mlet_bench.claims.verdicts import NOT_RUN, UNDECIDED, Judged, decide
 from mlet_bench.display import plots
 from mlet_bench.display.document import ARM, Column, D, K, Row, Section, Table, number, plot, show
 from mlet_bench.display.svg import add_tip
-from mlet_bench.display.text import commas, counted, or_nothing, signed
-from mlet_bench.statistics.intervals import DECISIVE_PAIRS, Interval, immaterial, paired_bootstrap, read_auc_difference
-from mlet_bench.tables.cells import records, stream, whole_widths
+from mlet_bench.display.text import commas, counted, or_nothing, said, signed
+from mlet_bench.statistics.intervals import MATERIAL_AUC, Interval, mean_interval, paired_interval
+from mlet_bench.tables.cells import records, whole_widths
 from mlet_bench.tables.results import CELL, Results, Setting
 
+RARE = "rarest"  # the grouping that the claim is judged in
 GROUP = ["grouping", "group", "low", "high", "rows"]
 
 
-def judge_rare(excess: Interval, rarest: Interval, gains: Sequence[float]) -> str:
+def judge_rare(excess: Interval, rarest: Interval, gains: Sequence[float]) -> Judged:
     """C7: the gain is largest for rare categories.
 
-    *Reproduced*: the rarest group gains (interval above 0), gains more than any other group on the mean, and its excess
-    over the most frequent group is at least ``MATERIAL_AUC`` with an interval above 0. *Not reproduced*: the excess is
-    shown to be immaterial, 0 or negative, or the rarest group to gain nothing.
+    Rows are grouped by how many of their categories are rare. *Reproduced*: the group with the most is shown to gain,
+    gains more than any other on the mean, and its excess over the group with the fewest is ``MATERIAL_AUC`` or more and
+    shown to be above 0. *Not reproduced*: the excess is shown to be below ``MATERIAL_AUC``, or the gain of that group
+    below 0.
 
     Args:
-        excess: gain of the rarest minus gain of the most frequent group, paired by seed.
-        rarest: gain of the rarest group.
+        excess: gain of the first group minus gain of the last, paired by seed.
+        rarest: gain of the first group.
         gains: mean gain of each group, rarest first.
     """
-    if min(excess.count, rarest.count) < DECISIVE_PAIRS:
-        return UNDECIDED
-    if read_auc_difference(excess) == "higher" and rarest.low > 0 and gains[0] == max(gains):
-        return REPRODUCED
-    return NOT_REPRODUCED if immaterial(excess) or rarest.high <= 0 else UNDECIDED
+    largest = excess.mean >= MATERIAL_AUC and gains[0] == max(gains)
+    return decide(
+        [excess.p_above(0), rarest.p_above(0)] if largest else [],
+        [excess.p_below(MATERIAL_AUC), rarest.p_below(0)],
+    )
 
 
 def rare_table(results: Results) -> pd.DataFrame:
@@ -52,9 +54,7 @@ def rare_table(results: Results) -> pd.DataFrame:
     rows = []
     for key, part in pairs.dropna(subset=["auc", "auc_single"]).groupby([*CELL, *GROUP], sort=False, dropna=False):
         row = dict(zip([*CELL, *GROUP], key))
-        names = (row[name] for name in ("dataset", "model", "cell", "grouping", "group"))
-        generator = stream("/".join(map(str, ("rare", *names))))
-        gain = paired_bootstrap(part["auc"].to_numpy(), part["auc_single"].to_numpy(), generator)
+        gain = paired_interval(part["auc"].to_numpy(), part["auc_single"].to_numpy())
         rows.append(row | {"pairs": gain.count, "gain": gain.mean, "gain_low": gain.low, "gain_high": gain.high})
     return whole_widths(pd.DataFrame(rows, columns=[*CELL, *GROUP, "pairs", "gain", "gain_low", "gain_high"]))
 
@@ -108,42 +108,42 @@ class RareClaim(Claim):
     sentence = "The gain is largest for rarely seen categories."
     source = PAPER_B
     rule = staticmethod(judge_rare)
-    stronger_is_harder = False
     tables = {"rare": rare_table}  # noqa: RUF012
     plot = rare
     question = "Why"
     brief = "that rare categories gain most"
 
-    def find(self, setting: Setting, base: Baseline) -> Finding:
-        """The gain in AUC by how often a row's rarest category was trained on, MLET at its largest k, mean over d."""
-        runs, rare = setting.runs, setting.of(setting.results.rare)
-        pairs = {dim: (cell, base.cells[dim]) for dim, cell in widest_cells(runs, list(base.cells)).items()}
-        rests = [cell for pair in pairs.values() for cell in pair]
-        part = rare[(rare["grouping"] == "rarest") & rare["cell"].isin(rests)]
+    def find(self, setting: Setting, comparison: Comparison) -> Finding:
+        """The gain in AUC by how many of a row's categories are rare, mean over d."""
+        base = comparison.baseline_cells(setting.runs)
+        pairs = [(cell, base[d]) for d, cell in comparison.treated_cells(setting.runs).items() if d in base]
+        rests = tuple(cell for pair in pairs for cell in pair)
+        rare = setting.of(setting.results.rare)
+        part = rare[(rare["grouping"] == RARE) & rare["cell"].isin(rests)]
         groups = sorted(part["group"].unique())
         if not pairs or len(groups) < 2:
-            few_groups = len(groups) == 1
-            note = "one group of rows is not enough" if few_groups else f"no scores by frequency beside {base.name}"
-            return Finding(NOT_RUN, cells=tuple(rests), note=note)
+            lacks = f"no scores by frequency of {comparison.treated} at k={INNER_DIM} beside {comparison.baseline}"
+            note = "one group of rows is not enough" if len(groups) == 1 else lacks
+            return Finding(Judged(NOT_RUN), cells=rests, note=note)
         table = part.pivot_table(index="seed", columns=["group", "cell"], values="auc")
         wanted = pd.MultiIndex.from_product([groups, list(dict.fromkeys(rests))])
         table = table.reindex(columns=wanted).dropna()  # a group of one class has no AUC
+        open_cells = undone(setting.runs, rests)
         if table.empty:
-            note = undone(runs, rests) or "a group of rows has one class only"
-            return Finding(NOT_RUN, cells=tuple(rests), note=note)
-        ours, theirs = [cell for cell, _ in pairs.values()], [cell for _, cell in pairs.values()]
-        treated = np.stack([table[group][ours].mean(axis=1) for group in groups])  # (groups, S)
-        control = np.stack([table[group][theirs].mean(axis=1) for group in groups])
-        gains = treated - control
-        generator = stream(base.stream(f"rare/{setting.where}"))
-        rarest = paired_bootstrap(treated[0], control[0], generator)
-        excess = paired_bootstrap(gains[0], gains[-1], generator)
+            note = open_cells or "a group of rows has one class only"
+            return Finding(Judged(NOT_RUN), cells=rests, note=note)
+        ours, theirs = (list(cells) for cells in zip(*pairs))
+        gains = np.stack([table[g][ours].mean(axis=1) - table[g][theirs].mean(axis=1) for g in groups])  # (groups, S)
+        rarest, excess = mean_interval(gains[0]), mean_interval(gains[0] - gains[-1])
+        means = gains.mean(axis=1).tolist()
         return Finding(
-            judge_rare(excess, rarest, gains.mean(axis=1).tolist()),
-            f"{signed(*excess.numbers)} AUC, gain of the rarest minus gain of the most frequent rows; gains, rarest "
-            f"first: {commas(signed(value) for value in gains.mean(axis=1))}",
-            tuple(rests),
-            notes(undone(runs, rests), few(excess.count)),
+            Judged(UNDECIDED) if open_cells else judge_rare(excess, rarest, means),
+            f"{said(excess)} AUC, gain of the rows with the most rare categories minus that of those with the fewest; "
+            f"gains, rarest first: {commas(signed(value) for value in means)}",
+            power(excess),
+            rests,
+            notes(open_cells, few(excess.count)),
+            (drawn("gain of rare rows beyond that of others", excess), drawn("gain of rare rows", rarest)),
         )
 
     def section(self, results: Results) -> Section | None:

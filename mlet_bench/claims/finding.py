@@ -1,16 +1,44 @@
 """What is found of a claim on one data set and model, and what several of them say together."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-from mlet_bench.claims.baselines import Baseline
+from mlet_bench.claims.verdicts import Judged
 from mlet_bench.display.text import commas
-from mlet_bench.statistics.intervals import DECISIVE_PAIRS
+from mlet_bench.statistics.intervals import DECISIVE_PAIRS, Interval
 from mlet_bench.statistics.reduction import Reduction
 from mlet_bench.tables.cells import open_cells
 from mlet_bench.tables.results import Setting
+
+NONE = (math.nan, math.nan)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its interval, as it is drawn: a row of the ledger's forest plot.
+
+    Attributes:
+        label: what the number is, short.
+        value, low, high: NaN ends where the seeds are too few for an interval; 0 or infinite where they are not known.
+        seeds: how many are paired.
+        unit: ``AUC``, ``x`` or ``%``.
+        scale: ``linear`` or ``log``.
+        reference: the value that means "no effect".
+        paper: the paper's value or range, as low and high; NaN where it has none.
+    """
+
+    label: str
+    value: float
+    low: float
+    high: float
+    seeds: int
+    unit: str = "AUC"
+    scale: str = "linear"
+    reference: float = 0.0
+    paper: tuple[float, float] = NONE
 
 
 @dataclass(frozen=True)
@@ -18,20 +46,22 @@ class Finding:
     """What the runs of one data set and model say of a claim.
 
     Attributes:
-        verdict: before the limits that the data set sets (generated rows, a part of the rows).
+        judged: the verdict before the limits that the data set sets (generated rows, a part of the rows).
         number: the number with its interval, in words; empty if there is none.
+        power: what difference could have been shown, in words.
         cells: what it rests on.
         note: why there is no verdict, or what else a reader must know.
-        factor: of C1, the factor of the chosen cell; C6 is made from it.
-        rival: the strongest rival, where it stands against that.
+        estimates: the numbers that are drawn.
+        factor: of C6, the reduction factor that it is made from.
     """
 
-    verdict: str
+    judged: Judged
     number: str = ""
+    power: str = ""
     cells: tuple[str, ...] = ()
     note: str = ""
+    estimates: tuple[Estimate, ...] = ()
     factor: Reduction | None = None
-    rival: Baseline | None = None
 
 
 Found = list[tuple[Setting, Finding]]
@@ -42,13 +72,18 @@ def numbers(found: Found) -> str:
     return "; ".join(f"{_label(setting, found)}: {finding.number}" for setting, finding in found if finding.number)
 
 
-def remarks(found: Found, before: str = "") -> str:
+def powers(found: Found) -> str:
+    """The same of what could have been shown."""
+    return "; ".join(f"{_label(setting, found)}: {finding.power}" for setting, finding in found if finding.power)
+
+
+def remarks(found: Found) -> str:
     """The notes of all; one that several share stands once."""
     by_note: dict[str, list[str]] = {}
     for setting, finding in found:
         if finding.note:
             by_note.setdefault(finding.note, []).append(_label(setting, found))
-    return notes(*(f"{before}{commas(labels)}: {note}" for note, labels in by_note.items()))
+    return notes(*(f"{commas(labels)}: {note}" for note, labels in by_note.items()))
 
 
 def describe_cells(cells: Iterable[tuple[Setting, Sequence[str]]]) -> str:
@@ -69,6 +104,18 @@ def undone(runs: pd.DataFrame, cells: Sequence[str]) -> str:
     """Which of the cells have a run that is missing or failed; empty if none."""
     found = open_cells(runs, list(dict.fromkeys(cells)))
     return f"missing or failed: {commas(found)}" if found else ""
+
+
+def power(interval: Interval, unit: str = "AUC") -> str:
+    """The difference that these seeds show in four of five repetitions; empty without an interval."""
+    if not interval.known:
+        return ""
+    return f"{interval.detectable:.1%}" if unit == "%" else f"{interval.detectable:.5f} {unit}"
+
+
+def drawn(label: str, interval: Interval) -> Estimate:
+    """An AUC difference as it is drawn."""
+    return Estimate(label, *interval.numbers, seeds=interval.count)
 
 
 def few(count: int) -> str:

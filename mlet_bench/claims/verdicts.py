@@ -2,51 +2,87 @@
 
 The rule of each claim is the docstring of its ``rule``, written before any full-scale result was there. Common to all:
 
-- Every rule but that of C3 reads 95% intervals over paired seeds (C5: over timed cells), never a mean alone, and
-  decides nothing on fewer than ``DECISIVE_PAIRS``. *Undecided* means that the interval allows both answers.
-- *Reproduced* and *not reproduced* are both to be shown: failing to show the first is not the second.
-- Where one of several cells has to be chosen (k at a d, the cell of the best factor, the strongest rival), validation
-  chooses and test judges. Otherwise the best of 20 noisy cells would be taken for the effect.
+- Every rule but that of C3 reads 95% intervals over paired seeds (C5: over timed cells), never a mean alone: Student's
+  t, and where the test rows' own chance is known sqrt(t² + z²) of both. Fewer than ``DECISIVE_PAIRS`` seeds give a
+  range and no verdict. *Undecided* means that both answers are still possible.
+- *Reproduced* and *not reproduced* are both to be shown: failing to show the first is not the second. *Vacuous* means
+  that the baseline does not need what MLET would save.
+- k and the widths are fixed beforehand, and an embedding learning rate is chosen on seeds that are not judged: the best
+  of many noisy cells would be taken for the effect, also where validation picks it.
 - A claim about several data sets holds if it holds on each: one that shows the contrary is enough against it.
+- The claims of a column are judged together: by Holm's method, the chance that any verdict of it is wrong stays 5%.
 - Rows that the generator made decide nothing (*not run*), and neither does a part of a data set (*undecided* at best).
 - A missing or failed cell can only take a verdict away.
+- Power is the difference that these seeds and rows would have shown in four of five repetitions.
 """
 
 import inspect
 import re
 from collections.abc import Mapping, Sequence
 from types import FunctionType
-from typing import Any
+from typing import Any, NamedTuple
 
 from mlet_bench.statistics import intervals
+from mlet_bench.statistics.intervals import LEVEL
 
-REPRODUCED, NOT_REPRODUCED, UNDECIDED, NOT_RUN = "reproduced", "not reproduced", "undecided", "not run"
-VERDICTS = (REPRODUCED, NOT_REPRODUCED, UNDECIDED, NOT_RUN)
-
-
-def overall(verdicts: Sequence[str]) -> str:
-    """One verdict for several data sets or models: any that is against decides, all that are for decide."""
-    if NOT_REPRODUCED in verdicts:
-        return NOT_REPRODUCED
-    for verdict in (REPRODUCED, NOT_RUN):
-        if verdicts and all(other == verdict for other in verdicts):
-            return verdict
-    return UNDECIDED if verdicts else NOT_RUN
+REPRODUCED, NOT_REPRODUCED, UNDECIDED = "reproduced", "not reproduced", "undecided"
+NOT_RUN, VACUOUS = "not run", "vacuous"
+VERDICTS = (REPRODUCED, NOT_REPRODUCED, UNDECIDED, NOT_RUN, VACUOUS)
 
 
-def with_unfinished_rivals(verdict: str, stronger_is_harder: bool) -> str:
-    """A verdict against the strongest rival, where a cell that could have been stronger is missing.
+class Judged(NamedTuple):
+    """A verdict, and the p-value of what shows it; 1 where nothing is shown, 0 where it is no matter of statistics."""
+
+    verdict: str
+    p: float = 1.0
+
+
+def decide(shows: Sequence[float], refutes: Sequence[float]) -> Judged:
+    """*Reproduced* if all of ``shows`` are significant, *not reproduced* if any of ``refutes`` is, times their number.
 
     Args:
-        stronger_is_harder: whether a stronger rival could only be harder to beat (a difference of quality); then what
-            fails against the weaker one stands.
+        shows, refutes: two-sided p-values.
     """
-    return verdict if verdict == NOT_RUN or (stronger_is_harder and verdict == NOT_REPRODUCED) else UNDECIDED
+    for verdict, p in ((REPRODUCED, max(shows, default=1.0)), (NOT_REPRODUCED, _any_of(refutes))):
+        if p <= LEVEL:
+            return Judged(verdict, p)
+    return Judged(UNDECIDED)
 
 
-def on_a_part(verdict: str) -> str:
+def overall(judged: Sequence[Judged]) -> Judged:
+    """One verdict for several data sets or models: any that is against decides, all that are for decide."""
+    against = [one.p for one in judged if one.verdict == NOT_REPRODUCED]
+    if against:
+        return Judged(NOT_REPRODUCED, _any_of(against, len(judged)))
+    for verdict in (REPRODUCED, VACUOUS, NOT_RUN):
+        if judged and all(one.verdict == verdict for one in judged):
+            return Judged(verdict, max(one.p for one in judged))
+    return Judged(UNDECIDED if judged else NOT_RUN)
+
+
+def together(judged: Sequence[Judged]) -> list[Judged]:
+    """A family of verdicts by Holm's method (1979): those that do not pass together become *undecided*.
+
+    The j-th smallest of m p-values has to be within ``LEVEL`` / (m - j + 1), and all smaller ones within theirs. The
+    family is all that has run; what is undecided or vacuous belongs to it and claims nothing.
+    """
+    tested = sorted((place for place, one in enumerate(judged) if one.verdict != NOT_RUN), key=lambda i: judged[i].p)
+    kept, passes = list(judged), True
+    for rank, place in enumerate(tested):
+        passes = passes and judged[place].p <= LEVEL / (len(tested) - rank)
+        if not passes and judged[place].verdict in (REPRODUCED, NOT_REPRODUCED):
+            kept[place] = Judged(UNDECIDED)
+    return kept
+
+
+def _any_of(ps: Sequence[float], count: int = 0) -> float:
+    """Bonferroni's p-value of "at least one of these"."""
+    return min(1.0, max(count, len(ps)) * min(ps)) if ps else 1.0
+
+
+def on_a_part(judged: Judged) -> Judged:
     """A verdict from a part of a data set's rows: the papers' claims are about all of them."""
-    return verdict if verdict == NOT_RUN else UNDECIDED
+    return judged if judged.verdict == NOT_RUN else Judged(UNDECIDED)
 
 
 def rule_text(rule: FunctionType) -> str:
@@ -72,7 +108,9 @@ def _filled(text: str, known: Mapping[str, Any]) -> str:
         if not found[1].isupper():
             return found[1]
         constant = known[found[1]]
-        return " to ".join(f"{end:g}" for end in constant) if isinstance(constant, tuple) else f"{constant:g}"
+        if not isinstance(constant, tuple):
+            return f"{constant:g}"
+        return (" to " if len(constant) == 2 else ", ").join(f"{end:g}" for end in constant)
 
     plain = " ".join(re.sub(r"\*([^*]+)\*", r"\1", re.sub(r"``(\w+)``", value, text)).split())
     return plain[:1].upper() + plain[1:]

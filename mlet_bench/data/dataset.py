@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import torch
 
 from mlet_bench.errors import BenchError
+from mlet_bench.files import file_digest
 from mlet_bench.parquet import as_array
 from mlet_bench.spec import SPLITS, DatasetSchema
 
@@ -39,8 +40,9 @@ def load_split(folder: Path | str, schema: DatasetSchema, split: str, device: to
     """Load one split, row group by row group into tensors that are made once.
 
     Raises:
-        BenchError: no such split; or the file is missing, is no Parquet, or does not hold what ``schema`` says:
-            columns, types, number of rows and clicks, labels of 0 and 1, finite features, ids within their tables.
+        BenchError: no such split; or the file is missing, is no Parquet, is not the one whose sum ``schema`` has, or
+            does not hold what it says: columns, types, number of rows and clicks, labels of 0 and 1, finite features,
+            ids within their tables.
 
     Example::
 
@@ -51,8 +53,8 @@ def load_split(folder: Path | str, schema: DatasetSchema, split: str, device: to
         raise BenchError(f"unknown split {split!r}: there are {', '.join(SPLITS)}")
     names, sizes = [field.name for field in schema.fields], np.array(schema.table_sizes)
     types = {"label": pa.int8()} | dict.fromkeys(schema.dense, pa.float32()) | dict.fromkeys(names, pa.int32())
-    with _opened(Path(folder) / f"{split}.parquet", types, schema.rows[split]) as (path, file):
-        n_rows = schema.rows[split]
+    n_rows = schema.rows[split]
+    with _opened(Path(folder), f"{split}.parquet", schema, types, n_rows) as (path, file):
         label = torch.empty(n_rows, 1, dtype=torch.float32, device=device)
         dense = torch.empty(n_rows, len(schema.dense), dtype=torch.float32, device=device)
         ids = torch.empty(n_rows, len(names), dtype=torch.int32, device=device)
@@ -76,27 +78,40 @@ def load_split(folder: Path | str, schema: DatasetSchema, split: str, device: to
     return Rows(label.squeeze(1), dense, ids)
 
 
-def training_counts(folder: Path | str, field: str) -> np.ndarray:
+def training_counts(folder: Path | str, schema: DatasetSchema, field: str) -> np.ndarray:
     """How many training rows have each id of a field: (n,) int64.
 
     Raises:
-        BenchError: the field's vocabulary is missing or damaged.
+        BenchError: the field's vocabulary is missing, damaged, not the one whose sum ``schema`` has, or does not count
+            its table's ids and training rows.
     """
     types = {"token": pa.string(), "id": pa.int32(), "count": pa.int64()}
-    with _opened(Path(folder) / "vocabulary" / f"{field}.parquet", types, None) as (path, file):
+    sizes = {each.name: each.size for each in schema.fields}
+    with _opened(Path(folder), f"vocabulary/{field}.parquet", schema, types, sizes[field]) as (path, file):
         table = file.read(columns=["id", "count"])
+    _check(np.array([column.null_count == 0 for column in table.columns]), ["id", "count"], path, "nulls")
     ids, counts = (as_array(column) for column in table.columns)
-    if not np.array_equal(ids, np.arange(len(ids))) or counts.dtype != np.int64:
+    if not np.array_equal(ids, np.arange(len(ids))):
         raise BenchError(f"{path}, column id: the ids do not count from 0: {ADVICE}")
+    if counts.sum() != schema.rows["train"] or counts.min() < 0:
+        raise BenchError(f"{path} counts {counts.sum()} training rows, schema.json {schema.rows['train']}: {ADVICE}")
     return counts
 
 
 @contextmanager
-def _opened(path: Path, types: dict[str, pa.DataType], n_rows: int | None) -> Iterator[tuple[Path, pq.ParquetFile]]:
-    """Open a Parquet file and check its columns and number of rows (None: any)."""
+def _opened(
+    folder: Path, name: str, schema: DatasetSchema, types: dict[str, pa.DataType], n_rows: int
+) -> Iterator[tuple[Path, pq.ParquetFile]]:
+    """Open a Parquet file of a data set and check its sum, its columns and its number of rows.
+
+    The sum comes first: a library given an altered file may end in any way, or give other rows.
+    """
+    path = folder / name
     if not path.is_file():
         raise BenchError(f"{path} does not exist: {ADVICE}")
     try:
+        if schema.sums and file_digest(path) != schema.sums.get(name):
+            raise BenchError(f"{path} was altered since it was written, its sum is not that in schema.json: {ADVICE}")
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             found = {column.name: column.type for column in file.schema_arrow}
             for column, kind in types.items():
@@ -104,7 +119,7 @@ def _opened(path: Path, types: dict[str, pa.DataType], n_rows: int | None) -> It
                     raise BenchError(f"{path}, column {column}: {found.get(column, 'missing')}, not {kind}: {ADVICE}")
             if list(found) != list(types):
                 raise BenchError(f"{path} has the columns {', '.join(found)}, not {', '.join(types)}: {ADVICE}")
-            if n_rows is not None and file.metadata.num_rows != n_rows:
+            if file.metadata.num_rows != n_rows:
                 raise BenchError(f"{path} has {file.metadata.num_rows} rows, schema.json says {n_rows}: {ADVICE}")
             yield path, file
     except (pa.ArrowException, OSError) as error:

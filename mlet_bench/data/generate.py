@@ -39,7 +39,7 @@ def synthesize(name: str, rows: int, seed: int, out: Path) -> dict:
     if seed < 0:
         raise BenchError(f"seed {seed} of planted {name}: it must be 0 or more")
     planted, out = PlantedFile(name, rows, seed), Path(out)
-    sidecar = out.with_name(out.name + ".planted.json")
+    sidecar = Path(f"{out}.planted.json")
     sidecar.unlink(missing_ok=True)  # an old sidecar must not stand beside a new file
     with atomic(out) as partial, open(partial, "wb") as file:
         if out.suffix == ".gz":

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from mlet_bench.data import DATASETS
 from mlet_bench.data.encode import NumberedRows
 from mlet_bench.data.split import assign
 from mlet_bench.errors import BenchError
-from mlet_bench.files import fsync_tree, read_json, rename, writing
+from mlet_bench.files import file_digest, fsync_tree, read_json, rename, writing
 from mlet_bench.locks import owned
 from mlet_bench.spec import SPLITS, DatasetSchema, Field
 
@@ -79,6 +80,8 @@ def prepare(
         ).sealed()
         data.check_full(schema)
         (folder / "rows.arrow").unlink()
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        schema = replace(schema, sums={path.relative_to(folder).as_posix(): file_digest(path) for path in files})
         schema.write(folder)
     seconds = time.perf_counter() - clock
     print(f"{source.rows:,} rows in {seconds:.1f} s, {source.rows / seconds:,.0f} rows/s", file=sys.stderr)
@@ -88,8 +91,6 @@ def prepare(
 @contextmanager
 def _replacing(out: Path) -> Iterator[Path]:
     """Yield a folder to fill; put it in the place of ``out`` on success, remove it on any error."""
-    work = out.with_name(f".{out.name}.partial")
-    new, old = work / "new", work / "old"
     if out.exists():
         if not out.is_dir():
             raise BenchError(f"{out} is a file: give a folder for the data set")
@@ -98,6 +99,8 @@ def _replacing(out: Path) -> Iterator[Path]:
         if found and ("schema.json" not in found or found - CONTENT):
             foreign = ", ".join(sorted(found - CONTENT)[:3]) or "no schema.json"
             raise BenchError(f"{out} is there and is no data set of ours ({foreign}): give another folder")
+    work = out.with_name(f".{out.name}.partial")
+    new, old = work / "new", work / "old"
     with owned(out, "preparing a data set"):
         shutil.rmtree(work, ignore_errors=True)  # of a killed preparation
         new.mkdir(parents=True)

@@ -78,7 +78,7 @@ class RawFile:
         """
         Args:
             check_header: takes the header line and where it stands, and raises if it is wrong; None: no header.
-            max_rows: stop after as many rows; a shorter file is read to its end.
+            max_rows: give out as many rows at most; a packed file is read to its end all the same, for its checksum.
         """
         self.path = Path(path)
         self.rows = 0
@@ -105,11 +105,12 @@ class RawFile:
             try:
                 size = self.path.stat().st_size
                 for where, stream in _members(file, self.path, stack):
-                    for block in self._blocks(stream, where):
-                        self.share = file.tell() / size
-                        yield block
-                    if not self.whole:
-                        return
+                    if self.whole:
+                        for block in self._blocks(stream, where):
+                            self.share = file.tell() / size
+                            yield block
+                        if stream is not file:
+                            _read_on(stream)
             except DAMAGED as error:
                 raise BenchError(
                     f"{self.path} is cut off or damaged ({type(error).__name__}: {error}): fetch it again"
@@ -194,7 +195,12 @@ def _members(file: IO[bytes], path: Path, stack: ExitStack) -> Iterator[tuple[st
                 break
     for name in _choose(list(files), path):
         yield f"{path} ({name})", cast(IO[bytes], archive.extractfile(files[name]))  # none for folders alone
-    while stream.read(BLOCK_BYTES):  # the sum of a packed archive stands at its end
+    _read_on(stream)
+
+
+def _read_on(packed: IO[bytes]) -> None:
+    """Read what is left, rows that nobody wants too: the sum that the rows before are checked by stands at the end."""
+    while packed.read(BLOCK_BYTES):
         pass
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from mlet_bench.statistics.intervals import Interval
+
 NOTHING = "–"
 
 
@@ -27,6 +29,16 @@ def ends(low: float, high: float) -> str:
 def percent(share: float, low: float = math.nan, high: float = math.nan) -> str:
     """``+12.3% [+10.0%, +15.0%]``; without the interval where one value gives none."""
     return f"{share:+.1%}" + ("" if pd.isna(low) else f" [{low:+.1%}, {high:+.1%}]")
+
+
+def said(interval: Interval, form: str = "+.5f") -> str:
+    """``+0.00123 [+0.00100, +0.00150]``; of too few seeds ``+0.00123 (range of 2 seeds: +0.00100 to +0.00150)``."""
+    mean, low, high = (format(number, form) for number in interval.numbers)
+    if interval.known:
+        return f"{mean} [{low}, {high}]"
+    if interval.count == 1:
+        return f"{mean} (one seed)"
+    return f"{mean} (range of {interval.count} seeds: {interval.least:{form}} to {interval.most:{form}})"
 
 
 def counted(number: int, noun: str) -> str:

@@ -9,8 +9,7 @@ from mlet_bench.errors import BenchError
 from mlet_bench.evaluation.scores import read_scores
 from mlet_bench.runs import SAMPLING, RunFolder
 from mlet_bench.spec import RunSpec
-from mlet_bench.statistics.delong import delong_difference, delong_mean_difference
-from mlet_bench.statistics.intervals import Interval
+from mlet_bench.statistics.delong import Sampled, delong_difference, delong_mean_difference
 
 
 def compare_cell(folders: Sequence[Path], baselines: Sequence[Path]) -> dict[Path, dict]:
@@ -73,5 +72,5 @@ def _scores(folder: Path, label: np.ndarray) -> np.ndarray:
     return probability
 
 
-def _ends(interval: Interval) -> dict[str, float]:
+def _ends(interval: Sampled) -> dict[str, float]:
     return {"difference": interval.mean, "low": interval.low, "high": interval.high}

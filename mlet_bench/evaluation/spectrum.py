@@ -68,7 +68,8 @@ class Spectrum:
 
     def __init__(self, schema: DatasetSchema, data_folder: Path):
         names = [field.name for field in schema.fields]
-        self._counts = {name: torch.tensor(training_counts(data_folder, name), dtype=torch.float64) for name in names}
+        counts = {name: training_counts(data_folder, schema, name) for name in names}
+        self._counts = {name: torch.tensor(found, dtype=torch.float64) for name, found in counts.items()}
         self._schema = schema
         self._factors: list[pa.Table] = []
         self._ranks: list[pa.Table] = []

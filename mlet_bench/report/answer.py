@@ -5,9 +5,9 @@ import pandas as pd
 from mlet_bench.arms import BASELINE
 from mlet_bench.claims.claim import ClaimRow
 from mlet_bench.claims.ledger import claims, claims_table
-from mlet_bench.claims.verdicts import NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDECIDED
+from mlet_bench.claims.verdicts import NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDECIDED, VACUOUS
 from mlet_bench.display.document import Column, Section, Table, show, words
-from mlet_bench.display.text import NOTHING, counted, listed
+from mlet_bench.display.text import counted, listed
 from mlet_bench.report.quality import quality_over_size
 from mlet_bench.tables.cells import records
 from mlet_bench.tables.results import Results
@@ -18,38 +18,36 @@ PHRASES = {
     NOT_REPRODUCED: "is not reproduced",
     UNDECIDED: "is undecided",
     NOT_RUN: "has not been tested",
+    VACUOUS: "is vacuous",
 }
 
 
 def answer(results: Results) -> list[str]:
     """A sentence a question that claims answer; a verdict in it is the ledger's, never another."""
-    rows = {row["claim"]: ClaimRow(**row) for row in records(results.table(claims_table))}
+    rows = [ClaimRow(**row) for row in records(results.table(claims_table))]
     clauses: dict[str, list[str]] = {question: [] for question in QUESTIONS}
     for claim in claims():
         if claim.question:
-            row = rows[claim.name]
-            told = f"{claim.brief} ({claim.name}) {_told(row, claim.brief_number)}"
-            clauses.setdefault(claim.question, []).append(claim.answer(told, row, results))
+            of = [row for row in rows if row.claim == claim.name]
+            told = f"{claim.brief} ({claim.name}) {_told(of, claim.brief_number)}"
+            clauses.setdefault(claim.question, []).append(claim.answer(told, of, results))
     return [f"{question}: {'; '.join(of)}." for question, of in clauses.items() if of]
 
 
-def _told(row: ClaimRow, with_number: bool) -> str:
-    """``is reproduced against single (...), and is undecided against the strongest rival (...)``."""
-    ours, theirs = row.verdict, row.rival_verdict
-    if not theirs:
-        return _phrase(ours, row.number, with_number)
-    if ours == theirs and (ours == NOT_RUN or not with_number or not row.number):
-        return PHRASES[ours] + ("" if ours == NOT_RUN else " against either baseline")
-    return (
-        f"{_phrase(ours, row.number, with_number, ' against single')}, and "
-        f"{_phrase(theirs, row.rival_number, with_number, ' against the strongest rival')}"
-    )
+def _told(rows: list[ClaimRow], with_number: bool) -> str:
+    """``is reproduced against single (...), and is undecided against single-lr-tuned (...)``."""
+    verdict = rows[0].verdict
+    if len(rows) == 1:
+        return _phrase(rows[0], with_number)
+    if all(row.verdict == verdict for row in rows) and (verdict == NOT_RUN or not with_number):
+        return PHRASES[verdict] + ("" if verdict == NOT_RUN else " in every comparison")
+    return listed(f"{_phrase(row, with_number, f' {row.comparison}')}" for row in rows)
 
 
-def _phrase(verdict: str, number: str, with_number: bool, against: str = "") -> str:
+def _phrase(row: ClaimRow, with_number: bool, against: str = "") -> str:
     """A verdict with its number; what was not tested has none here, though generated rows may show one below."""
-    shown = f" ({number})" if number and with_number and verdict != NOT_RUN else ""
-    return f"{PHRASES[verdict]}{against}{shown}"
+    shown = f" ({row.number})" if row.number and with_number and row.verdict != NOT_RUN else ""
+    return f"{PHRASES[row.verdict]}{against}{shown}"
 
 
 def main_section(results: Results, arms: list[str]) -> Section:
@@ -72,10 +70,9 @@ def main_section(results: Results, arms: list[str]) -> Section:
 
 
 def overview(table: pd.DataFrame) -> Table:
-    """The claims of a ledger with their two verdicts, a line each."""
-    columns = [
-        Column("claim", lambda row: f"{row['claim']}: {row['sentence']}", numeric=False),
-        words("against single", "verdict"),
-        Column("against the strongest rival", lambda row: row["rival_verdict"] or NOTHING, numeric=False),
-    ]
-    return show(table, columns)
+    """The claims of a ledger, a line each, with the verdict of each comparison."""
+    comparisons = list(dict.fromkeys(table["comparison"]))
+    verdicts = table.pivot(index="claim", columns="comparison", values="verdict")
+    rows = table.drop_duplicates("claim")[["claim", "sentence"]].join(verdicts, on="claim")
+    columns = [Column("claim", lambda row: f"{row['claim']}: {row['sentence']}", numeric=False)]
+    return show(rows, [*columns, *(words(name, name) for name in comparisons)])

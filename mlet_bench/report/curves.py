@@ -9,8 +9,8 @@ from mlet_bench.display import plots
 from mlet_bench.display.document import CELL_COLUMNS, Section, difference, number, plot, show
 from mlet_bench.display.text import short_count
 from mlet_bench.report import FIGURES
-from mlet_bench.statistics.intervals import paired_bootstrap
-from mlet_bench.tables.cells import stream, whole_widths
+from mlet_bench.statistics.intervals import paired_interval
+from mlet_bench.tables.cells import whole_widths
 from mlet_bench.tables.results import CELL, Results
 
 
@@ -28,8 +28,7 @@ def longer_table(results: Results) -> pd.DataFrame:
         row = dict(zip([*CELL, "epoch"], key)) | {"seeds": len(part), "val_auc": part["val_auc"].mean()}
         both = part.dropna(subset="val_auc_single")
         if row["arm"] != BASELINE and len(both):
-            generator = stream(f"longer/{row['dataset']}/{row['model']}/{row['cell']}/{row['epoch']}")
-            gain = paired_bootstrap(both["val_auc"].to_numpy(), both["val_auc_single"].to_numpy(), generator)
+            gain = paired_interval(both["val_auc"].to_numpy(), both["val_auc_single"].to_numpy())
             row |= {"gain": gain.mean, "gain_low": gain.low, "gain_high": gain.high}
         rows.append(row)
     table = pd.DataFrame(rows, columns=[*CELL, "epoch", "seeds", "val_auc", "gain", "gain_low", "gain_high"])

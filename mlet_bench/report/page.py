@@ -8,7 +8,7 @@ import matplotlib
 import pandas as pd
 from markupsafe import Markup
 
-from mlet_bench.claims.ledger import claims, claims_table
+from mlet_bench.claims.ledger import claims, claims_table, estimates_table
 from mlet_bench.claims.verdicts import VERDICTS
 from mlet_bench.display.document import Plot, Report
 from mlet_bench.display.plots import STYLE
@@ -55,7 +55,8 @@ def write_report(folder: Path | str) -> None:
 
 def all_tables(results: Results) -> dict[str, pd.DataFrame]:
     """All tables by file name."""
-    makers = {"claims": claims_table, "cells": cells_table, "differences": differences_table}
+    makers = {"claims": claims_table, "estimates": estimates_table}
+    makers |= {"cells": cells_table, "differences": differences_table}
     makers |= {"sampling": sampling_table, "longer": longer_table, "reweighting": reweighting_table}
     for claim in claims():
         makers |= claim.tables

@@ -70,7 +70,7 @@ def quality_section(results: Results) -> Section:
     """Every cell with its means and its differences from ``single``."""
     text = [
         "Means over seeds with 95% intervals (Student's t); Δ is the mean of the paired differences from single at the "
-        "same d, with a 95% bootstrap interval. A gain is a Δ AUC above 0 and a Δ LogLoss below 0. "
+        "same d, with a 95% t interval. A gain is a Δ AUC above 0 and a Δ LogLoss below 0. "
         f"Of AUC, {MATERIAL_AUC:g} counts as material and ±{EQUIVALENT_AUC:g} as equal; with fewer than "
         f"{DECISIVE_PAIRS} pairs a difference is undecided. MB is that of the deployed tables."
     ]
@@ -134,7 +134,7 @@ def sampling_section(results: Results) -> Section | None:
         return None
     text = [
         "The mean difference in AUC from single at the same d and seed, with two 95% intervals. Over seeds: what "
-        "training again would change (paired bootstrap). Over test rows: what other test rows would change, the "
+        "training again would change (Student's t). Over test rows: what other test rows would change, the "
         "trained models held fixed (DeLong). Neither contains the other; a gain is firm where both "
         f"exclude 0 and the seeds are {DECISIVE_PAIRS} or more."
     ]

@@ -32,7 +32,7 @@ def code_of(
     if arm is not None:
         found = ARMS[arm]
         entries.append(METHODS.module_of(found.method))
-        words = {name: value for name, value in asdict(found).items() if name not in ("look", "purpose", "is_rival")}
+        words = {name: value for name, value in asdict(found).items() if name not in ("look", "purpose")}
         lines.append(f"arm {digest(words, 8)}")
     if model is not None:
         entries.append(MODELS.module_of(model))

@@ -40,7 +40,7 @@ def evaluate_runs(folders: Sequence[Path], data: Path | None, device: torch.devi
         metrics = None
         with set_aside(failures, folder, "evaluate"):
             require_both_classes(source.folder, source.schema, ("val", "test"))
-            counts = [training_counts(source.folder, field.name) for field in source.schema.fields]
+            counts = [training_counts(source.folder, source.schema, field.name) for field in source.schema.fields]
             metrics = evaluate_run(folder, source.schema, source.splits, counts)
         if metrics is not None:
             yield folder, metrics

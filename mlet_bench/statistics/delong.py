@@ -10,15 +10,24 @@ algorithm for comparing the areas under correlated receiver operating characteri
 import math
 from collections.abc import Iterable
 from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
 
 from mlet_bench.errors import BenchError
-from mlet_bench.statistics.intervals import Interval
 from mlet_bench.statistics.labels import check
 
 
-def delong_interval(label: np.ndarray, probability: np.ndarray, level: float = 0.95) -> Interval:
+class Sampled(NamedTuple):
+    """An AUC, or a difference of two, with its interval over ``count`` test rows."""
+
+    mean: float
+    low: float
+    high: float
+    count: int
+
+
+def delong_interval(label: np.ndarray, probability: np.ndarray, level: float = 0.95) -> Sampled:
     """The AUC of one model with DeLong's interval over test rows.
 
     Args:
@@ -37,7 +46,7 @@ def delong_interval(label: np.ndarray, probability: np.ndarray, level: float = 0
     return _interval(clicked.mean(), clicked, unclicked, level)
 
 
-def delong_difference(label: np.ndarray, treated: np.ndarray, baseline: np.ndarray, level: float = 0.95) -> Interval:
+def delong_difference(label: np.ndarray, treated: np.ndarray, baseline: np.ndarray, level: float = 0.95) -> Sampled:
     """AUC(treated) - AUC(baseline) on the same test rows with DeLong's interval, their correlation taken in.
 
     Args:
@@ -53,7 +62,7 @@ def delong_difference(label: np.ndarray, treated: np.ndarray, baseline: np.ndarr
 
 def delong_mean_difference(
     label: np.ndarray, pairs: Iterable[tuple[np.ndarray, np.ndarray]], level: float = 0.95
-) -> Interval:
+) -> Sampled:
     """The mean of several AUC(treated) - AUC(baseline), all on the same test rows, with DeLong's interval.
 
     What the pairs have in common is taken in as well: their differences move together when other rows are drawn, so
@@ -98,7 +107,7 @@ def _midranks(values: np.ndarray) -> np.ndarray:
     return (repeats.cumsum() - (repeats - 1) / 2)[place]
 
 
-def _interval(mean: float, clicked: np.ndarray, unclicked: np.ndarray, level: float) -> Interval:
+def _interval(mean: float, clicked: np.ndarray, unclicked: np.ndarray, level: float) -> Sampled:
     m, n = len(clicked), len(unclicked)
     half = NormalDist().inv_cdf(0.5 + level / 2) * math.sqrt(clicked.var(ddof=1) / m + unclicked.var(ddof=1) / n)
-    return Interval(float(mean), float(mean - half), float(mean + half), m + n)
+    return Sampled(float(mean), float(mean - half), float(mean + half), m + n)

@@ -1,7 +1,8 @@
-"""Means over seeds and paired differences between arms, each with an interval.
+"""Means over seeds and paired differences between arms: what is known of them, and what could have been seen.
 
-The number of seeds is small (five by default, one or two in a smoke run), and that decides the choices here: a single
-seed has no interval at all, and the bootstrap is widened for the size of the sample.
+Seeds are few (five by default, one or two in a smoke run). Student's t covers what it says with any number of them; a
+bootstrap over five seeds that is printed as 95% covers 92%, over two 50%. Below ``DECISIVE_PAIRS`` a t interval is too
+wide to be read, so there is none: the range of the values stands for it.
 """
 
 import math
@@ -15,18 +16,47 @@ from mlet_bench.errors import BenchError
 # Differences of AUC as click-through-rate prediction reads them.
 MATERIAL_AUC = 0.001
 EQUIVALENT_AUC = 0.0005
-# Below this many pairs a bootstrap interval covers too little to decide anything (see ``paired_bootstrap``).
+# Below this many pairs there is no interval and no verdict.
 DECISIVE_PAIRS = 5
+# What an interval misses, and so the two-sided p-value of what is shown.
+LEVEL = 0.05
+LEAST_P = 1e-12
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over ``count`` values with the ends of its interval; the ends are NaN when one value cannot give them."""
+    """A mean over seeds, with two sources of doubt.
+
+    Attributes:
+        mean: over ``count`` seeds, whose values lie within ``least`` and ``most``.
+        error: standard error of the mean over seeds: what training again would change.
+        rows: standard error over test rows, the trained models held fixed: what other test rows would change
+            (``statistics.delong``). 0 where only the seeds are asked about.
+    """
 
     mean: float
-    low: float
-    high: float
+    error: float
     count: int
+    least: float = math.nan
+    most: float = math.nan
+    rows: float = 0.0
+
+    def half(self, p: float = LEVEL) -> float:
+        """Half the width of the interval that misses with probability ``p``: sqrt(t² + z²), t over seeds, z over rows.
+
+        NaN below ``DECISIVE_PAIRS``.
+        """
+        if not self.known:
+            return math.nan
+        return math.hypot(t_quantile(p, self.count) * self.error, z_quantile(p) * self.rows)
+
+    @property
+    def low(self) -> float:
+        return self.mean - self.half()
+
+    @property
+    def high(self) -> float:
+        return self.mean + self.half()
 
     @property
     def numbers(self) -> tuple[float, float, float]:
@@ -35,98 +65,95 @@ class Interval:
 
     @property
     def known(self) -> bool:
-        """Whether there is an interval; False for a single value."""
-        return not (math.isnan(self.low) or math.isnan(self.high))
+        """Whether there is an interval: the seeds are enough, and all is finite."""
+        return self.count >= DECISIVE_PAIRS and math.isfinite(self.mean + self.error + self.rows)
+
+    @property
+    def detectable(self) -> float:
+        """The difference that these seeds and rows show in four of five repetitions; NaN without an interval."""
+        return self.half() * (1 + t_quantile(0.4, self.count) / t_quantile(LEVEL, self.count))
+
+    def p_above(self, bound: float) -> float:
+        """Two-sided p-value of "the mean is above ``bound``": what the interval misses whose low end is there.
+
+        1 where the mean itself is not above it, and where there is no interval.
+        """
+        return self._p(self.mean - bound)
+
+    def p_below(self, bound: float) -> float:
+        """The same of "the mean is below ``bound``"."""
+        return self._p(bound - self.mean)
+
+    def _p(self, distance: float) -> float:
+        if not (self.known and distance > 0):
+            return 1.0
+        if self.half(LEAST_P) <= distance:
+            return LEAST_P
+        from scipy.optimize import brentq
+
+        return float(brentq(lambda p: self.half(p) - distance, LEAST_P, 1.0))  # type: ignore[arg-type]
 
 
-def mean_interval(values: np.ndarray, level: float = 0.95) -> Interval:
-    """The mean of independent values and Student's t interval for it.
+def mean_interval(values: np.ndarray, rows: float = 0.0) -> Interval:
+    """The mean of independent values with Student's t interval.
 
     Args:
         values: (S,), one value a seed.
-        level: coverage, between 0 and 1.
+        rows: standard error of that mean over test rows.
 
     Raises:
         BenchError: no value, or a value that is not finite.
     """
-    from scipy.special import stdtrit  # the quantiles of scipy.stats.t, which takes 0.8 s to import
+    values = np.asarray(values, dtype=np.float64)
+    if values.ndim != 1 or not len(values):
+        raise BenchError(f"values have shape {values.shape}: one value a seed is needed, at least one")
+    if not np.isfinite(values).all():
+        raise BenchError(f"values {values.tolist()} are not all finite: a diverged run must count as failed")
+    count = len(values)
+    error = float(values.std(ddof=1) / math.sqrt(count)) if count > 1 else math.nan
+    return Interval(float(values.mean()), error, count, float(values.min()), float(values.max()), rows)
 
-    values = _checked(values)
-    count, mean = len(values), float(values.mean())
-    if count == 1:
-        return Interval(mean, math.nan, math.nan, 1)
-    half = float(stdtrit(count - 1, 0.5 + level / 2) * values.std(ddof=1) / math.sqrt(count))
-    return Interval(mean, mean - half, mean + half, count)
 
-
-def paired_bootstrap(
-    treated: np.ndarray,
-    baseline: np.ndarray,
-    generator: np.random.Generator,
-    level: float = 0.95,
-    resamples: int = 10_000,
-    expanded: bool = True,
-) -> Interval:
-    """The mean of ``treated - baseline`` and its percentile bootstrap interval; seeds are drawn, pairs stay together.
-
-    The plain percentile interval is too narrow for a handful of seeds: of nominal 95% intervals over normal
-    differences, 83% hold the true mean with five seeds. ``expanded`` moves the percentiles outward by the factor
-    sqrt(S / (S - 1)) t_{S-1} / z (Hesterberg 2015, "What teachers should know about the bootstrap"), which gives 92%.
-    No bootstrap interval of a mean leaves the range of the differences, so nothing helps two or three seeds: theirs
-    hold the true mean in 50% and 75%. ``read_auc_difference`` therefore decides nothing on fewer than five.
-
-    Args:
-        treated, baseline: (S,) each, one value a seed, the same seed at the same place.
-        generator: the source of randomness; equal states give equal intervals.
-        resamples: number of bootstrap samples.
-        expanded: False gives the plain percentile interval.
+def paired_interval(treated: np.ndarray, baseline: np.ndarray, rows: float = 0.0) -> Interval:
+    """The mean of ``treated - baseline``, (S,) each, the same seed at the same place, with its t interval.
 
     Raises:
-        BenchError: the shapes differ, or a value is not finite, or there is none.
+        BenchError: the shapes differ, or as ``mean_interval`` does.
     """
     treated, baseline = np.asarray(treated, dtype=np.float64), np.asarray(baseline, dtype=np.float64)
     if treated.shape != baseline.shape:
         raise BenchError(f"paired values have shapes {treated.shape} and {baseline.shape}: give one of each a seed")
-    differences = _checked(treated - baseline)
-    count, mean = len(differences), float(differences.mean())
-    if count == 1:
-        return Interval(mean, math.nan, math.nan, 1)
-    drawn = generator.integers(count, size=(resamples, count))  # (resamples, S)
-    means = differences[drawn].mean(axis=1)
-    tail = expanded_tail(count, level) if expanded else (1 - level) / 2
-    low, high = np.quantile(means, [tail, 1 - tail])
-    return Interval(mean, float(low), float(high), count)
+    return mean_interval(treated - baseline, rows)
 
 
 def read_auc_difference(difference: Interval) -> str:
-    """What a paired AUC difference says: ``higher``, ``lower``, ``equal`` or ``undecided``.
+    """What a paired AUC difference says: ``higher``, ``lower``, ``small but not zero``, ``equal`` or ``undecided``.
 
-    ``higher`` and ``lower`` need a mean of at least ``MATERIAL_AUC`` and an interval that excludes 0; ``equal`` needs
-    the whole interval within ``EQUIVALENT_AUC`` of 0. Fewer than ``DECISIVE_PAIRS`` pairs decide nothing.
+    ``higher`` and ``lower`` need a mean of at least ``MATERIAL_AUC`` and an interval that excludes 0; ``small but not
+    zero`` an interval that excludes 0 and lies within ``MATERIAL_AUC``; ``equal`` is ``equivalent`` within
+    ``EQUIVALENT_AUC``. Fewer than ``DECISIVE_PAIRS`` pairs decide nothing.
     """
-    if not difference.known or difference.count < DECISIVE_PAIRS:
-        return "undecided"
-    if difference.mean >= MATERIAL_AUC and difference.low > 0:
-        return "higher"
-    if difference.mean <= -MATERIAL_AUC and difference.high < 0:
-        return "lower"
+    mean, low, high = difference.numbers
+    if low > 0 or high < 0:
+        if abs(mean) >= MATERIAL_AUC:
+            return "higher" if mean > 0 else "lower"
+        if low > -MATERIAL_AUC and high < MATERIAL_AUC:
+            return "small but not zero"
     return "equal" if equivalent(difference, EQUIVALENT_AUC) else "undecided"
 
 
 def equivalent(difference: Interval, margin: float) -> bool:
-    """Whether a difference is shown to lie within ``margin`` of 0: two one-sided tests, by inclusion of the interval.
+    """Whether a difference is shown to lie within ``margin`` of 0, by two one-sided t tests at 5% each.
 
-    A 95% interval inside the margin rejects "at least the margin above" and "at least the margin below" at 2.5% each
-    (Schuirmann 1987 asks for a 90% interval, 5% each; this is the stricter reading). An interval around 0 that is wider
-    than the margin shows nothing, and neither do fewer than ``DECISIVE_PAIRS`` pairs.
+    Schuirmann 1987, "A comparison of the two one-sided tests procedure and the power approach": the 90% interval lies
+    within the margin. An interval around 0 that is wider than the margin shows nothing.
 
     Raises:
         BenchError: the margin is not above 0.
     """
     if not margin > 0:
         raise BenchError(f"the equivalence margin is {margin}: it must be above 0, or nothing is equivalent")
-    decisive = difference.known and difference.count >= DECISIVE_PAIRS
-    return decisive and -margin <= difference.low and difference.high <= margin
+    return max(difference.p_above(-margin), difference.p_below(margin)) <= 2 * LEVEL
 
 
 def ratio_quartiles(treated: np.ndarray, baseline: np.ndarray) -> tuple[float, float, float]:
@@ -136,23 +163,17 @@ def ratio_quartiles(treated: np.ndarray, baseline: np.ndarray) -> tuple[float, f
     return float(low), float(middle), float(high)
 
 
-def immaterial(difference: Interval) -> bool:
-    """Whether an AUC difference is shown to be too little to matter, 0, or negative."""
-    return difference.high < MATERIAL_AUC
+@cache
+def t_quantile(p: float, count: int) -> float:
+    """Student's t with ``count`` - 1 degrees of freedom: what is passed on either side with probability ``p``."""
+    from scipy.special import stdtrit  # the quantiles of scipy.stats.t, which takes 0.8 s to import
+
+    return float(-stdtrit(count - 1, p / 2))
 
 
 @cache
-def expanded_tail(count: int, level: float) -> float:
-    """The lower percentile, as a share, of a two-sided interval widened for ``count`` values (Hesterberg 2015)."""
-    from scipy.special import ndtr, stdtrit
+def z_quantile(p: float) -> float:
+    """The same of the normal law."""
+    from scipy.special import ndtri
 
-    return float(ndtr(math.sqrt(count / (count - 1)) * stdtrit(count - 1, (1 - level) / 2)))
-
-
-def _checked(values: np.ndarray) -> np.ndarray:
-    values = np.asarray(values, dtype=np.float64)
-    if values.ndim != 1 or not len(values):
-        raise BenchError(f"values have shape {values.shape}: one value a seed is needed, at least one")
-    if not np.isfinite(values).all():
-        raise BenchError(f"values {values.tolist()} are not all finite: a diverged run must count as failed")
-    return values
+    return float(-ndtri(p / 2))

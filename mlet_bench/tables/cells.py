@@ -1,12 +1,15 @@
 """The cells of one data set and model: which there are, which are open, and their values paired by seed."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
-from mlet_bench.spec import derive_seed
+from mlet_bench.statistics.intervals import Interval, mean_interval
+from mlet_bench.tables.results import Setting
 
 
 def arm_cells(runs: pd.DataFrame, arm: str) -> dict[tuple[int, Any], str]:
@@ -40,9 +43,28 @@ def open_cells(runs: pd.DataFrame, cells: Sequence[str]) -> list[str]:
     return [cell for cell in cells if cell in undone or cell not in set(runs["cell"])]
 
 
-def stream(name: str) -> np.random.Generator:
-    """The generator of an interval, by its name: a cell that is added or fails leaves the others' intervals alone."""
-    return np.random.default_rng(derive_seed(0, name))
+def contrast(setting: Setting, weights: Mapping[str, float], metric: str = "test_auc") -> Interval | None:
+    """A weighted sum of cells' metrics, say 1 of MLET's and -1 of the baseline's, paired by seed.
+
+    Only seeds that all the cells have finished enter; None without one.
+    """
+    values = paired(setting.runs, list(weights), metric)
+    return None if values.empty else mean_interval(values.to_numpy() @ np.array(list(weights.values())))
+
+
+def added(*parts: Mapping[str, float]) -> dict[str, float]:
+    """Weights of several contrasts as those of their sum."""
+    whole: dict[str, float] = {}
+    for part in parts:
+        for cell, weight in part.items():
+            whole[cell] = whole.get(cell, 0.0) + weight
+    return whole
+
+
+def mean_of(cells: Iterable[str], weight: float = 1.0) -> dict[str, float]:
+    """Weights of the mean of some cells, times ``weight``."""
+    names = list(cells)
+    return dict.fromkeys(names, weight / len(names))
 
 
 def whole_widths(table: pd.DataFrame) -> pd.DataFrame:

@@ -8,8 +8,8 @@ import pandas as pd
 from mlet_bench.arms import BASELINE
 from mlet_bench.evaluation.metrics import METRICS
 from mlet_bench.runs import BYTES
-from mlet_bench.statistics.intervals import mean_interval, paired_bootstrap, read_auc_difference
-from mlet_bench.tables.cells import arm_cells, paired, records, stream, whole_widths
+from mlet_bench.statistics.intervals import mean_interval, paired_interval, read_auc_difference
+from mlet_bench.tables.cells import arm_cells, paired, records, whole_widths
 from mlet_bench.tables.results import CELL, Results
 
 
@@ -37,10 +37,11 @@ def cells_table(results: Results) -> pd.DataFrame:
 
 
 def differences_table(results: Results) -> pd.DataFrame:
-    """One row a cell and metric: mean of (cell - ``single`` of the same d), paired by seed, with its 95% interval.
+    """One row a cell and metric: mean of (cell - ``single`` of the same d), paired by seed, with its 95% t interval.
 
-    Only seeds that both have finished enter; with none, the numbers are NaN and ``pairs`` is 0. ``reading`` says what
-    an AUC difference amounts to (``read_auc_difference``).
+    Below ``DECISIVE_PAIRS`` there is no interval; the range, ``least`` to ``most``, always is. Only seeds that both
+    have finished enter; with none, the numbers are NaN and ``pairs`` is 0. ``reading`` says what an AUC difference
+    amounts to (``read_auc_difference``).
     """
     rows = []
     for setting in results.settings:
@@ -53,14 +54,13 @@ def differences_table(results: Results) -> pd.DataFrame:
                 row: dict[str, Any] = cell | {"metric": metric, "pairs": len(values)}
                 if len(values):
                     ours, theirs = values.to_numpy().T
-                    interval = paired_bootstrap(
-                        ours, theirs, stream(f"bootstrap/{setting.where}/{cell['cell']}/{metric}")
-                    )
+                    interval = paired_interval(ours, theirs)
                     row |= {"difference": interval.mean, "low": interval.low, "high": interval.high}
+                    row |= {"least": interval.least, "most": interval.most}
                     row["reading"] = read_auc_difference(interval) if metric == "auc" else ""
                 rows.append(row)
-    columns = [*CELL, "metric", "pairs", "difference", "low", "high", "reading"]
-    table = pd.DataFrame(rows, columns=columns).astype({"difference": float, "low": float, "high": float})
+    columns = [*CELL, "metric", "pairs", "difference", "low", "high", "least", "most", "reading"]
+    table = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[-6:-1], float))
     return whole_widths(table.astype({"reading": "string"}))
 
 

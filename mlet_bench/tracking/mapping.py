@@ -27,10 +27,12 @@ class TrackedRun:
 
     Attributes:
         content: a hash of the files in ``ARTIFACTS``.
+        files: their sizes in bytes, by name.
     """
 
     folder: Path
     content: str
+    files: dict[str, int]
     spec: RunSpec
     provenance: dict[str, Any]
     metrics: dict[str, Any]
@@ -45,11 +47,13 @@ class TrackedRun:
             BenchError: names the file that is absent, damaged, or of another run or version.
         """
         # The hash comes first: files that change between the two readings then differ from it.
-        content, run = content_of(folder, artifacts_of(folder)), RunFolder(folder)
+        files, run = artifacts_of(folder), RunFolder(folder)
+        content = content_of(folder, files)
         spec = run.spec
         return cls(
             folder=folder,
             content=content,
+            files=sizes_of(folder, files),
             spec=spec,
             provenance=run.document(PROVENANCE, spec),
             metrics=run.document(METRICS, spec),
@@ -77,7 +81,17 @@ def content_of(folder: Path, files: Iterable[Path]) -> str:
 
 def content_of_tree(folder: Path) -> str:
     """The same of every file below a folder."""
-    return content_of(folder, [path for path in folder.rglob("*") if path.is_file()])
+    return content_of(folder, files_below(folder))
+
+
+def sizes_of(folder: Path, files: Iterable[Path]) -> dict[str, int]:
+    """The size in bytes of each file, by its name below a folder."""
+    return {file.relative_to(folder).as_posix(): file.stat().st_size for file in files}
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Every file below a folder."""
+    return [path for path in folder.rglob("*") if path.is_file()]
 
 
 def params_of(spec: RunSpec) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import Any
 from mlet_bench.config import run_folders
 from mlet_bench.files import write_json
 from mlet_bench.runs import FAILED, overhead_file
-from mlet_bench.tracking.mapping import RUN_ID, artifacts_of, content_of_tree
+from mlet_bench.tracking.mapping import RUN_ID, artifacts_of, content_of_tree, files_below, sizes_of
 from mlet_bench.tracking.store import Store
 
 PROFILE = "profile:"  # begins the run's id; the profile's name follows
@@ -48,7 +48,8 @@ def put_profile(store: Store, results: Path, config: dict[str, Any], ids: dict[s
         store.client.set_terminated(mlflow_id, status="FINISHED")
         return mlflow_id
 
-    store.put(experiment, PROFILE + profile, content_of_tree(copies), write)
+    files = sizes_of(copies, files_below(copies))
+    store.put(experiment, PROFILE + profile, content_of_tree(copies), write, files)
 
 
 def copy_small_files(folder: Path, to: Path) -> None:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from mlet_bench.errors import BenchError
 from mlet_bench.files import fsync_tree, rename
+from mlet_bench.tracking.artifacts import FOLDER, follow_artifacts
 from mlet_bench.tracking.mapping import content_of_tree
 from mlet_bench.tracking.profile import INDEX, PROFILE
 from mlet_bench.tracking.store import KnownRuns, Store, prepare_mlflow, store_errors, store_uri
 
-ADVICE = "check MLFLOW_TRACKING_URI, and that the server serves artifacts"
 SYNC_AGAIN = "sync again where the run folders are, with this version of mlet-bench"
+ADVICE = f"check MLFLOW_TRACKING_URI, and that the server serves artifacts; if they are lost, {SYNC_AGAIN}"
 
 
 def restore(profile: str, out: Path | str) -> int:
@@ -41,6 +42,7 @@ def restore(profile: str, out: Path | str) -> int:
     shutil.rmtree(part, ignore_errors=True)
     try:
         with store_errors(uri, "read", ADVICE):
+            follow_artifacts(uri, database.resolve().parent / FOLDER, making=False)
             store = Store(uri, None)
             _download(uri, profile, _runs_of(store, profile), PROFILE + profile, part)
             index = json.loads((part / INDEX).read_text(encoding="utf-8"))
@@ -73,7 +75,7 @@ def _download(uri: str, experiment: str, runs: KnownRuns, run_id: str, folder: P
     """The files of the one whole run with an id of ours, checked against the hash that was written with them."""
     from mlflow.artifacts import download_artifacts
 
-    whole = {content: mlflow_id for mlflow_id, content in runs.get(run_id, []) if content}
+    whole = {run.content: run.mlflow_id for run in runs.get(run_id, []) if run.content}
     if len(whole) != 1:
         raise BenchError(
             f"experiment {experiment!r} has {len(whole)} whole runs with id {run_id}, not one: {SYNC_AGAIN}"
@@ -83,5 +85,6 @@ def _download(uri: str, experiment: str, runs: KnownRuns, run_id: str, folder: P
     download_artifacts(run_id=mlflow_id, dst_path=str(folder), tracking_uri=uri)
     if content_of_tree(folder) != content:
         raise BenchError(
-            f"the artifacts of run {run_id} in experiment {experiment!r} are not those that were synced: {SYNC_AGAIN}"
+            f"the artifacts of run {run_id} in experiment {experiment!r} are not those that were synced: delete them "
+            f"with 'mlflow runs delete --run-id {mlflow_id}' and {SYNC_AGAIN}"
         )

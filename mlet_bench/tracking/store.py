@@ -5,15 +5,27 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import NamedTuple
+from urllib.parse import unquote, unquote_plus, urlsplit
 
 from mlet_bench.errors import BenchError
+from mlet_bench.tracking.artifacts import are_whole
 from mlet_bench.tracking.database import check_database
 from mlet_bench.tracking.mapping import CONTENT, RUN_ID
 
 BATCH = 1000  # MLflow takes no more metrics in one request
-# Run id → the (MLflow id, content) of each of its MLflow runs: one, unless something went wrong.
-KnownRuns = dict[str, list[tuple[str, str | None]]]
+
+
+class Known(NamedTuple):
+    """An MLflow run of ours: its id, the content that it was written from, where its artifacts are."""
+
+    mlflow_id: str
+    content: str | None
+    artifacts: str
+
+
+# By run id: one each, unless something went wrong.
+KnownRuns = dict[str, list[Known]]
 
 
 class Store:
@@ -64,23 +76,32 @@ class Store:
             page = self.client.search_runs([experiment], max_results=BATCH, page_token=token)
             for run in page:
                 if run_id := run.data.tags.get(RUN_ID):
-                    runs.setdefault(run_id, []).append((run.info.run_id, run.data.tags.get(CONTENT)))
+                    known = Known(run.info.run_id, run.data.tags.get(CONTENT), run.info.artifact_uri or "")
+                    runs.setdefault(run_id, []).append(known)
             token = page.token
             if not token:
                 return runs
 
-    def put(self, experiment: str, run_id: str, content: str, write: Callable[[], str | None]) -> str | None:
-        """Make the store hold exactly one run with this id and content; say what had to be done.
+    def put(
+        self,
+        experiment: str,
+        run_id: str,
+        content: str,
+        write: Callable[[], str | None],
+        files: dict[str, int] | None = None,
+    ) -> str | None:
+        """Make the store hold exactly one run with this id and content, artifacts included; say what had to be done.
 
         Args:
             write: makes the run, without its content, and gives its MLflow id; None if it cannot be made now.
+            files: the sizes of its artifacts by name, where it has any; ``content`` is then theirs.
         """
         present = self.known[experiment].get(run_id, [])
-        kept = next((mlflow_id for mlflow_id, its_content in present if its_content == content), None)
+        kept = next((run for run in present if run.content == content and self._is_whole(run, files)), None)
         # Old ones go first: a crash in between then leaves one run too few, which the next sync makes, never two.
-        for mlflow_id, _ in present:
-            if mlflow_id != kept:
-                self.client.delete_run(mlflow_id)
+        for run in present:
+            if run != kept:
+                self.client.delete_run(run.mlflow_id)
         if kept:
             return "unchanged"
         mlflow_id = write()
@@ -89,12 +110,17 @@ class Store:
         self.client.set_tag(mlflow_id, CONTENT, content)
         return "updated" if present else "created"
 
+    def _is_whole(self, run: Known, files: dict[str, int] | None) -> bool:
+        if files is None:
+            return True
+        return are_whole(self.client, run.mlflow_id, run.artifacts, run.content or "", files)
+
     def drop(self, experiment: str, wanted: Callable[[str], bool]) -> None:
         """Delete the runs whose id is not wanted."""
         for run_id, present in self.known[experiment].items():
             if not wanted(run_id):
-                for mlflow_id, _ in present:
-                    self.client.delete_run(mlflow_id)
+                for run in present:
+                    self.client.delete_run(run.mlflow_id)
 
 
 def prepare_mlflow() -> None:
@@ -128,11 +154,23 @@ def store_errors(uri: str, doing: str, advice: str) -> Iterator[None]:
         yield
     except (MlflowException, SQLAlchemyError, CommandError, OSError) as error:
         shown = without_password(uri)
-        reason = str(error).replace(uri, shown).strip().splitlines()[0]
+        reason = str(error).replace(uri, shown)
+        for secret in _secrets(uri):  # a library may show parts of the address
+            reason = reason.replace(secret, "***")
+        reason = reason.strip().splitlines()[0]
         raise BenchError(f"the MLflow store {shown} cannot be {doing} ({reason}): {advice}") from None
 
 
 def without_password(uri: str) -> str:
-    """A store's address as messages may show it."""
+    """A store's address as messages may show it: drivers take a password before the host and among the options."""
     parts = urlsplit(uri)
-    return uri.replace(parts.netloc, parts.netloc.rpartition("@")[2], 1) if "@" in parts.netloc else uri
+    shown = uri.replace(parts.netloc, parts.netloc.rpartition("@")[2], 1) if "@" in parts.netloc else uri
+    return shown.replace(f"?{parts.query}", "?...", 1) if parts.query else shown
+
+
+def _secrets(uri: str) -> list[str]:
+    """What of a store's address nobody is shown, as it is written there and as it is meant."""
+    parts = urlsplit(uri)
+    written = [parts.password or "", *(option.partition("=")[2] for option in parts.query.split("&"))]
+    found = {text for each in written for text in (each, unquote(each), unquote_plus(each)) if len(text) > 2}
+    return sorted(found, key=len, reverse=True)

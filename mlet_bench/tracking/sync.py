@@ -12,6 +12,7 @@ from mlet_bench.errors import BenchError
 from mlet_bench.files import canonical_json, digest
 from mlet_bench.runs import Failure, RunFolder
 from mlet_bench.spec import DatasetSchema
+from mlet_bench.tracking.artifacts import FOLDER, follow_artifacts
 from mlet_bench.tracking.database import make_database
 from mlet_bench.tracking.mapping import (
     LAYOUT,
@@ -49,8 +50,9 @@ def sync(results: Path | str) -> SyncReport:
 
     The store is ``MLFLOW_TRACKING_URI`` where that is set, else ``mlflow.db`` beside the profile's folder. One
     experiment a data set and profile, ``<profile>/<dataset>``; one run a run id. One more run, in ``<profile>``, holds
-    what belongs to no such run, for ``restore``. Safe while jobs run, and while other syncs run on this machine: one
-    lock file a store. A replaced run is deleted in MLflow's sense (``mlflow gc`` frees its space).
+    what belongs to no such run, for ``restore``. Artifacts that were moved with the store, lost or altered are mended.
+    Safe while jobs run, and while other syncs run on this machine: one lock file a store. A replaced run is deleted in
+    MLflow's sense (``mlflow gc`` frees its space).
 
     Args:
         results: ``results/<profile>``.
@@ -79,7 +81,7 @@ def sync(results: Path | str) -> SyncReport:
             for run in runs:
                 experiment = store.experiment(f"{config['profile']}/{run.spec.dataset}")
                 write = partial(_write, store, experiment, run, results / "data" / run.spec.dataset)
-                outcome = store.put(experiment, run.spec.id, run.content, write)
+                outcome = store.put(experiment, run.spec.id, run.content, write, run.files)
                 if outcome is None:  # a job is at it: the next sync takes it
                     continue
                 synced[run.folder.relative_to(results / "runs").as_posix()] = run.spec.id
@@ -106,11 +108,13 @@ def _locked_store(results: Path) -> Iterator[Store]:
     lock = _lock_file(uri, results)
     lock.parent.mkdir(parents=True, exist_ok=True)
     # A server has a place for artifacts; a database alone has none.
-    artifacts = None if uri.startswith(("http", "databricks")) else results.parent / "mlflow-artifacts"
+    artifacts = None if uri.startswith(("http", "databricks")) else results.parent / FOLDER
     try:
         # The lock covers the first client as well: processes that migrate a fresh database together crash.
         with FileLock(lock, timeout=LOCK_SECONDS), store_errors(uri, "written", ADVICE):
             make_database(uri)
+            if artifacts:
+                follow_artifacts(uri, artifacts, making=True)
             yield Store(uri, artifacts)
     except Timeout:
         raise BenchError(

@@ -5,9 +5,10 @@ from fake_results import make_results, small_config
 
 from mlet_bench.claims import CLAIMS
 from mlet_bench.claims.claim import Claim
+from mlet_bench.claims.comparisons import AS_PAPER
 from mlet_bench.claims.finding import Finding
 from mlet_bench.claims.ledger import claims_table
-from mlet_bench.claims.verdicts import NOT_REPRODUCED, REPRODUCED
+from mlet_bench.claims.verdicts import NOT_REPRODUCED, REPRODUCED, Judged
 from mlet_bench.display.document import Section
 from mlet_bench.report.page import write_report
 from mlet_bench.tables.read import read_results
@@ -15,22 +16,24 @@ from mlet_bench.tables.read import read_results
 LEAST = 3
 
 
-def judge_toy(seeds: int) -> str:
+def judge_toy(seeds: int) -> Judged:
     """T1: the runs have ``LEAST`` seeds or more. *Reproduced*: they have."""
-    return REPRODUCED if seeds >= LEAST else NOT_REPRODUCED
+    return Judged(REPRODUCED if seeds >= LEAST else NOT_REPRODUCED, 0.0)
 
 
 class ToyClaim(Claim):
     name, sentence, source = "T1", "There are many seeds.", "nobody"
     rule = staticmethod(judge_toy)
-    has_rival = False
+    comparisons = (AS_PAPER,)
     part_decides = True
     tables = {"toys": lambda results: results.runs[["dataset", "seed"]].assign(toy=1.5)}  # noqa: RUF012
     question, brief = "Why", "that there are many seeds"
 
-    def find(self, setting, base):
+    def find(self, setting, comparison):
         seeds = setting.runs["seed"].nunique()
-        return Finding(judge_toy(seeds), f"{seeds} seeds", tuple(base.cells.values()))
+        return Finding(
+            judge_toy(seeds), f"{seeds} seeds", cells=tuple(comparison.baseline_cells(setting.runs).values())
+        )
 
     def section(self, results):
         return Section("Of toys", ["Toys were counted."])
@@ -50,7 +53,7 @@ def test_a_claim_is_in_the_ledger_and_on_every_page_with_its_rule(toy_claim, tmp
     config = small_config(datasets={"avazu": {"source": "download"}}, arms=["single"], seeds=[0, 1, 2])
     results = make_results(tmp_path, config, planted=None)
     row = read_results(results).table(claims_table).set_index("claim").loc["T1"]
-    assert (row["verdict"], row["rival_verdict"]) == ("reproduced", "")
+    assert (row["verdict"], row["comparison"]) == ("reproduced", "against single")
     assert (row["number"], row["cells"]) == ("avazu: 3 seeds", "avazu/dlrm: single d=4")
     write_report(results)
     summary, page, claims = ((results / name).read_text() for name in ("summary.md", "report.html", "claims.md"))

@@ -13,16 +13,17 @@ def test_every_claim_has_a_rule_without_a_constant_by_name():
 
 def test_a_constant_that_moves_moves_the_text(monkeypatch):
     rule = CLAIMS["C1"].rule
-    assert rule_text(rule).startswith("At equal AUC a table can be 4 times narrower. Reproduced: the interval")
+    assert rule_text(rule).startswith("MLET of width d is as good as a single layer 4 times as wide.")
+    assert "k = 64, the mean over those of d = 4, 8, 16 that have run. Reproduced:" in rule_text(rule)
     monkeypatch.setattr(c1_reduction, "REDUCTION", 6.0)
-    assert rule_text(rule).startswith("At equal AUC a table can be 6 times narrower.")
+    assert rule_text(rule).startswith("MLET of width d is as good as a single layer 6 times as wide.")
 
 
 def test_a_range_is_written_from_end_to_end():
-    assert "lies within 0.15 to 0.35" in rule_text(CLAIMS["C5"].rule)
+    assert "lie within 0.15 to 0.35" in rule_text(CLAIMS["C5"].rule)
 
 
 def test_what_is_common_is_a_list_of_sentences():
     common = common_rules()
-    assert len(common) == 6 and all(item.endswith(".") for item in common)
-    assert "decides nothing on fewer than 5." in common[0]
+    assert len(common) == 8 and all(item.endswith(".") for item in common)
+    assert "Fewer than 5 seeds give a range and no verdict." in common[0]

@@ -1,10 +1,12 @@
 """Tensors of a prepared data set, and the refusal of one that was changed."""
 
+import json
 import shutil
 import subprocess
 import sys
 import textwrap
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,8 @@ import pytest
 import torch
 
 from mlet_bench.data.dataset import load_split, training_counts
+from mlet_bench.data.generate import synthesize
+from mlet_bench.data.prepare import prepare
 from mlet_bench.errors import BenchError
 from mlet_bench.spec import DatasetSchema, Field
 
@@ -131,14 +135,64 @@ def test_a_file_that_is_missing_or_no_parquet_is_refused(folder):
 
 
 def test_training_counts(folder):
-    counts = training_counts(folder, "C1")
+    schema = DatasetSchema.read(folder)
+    counts = training_counts(folder, schema, "C1")
     assert counts.dtype == np.int64
     assert counts.tolist() == [9, 8, 0, 7, 26]
-    with pytest.raises(BenchError, match=r"C9.parquet does not exist"):
-        training_counts(folder, "C9")
-    write_vocabulary(folder, [0, 1, 2, 4, 3])
-    with pytest.raises(BenchError, match="column id: the ids do not count from 0"):
-        training_counts(folder, "C1")
+    with pytest.raises(BenchError, match=r"C2.parquet does not exist"):
+        training_counts(folder, schema, "C2")
+    for ids, counts, sentence in (
+        ([0, 1, 2, 4, 3], (9, 8, 0, 7, 26), "column id: the ids do not count from 0"),
+        ([0, 1, 2, 3, 4], (7, 7, 7, 7, 7), "counts 35 training rows, schema.json 50"),
+        ([0, 1, 2, 3, 4], (9, 8, 0, -1, 34), "counts 50 training rows, schema.json 50"),
+        ([0, 1, 2, 3, 4], (9, 8, 0, 7, None), "column count has nulls"),
+    ):
+        write_vocabulary(folder, ids, counts)
+        with pytest.raises(BenchError, match=sentence):
+            training_counts(folder, schema, "C1")
+
+
+def another_order(path):
+    table = pq.read_table(path)
+    pq.write_table(table.take([1, 0, *range(2, len(table))]), path)
+
+
+def another_count(path):
+    table = pq.read_table(path)
+    counts = table["count"].to_pylist()
+    counts[:2] = counts[1::-1]  # as many training rows as before
+    pq.write_table(table.set_column(2, "count", pa.array(counts, pa.int64())), path)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"), [("train.parquet", another_order), ("vocabulary/site_id.parquet", another_count)]
+)
+def test_files_of_another_preparation_are_refused_though_each_is_whole(tmp_path, name, change):
+    """Everything that is checked of a file by itself holds; its sum in schema.json does not."""
+    synthesize("avazu", 300, 0, tmp_path / "raw")
+    schema = prepare("avazu", tmp_path / "raw", tmp_path / "out")
+    load = partial(load_split, split="train") if name == "train.parquet" else partial(training_counts, field="site_id")
+    load(tmp_path / "out", schema)
+    change(tmp_path / "out" / name)
+    load(tmp_path / "out", replace(schema, sums={}))
+    with pytest.raises(BenchError, match=rf"{name} was altered since it was written.*prepare it again"):
+        load(tmp_path / "out", DatasetSchema.read(tmp_path / "out"))
+
+
+def test_sums_are_no_part_of_the_fingerprint_and_are_sealed_themselves(tmp_path):
+    synthesize("avazu", 300, 0, tmp_path / "raw")
+    schema = prepare("avazu", tmp_path / "raw", tmp_path / "out")
+    assert set(schema.sums) == {f"{part}.parquet" for part in N_ROWS} | {
+        f"vocabulary/{field.name}.parquet" for field in schema.fields
+    }
+    assert replace(schema, sums={}).sealed().fingerprint == schema.fingerprint
+    path = tmp_path / "out" / "schema.json"
+    content = json.loads(path.read_text())
+    assert content["sums"] == DatasetSchema.read(tmp_path / "out").sums == schema.sums
+    content["sums"]["train.parquet"] = content["sums"]["val.parquet"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(BenchError, match="was altered since it was written: prepare it again"):
+        DatasetSchema.read(tmp_path / "out")
 
 
 def test_loading_needs_no_polars(folder):
@@ -152,14 +206,12 @@ def test_loading_needs_no_polars(folder):
 
         folder = sys.argv[1]
         assert len(load_split(folder, DatasetSchema.read(folder), "train")) == 50
-        assert len(training_counts(folder, "C1")) == 5
+        assert len(training_counts(folder, DatasetSchema.read(folder), "C1")) == 5
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(program), str(folder)], check=True)
 
 
 def test_what_prepare_writes_can_be_loaded(tmp_path):
-    from mlet_bench.data.prepare import prepare
-
     line = "\t".join(["1", *["2"] * 13, *["0000beef"] * 26]) + "\n"
     (tmp_path / "raw").write_text(line * 21)
     schema = prepare("criteo-kaggle", tmp_path / "raw", tmp_path / "out")
@@ -169,4 +221,4 @@ def test_what_prepare_writes_can_be_loaded(tmp_path):
         assert (len(rows), rows.dense.shape, rows.ids.shape) == (n_rows, (n_rows, 13), (n_rows, 26))
         assert (rows.dense == np.log(np.float32(3))).all()
         assert (rows.ids == 0).all()
-    assert training_counts(tmp_path / "moved", "C26").tolist() == [18]
+    assert training_counts(tmp_path / "moved", schema, "C26").tolist() == [18]

@@ -84,13 +84,14 @@ def test_a_toy_is_prepared_and_loaded(tmp_path):
     np.testing.assert_array_equal(rows[5], i // 3)
     words = pd.read_parquet(tmp_path / "out" / "vocabulary" / "word.parquet")["token"]
     assert [None if pd.isna(word) else word for word in words] == ["ein Wort", "é", None, '"']
-    assert training_counts(tmp_path / "out", "word").sum() == 32
+    assert training_counts(tmp_path / "out", schema, "word").sum() == 32
 
 
 def test_an_option_changes_the_features_and_the_fingerprint(tmp_path):
     raw = write(tmp_path / "raw", lines(40))
     plain, halved = (prepare("toy", raw, tmp_path / str(flag), options={"halved": flag}) for flag in (False, True))
-    seen = [load_split(tmp_path / str(flag), plain, "train").dense[:, 0] for flag in (False, True)]
+    both = {"False": plain, "True": halved}
+    seen = [load_split(tmp_path / folder, schema, "train").dense[:, 0] for folder, schema in both.items()]
     np.testing.assert_array_equal(seen[0] / 2, seen[1])
     assert plain.fingerprint != halved.fingerprint and halved.preparation["halved"] is True
     with pytest.raises(BenchError, match="toy has no option 'authors_hour': there are halved"):

@@ -53,7 +53,7 @@ def test_a_single_layer_has_no_factors(schema):
 
 def test_spectrum_of_a_run(schema, splits, tmp_path, monkeypatch):
     sizes = {field.name: field.size for field in schema.fields}
-    monkeypatch.setattr(spectrum, "training_counts", lambda _, name: np.ones(sizes[name]))
+    monkeypatch.setattr(spectrum, "training_counts", lambda _, schema, name: np.ones(sizes[name]))
     train(make_spec(schema, lr=1.0), schema, splits, tmp_path)
     deploy_run(tmp_path, schema, {"val": splits["val"]})
     table = spectrum_run(tmp_path, schema, tmp_path)

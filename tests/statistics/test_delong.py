@@ -104,7 +104,7 @@ def test_the_mean_of_equal_pairs_is_no_surer_than_one():
     """Five models of equal predictions are one: the rows that were drawn are the same for all."""
     label, ours, theirs = clicks(500, 0)
     one, five = delong_difference(label, ours, theirs), delong_mean_difference(label, [(ours, theirs)] * 5)
-    assert vars(five) == pytest.approx(vars(one), rel=1e-12)
+    assert five == pytest.approx(one, rel=1e-12)
 
 
 def test_the_mean_of_two_pairs_against_all_pairs_of_rows():

@@ -6,76 +6,79 @@ import numpy as np
 import pytest
 
 from mlet_bench.errors import BenchError
-from mlet_bench.statistics.intervals import (
-    Interval,
-    equivalent,
-    mean_interval,
-    paired_bootstrap,
-    read_auc_difference,
-)
+from mlet_bench.statistics.intervals import Interval, equivalent, mean_interval, paired_interval, read_auc_difference
+
+T4 = 2.7764451  # Student's t of 4 degrees of freedom at .975
 
 
 def rng(seed=0):
     return np.random.default_rng(seed)
 
 
+def about(mean, half, count=5):
+    """An interval of that half width."""
+    return Interval(mean, half / T4, count) if count == 5 else Interval(mean, half, count)
+
+
 def test_mean_interval_by_hand():
-    # mean 2, sample std 1, t of 2 degrees of freedom at .975 is 4.302653: half width 4.302653 / sqrt(3)
-    interval = mean_interval(np.array([1.0, 2.0, 3.0]))
-    assert interval.mean == 2.0 and interval.count == 3
-    assert interval.high - 2 == pytest.approx(2.484138, abs=1e-6)
-    assert 2 - interval.low == pytest.approx(2.484138, abs=1e-6)
+    # mean 3, sample std sqrt(2.5), standard error sqrt(.5); t of 4 degrees of freedom
+    interval = mean_interval(np.array([1.0, 2.0, 3.0, 4.0, 5.0]))
+    assert interval.mean == 3.0 and interval.count == 5 and (interval.least, interval.most) == (1.0, 5.0)
+    assert interval.error == pytest.approx(0.5**0.5)
+    assert (3 - interval.low, interval.high - 3) == pytest.approx(2 * (T4 * 0.5**0.5,))
 
 
-@pytest.mark.parametrize("make", [mean_interval, lambda x: paired_bootstrap(x, np.zeros(1), rng())])
-def test_one_seed_has_a_mean_and_no_interval(make):
-    interval = make(np.array([0.75]))
-    assert interval.mean == 0.75
+def test_rows_add_to_seeds_as_squares():
+    """sqrt(t² + z²): half widths 3 over seeds and 4 over rows are 5 together."""
+    assert Interval(0.0, 3 / T4, 5, rows=4 / 1.959964).high == pytest.approx(5.0)
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_few_seeds_have_a_mean_and_a_range_and_no_interval(count):
+    interval = mean_interval(np.arange(count) / 8)
+    assert interval.mean == np.mean(np.arange(count) / 8) and (interval.least, interval.most) == (0, (count - 1) / 8)
     assert math.isnan(interval.low) and math.isnan(interval.high) and not interval.known
+    assert math.isnan(interval.detectable) and interval.p_above(-9) == interval.p_below(9) == 1.0
 
 
-def test_bootstrap_of_constant_differences_is_that_constant():
-    baseline = np.array([0.1, 0.4, 0.2, 0.9])
-    interval = paired_bootstrap(baseline + 0.25, baseline, rng())
+def test_differences_are_paired():
+    baseline = np.array([0.1, 0.4, 0.2, 0.9, 0.3])
+    interval = paired_interval(baseline + 0.25, baseline)
     # Unpaired, the spread of the baseline would show.
-    assert (interval.mean, interval.low, interval.high) == pytest.approx((0.25, 0.25, 0.25))
+    assert interval.numbers == pytest.approx((0.25, 0.25, 0.25))
 
 
-def test_plain_bootstrap_by_hand():
-    # Two differences 0 and 1: a resample's mean is 0, .5 or 1 with probabilities 1/4, 1/2, 1/4.
-    ends = np.array([0.0, 1.0]), np.zeros(2)
-    wide = paired_bootstrap(*ends, rng(), level=0.9, expanded=False)
-    narrow = paired_bootstrap(*ends, rng(), level=0.4, expanded=False)
-    assert (wide.low, wide.mean, wide.high) == (0.0, 0.5, 1.0)
-    assert (narrow.low, narrow.mean, narrow.high) == (0.5, 0.5, 0.5)
-
-
-def test_plain_bootstrap_agrees_with_scipy():
+@pytest.mark.parametrize("rows", [0.0, 0.3])
+@pytest.mark.parametrize("bound", [-1.0, 0.2])
+def test_p_is_what_the_interval_misses_that_ends_at_the_bound(rows, bound):
     stats = pytest.importorskip("scipy.stats", reason="scipy comes with scikit-learn")
-    treated, baseline = rng(1).normal(0.3, 1, 12), rng(2).normal(size=12)
-    ours = paired_bootstrap(treated, baseline, rng(3), resamples=20_000, expanded=False)
-    theirs = stats.bootstrap(
-        (treated - baseline,), np.mean, n_resamples=20_000, method="percentile", rng=rng(4)
-    ).confidence_interval
-    assert ours.low == pytest.approx(theirs.low, abs=0.02)
-    assert ours.high == pytest.approx(theirs.high, abs=0.02)
+    values = rng(1).normal(0.6, 1, 7)
+    interval = mean_interval(values, rows)
+    p = interval.p_above(bound)
+    assert interval.mean - interval.half(p) == pytest.approx(bound)
+    if not rows:
+        assert p == pytest.approx(stats.ttest_1samp(values, bound).pvalue)
+    mirrored = mean_interval(-values, rows)
+    assert mirrored.p_below(-bound) == pytest.approx(p) and mirrored.p_above(-bound) == 1.0
 
 
-def test_the_expanded_interval_covers_what_five_seeds_allow():
-    draws, generator = rng(5).normal(size=(1500, 5)), rng(6)
-    covered = {True: 0, False: 0}
-    for values in draws:
-        for expanded in covered:
-            interval = paired_bootstrap(values, np.zeros(5), generator, resamples=1500, expanded=expanded)
-            covered[expanded] += interval.low <= 0 <= interval.high
-    assert covered[True] / 1500 > 0.89
-    assert covered[False] / 1500 < 0.86
+def test_p_and_interval_say_the_same():
+    for seed in range(50):
+        interval = mean_interval(rng(seed).normal(0.8, 1, 6), rows=0.1)
+        assert (interval.p_above(0) <= 0.05) == (interval.low > 0)
+        assert (interval.p_below(0) <= 0.05) == (interval.high < 0)
 
 
-def test_equal_generators_give_equal_intervals_and_others_do_not():
-    treated, baseline = rng(1).normal(size=9), rng(2).normal(size=9)
-    first, again, other = (paired_bootstrap(treated, baseline, rng(seed), resamples=200) for seed in (0, 0, 1))
-    assert first == again != other
+def test_without_spread_a_difference_is_as_sure_as_can_be():
+    assert mean_interval(np.full(5, 0.1)).p_above(0.0) < 1e-9 and mean_interval(np.zeros(5)).p_above(0.0) == 1.0
+
+
+def test_the_detectable_difference_is_shown_in_four_of_five_repetitions():
+    """With a standard error of 1 that is known: of 8 seeds of standard deviation sqrt(8)."""
+    draws = rng(3).normal(0.0, 8**0.5, size=(4000, 8))
+    detectable = Interval(0.0, 1.0, 8).detectable
+    shown = [mean_interval(draw + detectable).low > 0 for draw in draws]
+    assert np.mean(shown) == pytest.approx(0.8, abs=0.03)
 
 
 @pytest.mark.parametrize("values", [[], [[1.0, 2.0]], [1.0, math.nan], [math.inf]])
@@ -86,49 +89,49 @@ def test_values_that_are_no_column_of_numbers_are_refused(values):
 
 def test_unpaired_lengths_are_refused():
     with pytest.raises(BenchError, match=r"\(3,\) and \(1,\)"):
-        paired_bootstrap(np.zeros(3), np.zeros(1), rng())
+        paired_interval(np.zeros(3), np.zeros(1))
 
 
 @pytest.mark.parametrize(
-    ("mean", "low", "high", "count", "reading"),
+    ("mean", "half", "count", "reading"),
     [
-        (0.0020, 0.0001, 0.0040, 5, "higher"),
-        (0.0020, -0.0001, 0.0040, 5, "undecided"),
-        (0.0009, 0.0008, 0.0010, 5, "undecided"),
-        (-0.0020, -0.0040, -0.0001, 5, "lower"),
-        (0.0001, -0.0005, 0.0005, 5, "equal"),
-        (0.0001, -0.0006, 0.0005, 5, "undecided"),
-        (0.0020, 0.0019, 0.0021, 4, "undecided"),
-        (0.0020, math.nan, math.nan, 1, "undecided"),
+        (0.0020, 0.0019, 5, "higher"),
+        (0.0020, 0.0021, 5, "undecided"),
+        (0.0009, 0.0002, 5, "undecided"),  # above 0, and on which side of what matters is open
+        (0.0008, 0.0001, 5, "small but not zero"),
+        (-0.0004, 0.0003, 5, "small but not zero"),
+        (-0.0020, 0.0019, 5, "lower"),
+        (0.0001, 0.0004, 5, "equal"),
+        (0.0001, 0.0006, 5, "undecided"),
+        (0.0020, 0.0001, 4, "undecided"),
+        (0.0020, math.nan, 1, "undecided"),
     ],
 )
-def test_reading_of_an_auc_difference(mean, low, high, count, reading):
-    assert read_auc_difference(Interval(mean, low, high, count)) == reading
+def test_reading_of_an_auc_difference(mean, half, count, reading):
+    assert read_auc_difference(about(mean, half, count)) == reading
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "count", "margin", "equal"),
+    ("mean", "error", "count", "equal"),
     [
-        (-0.0004, 0.0004, 5, 0.0005, True),
-        (-0.0004, 0.0004, 5, 0.0003, False),
-        (-0.0006, 0.0004, 5, 0.0005, False),
-        (-0.0004, 0.0006, 5, 0.0005, False),
-        (0.0001, 0.0004, 5, 0.0005, True),  # different from 0, and too little to matter
-        (-0.0004, 0.0004, 4, 0.0005, False),
-        (math.nan, math.nan, 1, 0.0005, False),
+        (0.0, 0.0002, 5, True),  # .0005 / .0002 = 2.5 is above 2.132, Student's t of 4 degrees of freedom at .95
+        (0.0, 0.00024, 5, False),  # and 2.08 is below it
+        (0.0002, 0.00014, 5, True),
+        (0.0002, 0.00015, 5, False),
+        (-0.0002, 0.00015, 5, False),
+        (0.0, 0.0, 4, False),
+        (0.0, math.nan, 1, False),
     ],
 )
-def test_equivalence_is_an_interval_within_the_margin(low, high, count, margin, equal):
-    assert equivalent(Interval(0.0, low, high, count), margin) is equal
+def test_equivalence_is_two_one_sided_tests(mean, error, count, equal):
+    assert equivalent(Interval(mean, error, count), 0.0005) is equal
 
 
-def test_equivalence_is_rarely_claimed_where_the_difference_is_the_margin():
-    """Two one-sided tests: at a true difference of exactly the margin, the error is the level of one tail at most."""
-    draws, generator = rng(7).normal(0.5, 0.15, size=(800, 8)), rng(8)
-    claimed = sum(equivalent(paired_bootstrap(x, np.zeros(8), generator, resamples=800), 0.5) for x in draws)
-    assert claimed / 800 < 0.06
+def test_equivalence_is_claimed_as_often_as_its_level_where_the_difference_is_the_margin():
+    claimed = [equivalent(mean_interval(draw), 0.5) for draw in rng(7).normal(0.5, 0.15, size=(3000, 8))]
+    assert np.mean(claimed) == pytest.approx(0.05, abs=0.015)
 
 
 def test_no_margin_is_refused():
     with pytest.raises(BenchError, match=r"margin is 0"):
-        equivalent(Interval(0.0, 0.0, 0.0, 5), 0)
+        equivalent(Interval(0.0, 0.0, 5), 0)
