@@ -15,13 +15,23 @@ from importlib import import_module
 
 from mlet_bench.version import __version__
 
-__all__ = ["MLETEmbedding", "MLETEmbeddingBag", "__version__", "collapse", "factorize"]
+__all__ = [
+    "MLETEmbedding",
+    "MLETEmbeddingBag",
+    "__version__",
+    "collapse",
+    "factorize",
+    "parameter_groups",
+    "sweep",
+]
 
 _HOMES = {
     "MLETEmbedding": "mlet_bench.embeddings.layer",
     "MLETEmbeddingBag": "mlet_bench.embeddings.layer",
     "collapse": "mlet_bench.embeddings.factorize",
     "factorize": "mlet_bench.embeddings.factorize",
+    "parameter_groups": "mlet_bench.embeddings.groups",
+    "sweep": "mlet_bench.own_model.grid",
 }
 
 

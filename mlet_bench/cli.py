@@ -36,6 +36,10 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "stages.evaluate", "score a deployed run on validation and, once, on test",
         "mlet-bench evaluate RUN",
     ),
+    "formats": (
+        "stages.formats", "write an evaluated run in further formats, int8 say, and score each as it is served",
+        "mlet-bench formats RUN --formats int8 int4",
+    ),
     "spectrum": (
         "stages.spectrum", "effective and stable rank of each table of a deployed run",
         "mlet-bench spectrum RUN",
@@ -60,6 +64,10 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "report": (
         "report.command", "write tables, figures, summary.md, claims.md and report.html",
         "mlet-bench report results/smoke",
+    ),
+    "status": (
+        "stages.status", "how far a run is: each finished cell's AUC, and about how long the rest will take",
+        "mlet-bench status results/paper",
     ),
     "sync": (
         "tracking.sync_command", "bring finished runs into MLflow; safe to repeat and while jobs run",

@@ -14,6 +14,7 @@ from mlet_bench.plugins import load_plugins
 from mlet_bench.spec import RunSpec, cell_name
 
 LARGEST = sys.float_info.max
+OWN_MODEL = "own model"  # the source of rows that mlet_bench.sweep knows by their scores alone
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any, get_origin, get_type_hints
 
 from mlet_bench.arms import ARMS, RECIPES
 from mlet_bench.data import DATASETS
+from mlet_bench.embeddings.formats import FORMATS, PLAIN
 from mlet_bench.files import write_json
 from mlet_bench.models import MODELS
 
@@ -69,6 +70,11 @@ def config_schema() -> dict[str, Any]:
                     "base one",
                     **_several(ABOVE_ZERO),
                     "default": [1, 2, 4, 8, 16],
+                },
+                "formats": {
+                    "description": "what each run is served in and scored as; fp32 is the deployed model as it stands",
+                    **_several({"enum": list(FORMATS)}),
+                    "default": [PLAIN],
                 },
                 "dims": {"description": "d, embedding widths", **widths},
                 "inner_dims": {"description": "k, inner widths; every pair with k >= d is run", **widths},

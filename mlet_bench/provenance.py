@@ -18,13 +18,13 @@ STATUS = Path("/proc/self/status")
 PACKAGES = ("torch", "numpy", "pandas", "pyarrow", "polars", "safetensors", "triton")
 
 
-def provenance(device: torch.device, started: datetime, seconds: float, rows: int) -> dict[str, Any]:
+def provenance(device: torch.device, started: datetime, seconds: float, rows: int | None) -> dict[str, Any]:
     """The ``provenance.json`` of a job.
 
     Args:
         started: UTC.
         seconds: time spent training, over all resumed parts.
-        rows: rows trained on in that time.
+        rows: rows trained on in that time; None where nobody counted them.
 
     Returns:
         among others ``kernels``: whether the CPU's compiled kernels were used, where they fit; without them a step
@@ -40,7 +40,7 @@ def provenance(device: torch.device, started: datetime, seconds: float, rows: in
         "kernels": device.type == "cpu" and library() is not None,
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(seconds, 3),
-        "rows_per_second": round(rows / seconds, 1),
+        "rows_per_second": None if rows is None else round(rows / seconds, 1),
         "peak_memory_bytes": _peak_memory(device),
     }
 

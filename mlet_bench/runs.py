@@ -122,13 +122,19 @@ DEPLOYED = Document(
 METRICS = Document(
     "metrics.json", ("val", "test", "bytes", "deployed_sha256"), "evaluate the run with 'mlet-bench evaluate'"
 )
+FORMATS = Document("formats.json", ("deployed_sha256", "formats"), "make it with 'mlet-bench formats'")
 SAMPLING = Document(
     "sampling.json", ("rows", "difference", "low", "high", "cell"), "compare the run again with 'mlet-bench compare'"
 )
 
 BYTES = ("training", "deployed", "training_tables", "deployed_tables")  # of METRICS and DEPLOYED, under "bytes"
 TABLES: tuple[Table, ...] = (CURVE, SPECTRUM, BY_FREQUENCY, FACTORS)  # small ones, which the report reads
-DOCUMENTS: tuple[Document, ...] = (METRICS, DEPLOYED, PROVENANCE, SAMPLING, TUNING)
+DOCUMENTS: tuple[Document, ...] = (METRICS, DEPLOYED, PROVENANCE, SAMPLING, TUNING, FORMATS)
+
+
+def served_file(name: str) -> str:
+    """The model that is served in a format; ``*`` for those of all formats."""
+    return f"served-{name}.safetensors"
 
 
 def overhead_file(results: Path, dataset: str, model: str) -> Path:
@@ -142,13 +148,15 @@ STAGES: dict[str, tuple[str, ...]] = {
     "deploy": (DEPLOYED.file, DEPLOYED_MODEL),
     "spectrum": (SPECTRUM.file, FACTORS.file),
     "evaluate": (METRICS.file, BY_FREQUENCY.file, SCORES.file),
+    "formats": (FORMATS.file, served_file("*")),
     "compare": (SAMPLING.file,),
 }
 # A stage that passes takes away the failures of those that run after it on its result, and no other's.
 FOLLOWING = {
-    "train": ("train", "deploy", "evaluate", "compare", "spectrum"),
-    "deploy": ("deploy", "evaluate", "compare", "spectrum"),
-    "evaluate": ("evaluate", "compare"),
+    "train": ("train", "deploy", "evaluate", "formats", "compare", "spectrum"),
+    "deploy": ("deploy", "evaluate", "formats", "compare", "spectrum"),
+    "evaluate": ("evaluate", "formats", "compare"),
+    "formats": ("formats",),
     "compare": ("compare",),
     "spectrum": ("spectrum",),
 }
@@ -291,7 +299,8 @@ class RunFolder:
         """Remove what stages left, later ones first, so that nothing stands that lacks what it was made from."""
         for stage in reversed([stage for stage in STAGES if stage in stages]):
             for file in STAGES[stage]:
-                (self.path / file).unlink(missing_ok=True)
+                for path in self.path.glob(file):
+                    path.unlink(missing_ok=True)
 
     def _check_id(self, path: Path, found: str, spec: RunSpec | None, again: str) -> None:
         expected = (spec or self.spec).id

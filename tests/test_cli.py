@@ -198,7 +198,7 @@ def test_overhead_by_hand(data, tmp_path, capsys):
     [
         (("train", "--data", "DATA", "--arm", "mlet", "--dim", "16", "--inner-dim", "8"), "k=8 below d=16"),
         (("train", "--data", "DATA", "--arm", "mlt", "--dim", "16"), "unknown arm 'mlt': there are single, mlet"),
-        (("train", "--data", "DATA", "--arm", "single", "--dim", "4", "--model", "dcn"), "unknown model 'dcn'"),
+        (("train", "--data", "DATA", "--arm", "single", "--dim", "4", "--model", "dcm"), "unknown model 'dcm'"),
         (
             ("train", "--data", "DATA", "--arm", "single", "--dim", "4", "--optimizer", "adam"),
             "unknown optimizer 'adam'",

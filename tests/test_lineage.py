@@ -47,7 +47,7 @@ def executed(*words) -> set[tuple[str, str]]:
 FRAME = {
     *("main", "build_parser", "_plugins", "_check_command", "_plugin_option"),
     *("load_plugins", "add_options", "run_options", "count", "positive", "finite", "_whole"),
-    *("recipe_options", "hyper_options", "device_options", "_every_option", "device_label"),
+    *("recipe_options", "hyper_options", "device_options", "formats_option", "_every_option", "device_label"),
     *("stop_at_once", "_heard_by"),  # around every command
     *("Registry", "_place"),  # looks members up, which are named as further entries
     *("code_of", "code_digests", "reached", "Module"),  # lineage itself

@@ -34,7 +34,7 @@ FLOORS = [
     {"claims"},
     {"report"},
     {"tracking"},
-    {"cli"},
+    {"cli", "own_model"},
     {"__main__"},
 ]
 # Beside each other, though one floor stands below the other.
@@ -46,7 +46,7 @@ STRANGERS = {
 }
 COMMANDS = [
     *("download", "synthesize", "prepare", "train", "deploy", "evaluate", "spectrum", "verify", "compare", "cell"),
-    *("overhead", "report", "sync", "restore"),
+    *("overhead", "report", "status", "sync", "restore"),
 ]
 HEAVY = (
     "torch",

@@ -31,7 +31,7 @@ from mlet_bench.display.document import (
     words,
 )
 from mlet_bench.display.svg import add_tip
-from mlet_bench.display.text import commas, megabytes, percent
+from mlet_bench.display.text import NOTHING, commas, megabytes, percent
 from mlet_bench.statistics.intervals import DECISIVE_PAIRS, Interval, mean_interval, ratio_quartiles
 from mlet_bench.tables.cells import arm_cells, records, whole_widths
 from mlet_bench.tables.quality import cells_table
@@ -42,7 +42,7 @@ PAPER = 0.25
 # A step's cost depends on the batch; the paper's number is at its own.
 BATCH = RECIPES["authors"]["batch_size"]
 # Numbers that an optimizer keeps for each parameter (training/rows.py).
-STATE_PER_PARAMETER = {"sgd": 0, "adagrad": 1}
+STATE_PER_PARAMETER = {"sgd": 0, "adagrad": 1, "adam": 2, "adamw": 2}
 
 
 def judge_overhead(extra: Interval, gpu: bool) -> Judged:
@@ -185,7 +185,7 @@ class OverheadClaim(Claim):
             made.append(("Time of a training step", show(table, _TIMES)))
         text += [f"{dataset} was not timed: {reason}." for dataset, reason in results.untimed.items()]
         optimizer = results.config["training"]["optimizer"]
-        memory = _memory(results, STATE_PER_PARAMETER[optimizer])
+        memory = _memory(results, STATE_PER_PARAMETER.get(optimizer))
         if memory.rows:
             text.append(
                 "Memory: the tables as they are trained (W1 and W2, or E), what the optimizer keeps of them "
@@ -249,14 +249,14 @@ _TIMES = [
 ]
 
 
-def _memory(results: Results, state: int) -> Table:
-    """One row a (d, k) of single and MLET that has run; ``state`` numbers are kept a parameter."""
+def _memory(results: Results, state: int | None) -> Table:
+    """One row a (d, k) of single and MLET that has run; ``state`` numbers are kept a parameter, None if nobody says."""
     cells = results.table(cells_table)
     done = cells[cells["arm"].isin((BASELINE, TREATED)) & (cells["done"] > 0)]
     columns = [
         *CELL_COLUMNS,
         Column("tables, training", lambda row: megabytes(row["training_tables_bytes"])),
-        Column("optimizer", lambda row: megabytes(state * row["training_tables_bytes"])),
+        Column("optimizer", lambda row: NOTHING if state is None else megabytes(state * row["training_tables_bytes"])),
         Column("peak", lambda row: megabytes(row["peak_memory_bytes"])),
         Column("tables, deployed", lambda row: megabytes(row["deployed_tables_bytes"])),
         Column("training/deployed", lambda row: f"{row['training_tables_bytes'] / row['deployed_tables_bytes']:.3g}x"),

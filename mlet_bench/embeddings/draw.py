@@ -61,6 +61,11 @@ class Draws:
         normal_(out, self.seed, stream_of(self._drawn), std)
         self._drawn += 1
 
+    def uniform_(self, out: Tensor, bound: float) -> None:
+        """Fill the next tensor, (m, width) or (width,), from U(-bound, bound)."""
+        uniform_(out, self.seed, stream_of(self._drawn), bound)
+        self._drawn += 1
+
 
 @torch.no_grad()
 def uniform_(out: Tensor, seed: int, stream: int, bound: float, first_row: int = 0) -> Tensor:

@@ -6,7 +6,7 @@ parameters are left as ``Replaced``, which raise at the first use.
 """
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar
 
@@ -54,10 +54,11 @@ class ReplacedByCollapse(Replaced):
 
 def factorize(
     model: nn.Module,
-    inner_dim: int,
+    inner_dim: int | Mapping[str, int],
     only: Sequence[str] | Callable[[str, nn.Module], bool] | None = None,
     generator: torch.Generator | None = None,
     min_rows: int = 0,
+    at_most_rows: bool = False,
 ) -> nn.Module:
     """Turn ``nn.Embedding`` and ``nn.EmbeddingBag`` modules into ``MLETEmbedding`` and ``MLETEmbeddingBag``.
 
@@ -68,13 +69,17 @@ def factorize(
     ``step``, as does any other use of an old weight.
 
     Args:
-        inner_dim: k, for every table, also for those with fewer than k rows.
+        inner_dim: k, for every table, also for those with fewer than k rows; or k for each table by name or pattern,
+            ``{"user": 64, "item.*": 32}``, and then the tables that none of them names stay as they are. A name goes
+            before a pattern, a pattern before those after it.
         only: which tables: names or patterns (``"user.*"``), or a function of name and module; None for all. Of a tied
             module one name is enough.
         generator: draws the initial values.
         min_rows: leave tables with fewer rows as they are. The default, 0, is the paper's: all tables are factorised,
             the small ones too. A table of 3 rows and d=16 then trains 64·(3 + 16) values in place of 48 with k=64;
             collapsed it is 3×16 again.
+        at_most_rows: give a table of n rows min(k, n): no product of it has a rank above n, so no table is lost that
+            a larger k would reach; the initial law and the step sizes do change with k.
 
     Returns:
         ``model``.
@@ -91,8 +96,12 @@ def factorize(
         factorize(model, inner_dim=64, only=["user_table", "item_table"])
     """
     _check_model(model, "factorize")
-    inner_dim = whole_number(inner_dim, "inner dim k", least=1)
+    widths = dict(inner_dim) if isinstance(inner_dim, Mapping) else {"*": inner_dim}
+    widths = {name: whole_number(width, "inner dim k", least=1) for name, width in widths.items()}
+    if only is None and isinstance(inner_dim, Mapping):
+        only = list(widths)
     chosen = _chosen(model, only, whole_number(min_rows, "min_rows", least=0))
+    width_of = _widths(chosen, widths, at_most_rows)
     holders = _holders(model)
     for name, module in chosen.items():
         reason = _obstacle(module, holders)
@@ -105,7 +114,7 @@ def factorize(
             f"new parameters: factorise the model first, then wrap it"
         )
     aliased = [name for name, module in chosen.items() if _tensors_of_memory(module.weight) > 1]
-    made = [(module, _factorized(module, inner_dim, generator)) for module in _distinct(chosen)]
+    made = [(module, _factorized(module, width_of[id(module)], generator)) for module in _distinct(chosen)]
     if aliased:
         warnings.warn(
             f"tensors outside the model share memory with the weight of {', '.join(map(repr, aliased))} (a kept "
@@ -128,6 +137,10 @@ def collapse(model: nn.Module) -> nn.Module:
     Returns:
         ``model``.
 
+    Warns:
+        UserWarning: W1 of a table holds the very values that ``factorize`` drew: no optimizer has moved it, though it
+            is no frozen one.
+
     Raises:
         BenchError: W1 or W2 has a hook, or the table more than W1 and W2, or a forward of its own, all of which would
             be lost; the model is then as it was.
@@ -138,6 +151,12 @@ def collapse(model: nn.Module) -> nn.Module:
         reason = _obstacle_to_collapse(table)
         if reason:
             raise BenchError(f"table {name!r} cannot be collapsed: {reason}")
+    if unmoved := [name for name, table in tables.items() if table.is_untrained]:
+        warnings.warn(
+            f"W1 of {', '.join(map(repr, unmoved))} is as factorize drew it: nothing has trained it. Make the "
+            "optimizer after factorize, from the model's present parameters (mlet_bench.parameter_groups)",
+            stacklevel=2,
+        )
     made, products = [], {}
     for table in _distinct(tables):
         plain = table.collapse()
@@ -194,6 +213,19 @@ def _chosen(model: nn.Module, only, min_rows: int) -> dict[str, Any]:
         most = max(module.num_embeddings for _, module in fitting)
         raise BenchError(f"no embedding to factorise has min_rows={min_rows} rows: the largest has {most}")
     return {name: module for name, module in places if id(module) in modules}
+
+
+def _widths(chosen: dict[str, Any], widths: dict[str, int], at_most_rows: bool) -> dict[int, int]:
+    """k of each table, by the module's id; of a tied module any of its names counts."""
+    found: dict[int, int] = {}
+    for fits in (str.__eq__, _fits):  # names before patterns
+        for pattern, width in widths.items():
+            for name, module in chosen.items():
+                if fits(name, pattern):
+                    found.setdefault(id(module), min(width, module.num_embeddings) if at_most_rows else width)
+    if unnamed := [name for name, module in chosen.items() if id(module) not in found]:
+        raise BenchError(f"inner_dim={widths} names no k for {', '.join(map(repr, unnamed))}: add it, or leave it out")
+    return found
 
 
 def _fits(name: str, pattern: str) -> bool:
@@ -296,7 +328,8 @@ def _factorized(
 
 def _become(module: nn.Module, other: nn.Module) -> None:
     """Make ``module``, where it stands, what ``other`` is; its hooks, and attributes that others gave it, stay."""
-    vars(module).pop("inner_dim", None)  # of a factorised table alone
+    for name in ("inner_dim", "drawn"):  # of a factorised table alone
+        vars(module).pop(name, None)
     vars(module)["_parameters"] = other._parameters
     vars(module).update({name: value for name, value in vars(other).items() if not name.startswith("_")})
     module.__class__ = type(other)

@@ -98,6 +98,15 @@ def whole_number(value: Any, what: str, least: int) -> int:
     return number
 
 
+@torch.no_grad()
+def _sum_of_bits(weight: Tensor) -> int:
+    """A sum that any change of a value changes (but for a coincidence of 1 in 2^32), the same on every device."""
+    if weight.is_meta:
+        return 0
+    bits = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[weight.element_size()]
+    return int(weight.detach().view(bits).sum(dtype=torch.int64))
+
+
 class FactorizedTable(nn.Module):
     """The W1 (n×k) and W2 (k×d) of one table; subclasses say how rows are looked up.
 
@@ -154,6 +163,13 @@ class FactorizedTable(nn.Module):
         self.w2.copy_(torch.empty(self.w2.shape, device=device).normal_(0.0, PAPER_W2_STD, generator=generator))
         if self.padding_idx is not None:
             self.w1[self.padding_idx] = 0
+        self.drawn = _sum_of_bits(self.w1)
+
+    @property
+    def is_untrained(self) -> bool:
+        """W1 could be trained and has values, and they are those that were drawn, to the bit."""
+        trainable = self.w1.requires_grad and self.w1.numel() > 0 and not self.w1.is_meta
+        return trainable and getattr(self, "drawn", None) == _sum_of_bits(self.w1)  # an older pickle has none
 
     @torch.no_grad()
     def table(self) -> Tensor:

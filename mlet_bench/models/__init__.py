@@ -9,4 +9,6 @@ from mlet_bench.registry import Registry
 if TYPE_CHECKING:
     from mlet_bench.models.base import ClickModel
 
-MODELS: Registry[type[ClickModel]] = Registry("model", __name__, ["dlrm"])
+MODELS: Registry[type[ClickModel]] = Registry(
+    "model", __name__, ["dlrm", "dcn", "deepfm", "nfm", "xdeepfm", "autoint", "widedeep", "pnn", "dcnv2"]
+)

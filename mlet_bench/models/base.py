@@ -103,6 +103,17 @@ def make_hyper(model: type[ClickModel], values: Mapping[str, Any]) -> Any:
     return model.Hyper(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
+def at_least(hyper: Any, **smallest: int) -> None:
+    """Refuse whole numbers of a ``Hyper`` that are too small, from its ``__post_init__``.
+
+    Raises:
+        BenchError: with the value found and the smallest allowed.
+    """
+    for name, least in smallest.items():
+        if getattr(hyper, name) < least:
+            raise BenchError(f"{name} is {getattr(hyper, name)}: it must be {least} or more")
+
+
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 

@@ -4,9 +4,13 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
+import torch
+from torch import Tensor
+
 from mlet_bench.embeddings import METHODS
 from mlet_bench.embeddings.base import FieldTables
 from mlet_bench.embeddings.draw import Draws
+from mlet_bench.embeddings.formats import Format, ServedTables
 from mlet_bench.embeddings.single import SingleTables
 from mlet_bench.errors import BenchError
 from mlet_bench.models import MODELS
@@ -56,14 +60,52 @@ def build_deployed(
 
 def deploy_model(model: ClickModel) -> ClickModel:
     """A copy of ``model`` with the tables that are served; the tables are copied once, not twice."""
+    served = _without_tables(model)
+    served.embedding = model.embedding.deployed()
+    return served
+
+
+def serve_model(deployed: ClickModel, form: Format) -> ClickModel:
+    """A copy of a deployed model whose rows are stored in a format; the float32 rows are not copied.
+
+    Raises:
+        FormatRefused: the format is none for its rows.
+    """
+    served, tables = _without_tables(deployed), deployed.embedding
+    served.embedding = ServedTables.of(tables, form)  # pyright: ignore[reportAttributeAccessIssue] - gives the vectors
+    return served
+
+
+def build_served(description: Mapping[str, Any], form: Format, tensors: Mapping[str, Tensor]) -> ClickModel:
+    """The model of a file in a format.
+
+    Args:
+        description: how it goes together: ``model``, ``hyper``, ``fields`` with their sizes, ``dense`` features, and
+            the ``embedding``'s method, dim and options.
+        tensors: its state.
+    """
+    sizes, embedding = list(description["fields"].values()), description["embedding"]
+    with torch.device("meta"):  # shapes without memory
+        method = METHODS[embedding["method"]](sizes, embedding["dim"], **embedding["options"])
+    linear = SingleTables(sizes, 1) if MODELS[description["model"]].wide else None
+    served = {
+        name.removeprefix("embedding."): value for name, value in tensors.items() if name.startswith("embedding.")
+    }
+    rows = {name: value for name, value in served.items() if not name.startswith("method.")}
+    tables = ServedTables(method, form, rows)
+    model = _assemble(description["model"], tables, len(description["dense"]), description["hyper"], Draws(), linear)
+    model.load_state_dict({**tensors, "embedding.method.weight": tables.method.weight}, assign=True)
+    return model
+
+
+def _without_tables(model: ClickModel) -> ClickModel:
+    """A copy of a model but for its embedding."""
     tables = model.embedding
     try:
         model.embedding = None  # pyright: ignore[reportAttributeAccessIssue] - for as long as the copy takes
-        served = copy.deepcopy(model)
+        return copy.deepcopy(model)
     finally:
         model.embedding = tables
-    served.embedding = tables.deployed()
-    return served
 
 
 def _assemble(name: str, embedding, num_dense: int, hyper: Mapping[str, Any], draws: Draws, linear) -> ClickModel:

@@ -11,10 +11,6 @@ from mlet_bench import kernels
 class Interaction(nn.Module):
     """[bottom, Z[i, j] for i, for j < i], Z the dot products of [bottom, field 1, ..., field F].
 
-    Z is symmetric: with the gradients of its lower half laid out as a symmetric matrix G of zero diagonal, the gradient
-    of the vectors is G times the vectors. Autograd's own way through the chosen pairs adds them into a matrix of
-    zeros and takes two products.
-
     Args:
         vectors: F + 1.
 
@@ -30,6 +26,33 @@ class Interaction(nn.Module):
 
     def __init__(self, vectors: int):
         super().__init__()
+        self.products = PairProducts(vectors)
+
+    def forward(self, bottom: Tensor, vectors: Tensor) -> Tensor:
+        """bottom: (B, d), vectors: (B, F, d) → (B, d + (F+1)F/2)."""
+        if not self.batched and kernels.supported(vectors, vectors.shape[2]):
+            return _interact(bottom, vectors)
+        stacked = torch.cat([bottom.unsqueeze(1), vectors], dim=1)  # (B, F+1, d)
+        return torch.cat([bottom, self.products(stacked)], dim=1)
+
+
+class PairProducts(nn.Module):
+    """Z[i, j] for i, for j < i: the dot products of all pairs of vectors, in plain torch.
+
+    Z is symmetric: with the gradients of its lower half laid out as a symmetric matrix G of zero diagonal, the gradient
+    of the vectors is G times the vectors. Autograd's own way through the chosen pairs adds them into a matrix of
+    zeros and takes two products.
+
+    Args:
+        vectors: V.
+
+    Example::
+
+        PairProducts(26)(vectors)  # (B, 26, d) → (B, 325)
+    """
+
+    def __init__(self, vectors: int):
+        super().__init__()
         i, j = torch.tril_indices(vectors, vectors, offset=-1)  # j < i, row by row
         count = len(i)
         place = torch.full((vectors, vectors), count)  # of each entry of G among the pairs; the diagonal is behind them
@@ -37,12 +60,9 @@ class Interaction(nn.Module):
         self.register_buffer("pairs", i * vectors + j, persistent=False)  # positions in a flattened matrix
         self.register_buffer("place", place.flatten(), persistent=False)
 
-    def forward(self, bottom: Tensor, vectors: Tensor) -> Tensor:
-        """bottom: (B, d), vectors: (B, F, d) → (B, d + (F+1)F/2)."""
-        if not self.batched and kernels.supported(vectors, vectors.shape[2]):
-            return _interact(bottom, vectors)
-        stacked = torch.cat([bottom.unsqueeze(1), vectors], dim=1)  # (B, F+1, d)
-        return torch.cat([bottom, _pair_products(stacked, self.pairs, self.place)], dim=1)
+    def forward(self, vectors: Tensor) -> Tensor:
+        """vectors: (B, V, d) → (B, V(V-1)/2)."""
+        return _pair_products(vectors, self.pairs, self.place)
 
 
 class _Interact(torch.autograd.Function):

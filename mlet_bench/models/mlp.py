@@ -6,7 +6,7 @@ only through the operator that ``torch.compile`` emits; where a build lacks it, 
 product is taken.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
@@ -23,15 +23,29 @@ HAS_ONEDNN = (
 )
 
 
+def dlrm_law(layer: nn.Linear, draws: Draws) -> None:
+    """W ~ N(0, 2/(in+out)), b ~ N(0, 1/out) (facebookresearch/dlrm, and the authors' code for both papers)."""
+    draws.normal_(layer.weight, (2 / (layer.in_features + layer.out_features)) ** 0.5)
+    draws.normal_(layer.bias, (1 / layer.out_features) ** 0.5)
+
+
+def torch_law(layer: nn.Linear, draws: Draws) -> None:
+    """W and b from U(±1/sqrt(in)): what torch gives a layer, and what a code that says nothing leaves it with."""
+    draws.uniform_(layer.weight, layer.in_features**-0.5)
+    draws.uniform_(layer.bias, layer.in_features**-0.5)
+
+
 class MLP(nn.Sequential):
     """An ``nn.Sequential`` of ``nn.Linear`` and ``nn.ReLU``: the same function, parameters and names, faster on a CPU.
 
     Args:
         widths: inputs of the first layer, then outputs of each.
-        draws: gives W ~ N(0, 2/(in+out)), b ~ N(0, 1/out) (facebookresearch/dlrm).
+        draws: gives the initial values.
         last_relu: whether a ReLU follows the last layer.
+        law: draws those of a layer.
 
     Attributes:
+        out_features: outputs of the last layer; of no layers, its inputs.
         plain: run the modules one by one everywhere: hooks cannot see into the fast path.
         batched: run in operations that ``torch.vmap`` makes one kernel each of: it takes a linear layer apart into a
             product, a multiplication by one and a sum.
@@ -39,18 +53,25 @@ class MLP(nn.Sequential):
 
     plain, batched = False, False
 
-    def __init__(self, widths: Sequence[int], draws: Draws, last_relu: bool):
+    def __init__(
+        self,
+        widths: Sequence[int],
+        draws: Draws,
+        last_relu: bool,
+        law: Callable[[nn.Linear, Draws], None] = dlrm_law,
+    ):
         layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise(widths):
             layer = _Undrawn(fan_in, fan_out)
-            draws.normal_(layer.weight, (2 / (fan_in + fan_out)) ** 0.5)
-            draws.normal_(layer.bias, (1 / fan_out) ** 0.5)
+            law(layer, draws)
             layers += [layer, nn.ReLU()]
         super().__init__(*(layers if last_relu else layers[:-1]))
-        self._last_relu = last_relu
+        self._last_relu, self.out_features = last_relu, widths[-1]
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, in) → (B, out)."""
+        if not len(self):  # no hidden layers
+            return x
         if self.batched:
             for layer in self:
                 x = x @ layer.weight.t() + layer.bias if isinstance(layer, nn.Linear) else layer(x)

@@ -56,7 +56,7 @@ def _draw(results: Results, points: pd.DataFrame) -> Figure | None:
     A point needs a validation at the same row in some seed; the earliest part of training lies below the axis.
     """
     points = points.dropna(subset="val_auc")
-    if points.empty:
+    if points["rows"].nunique() < 2:  # validated once, which makes no curve
         return None
     means = points.groupby(["dataset", "model", "arm", "dim", "inner_dim", "rows"], dropna=False)["val_auc"].mean()
     means = means.reset_index()

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from mlet_bench.arms import ARMS
+from mlet_bench.config import OWN_MODEL
 from mlet_bench.display.document import (
     DATASET,
     MODEL,
@@ -42,7 +43,8 @@ def _data_sets(results: Results) -> Table:
     rows = []
     for name in results.config["datasets"]:
         schema = results.schemas.get(name)
-        row: Row = {"dataset": name, "kind": "not prepared"}
+        own = results.config["datasets"][name]["source"] == OWN_MODEL
+        row: Row = {"dataset": name, "kind": "the model's own" if own else "not prepared"}
         if schema is not None:
             planted = schema.source.get("planted")
             row |= {"kind": "genuine" if planted is None else "synthetic", "best": (planted or {}).get("best_auc")}
@@ -107,10 +109,11 @@ def provenance(results: Results) -> Section:
     if len(done):
         rows.append(["training time", f"{duration(float(done['seconds'].sum()))} in {counted(len(done), 'run')}"])
     folder = f"results/{results.profile}"
+    own = any(dataset["source"] == OWN_MODEL for dataset in results.config["datasets"].values())
+    again = "the same call of sweep" if own else f"snakemake --cores 2 --configfile {folder}/config.json"
     text = [
-        f"To make all of this again: snakemake --cores 2 --configfile {folder}/config.json; the report alone, from the "
-        f"run folders: mlet-bench report {folder}. Every number shown is in tables/, as CSV and Parquet; the rules of "
-        "the verdicts are in claims.md.",
+        f"To make all of this again: {again}; the report alone, from the run folders: mlet-bench report {folder}. "
+        "Every number shown is in tables/, as CSV and Parquet; the rules of the verdicts are in claims.md.",
         "A run's id names its MLflow run too, in the tag mlet_bench.run_id.",
     ]
     if len(commits) > 1:

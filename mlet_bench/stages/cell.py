@@ -11,21 +11,42 @@ from pathlib import Path
 
 import torch
 
+from mlet_bench.embeddings.formats import PLAIN
 from mlet_bench.errors import BenchError, RunsFailed
 from mlet_bench.files import digest, read_json, write_json
-from mlet_bench.runs import CURVE, DEPLOYED, DEPLOYED_MODEL, MODEL, SPEC, STAGES, TUNING, RunFolder, differences
+from mlet_bench.runs import (
+    CURVE,
+    DEPLOYED,
+    DEPLOYED_MODEL,
+    FORMATS,
+    MODEL,
+    SPEC,
+    STAGES,
+    TUNING,
+    RunFolder,
+    differences,
+    served_file,
+)
 from mlet_bench.stages import train
 from mlet_bench.stages.code import code_of
 from mlet_bench.stages.common import device_of, forget, gone_on, made_by, note_made_by
 from mlet_bench.stages.deploy import deploy_runs
 from mlet_bench.stages.evaluate import evaluate_runs
+from mlet_bench.stages.formats import formats_option, formats_runs
 
 KEPT = {"metrics": (), "deployed": (DEPLOYED_MODEL,), "all": (MODEL, DEPLOYED_MODEL)}  # models, by ``--keep``
-MADE = ("train", "deploy", "spectrum", "evaluate")  # the stages of a cell's runs, each made from those before
+MADE = (
+    "train",
+    "deploy",
+    "spectrum",
+    "evaluate",
+    "formats",
+)  # the stages of a cell's runs, each made from those before
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     train.add_options(parser)
+    formats_option(parser)
     parser.add_argument(
         "--keep", choices=KEPT, default="deployed",
         help="what stays once a run is scored: numbers alone, the model that is served, or W1 and W2 as well",
@@ -34,7 +55,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    settings, keep = train.settings_of(arguments), arguments.keep
+    settings, wanted = train.settings_of(arguments), Wanted(arguments.keep, tuple(arguments.formats))
     runs = train.specs_of(arguments.data, arguments.out, arguments.seed, settings)
     folders, device = [folder for _, folder in runs], device_of(arguments)
     codes = {stage: digest(code_of(f"mlet_bench.stages.{stage}", settings["arm"], settings["model"])) for stage in MADE}
@@ -44,8 +65,8 @@ def run(arguments: argparse.Namespace) -> None:
         for spec, folder in runs:
             if RunFolder(folder).has(SPEC) and differences(RunFolder(folder).spec, spec):
                 forget(folder, STAGES)
-            drop_stale(folder, codes, keep)
-        due = {folder: Due.of(folder, keep) for folder in folders}
+            drop_stale(folder, codes, wanted)
+        due = {folder: Due.of(folder, wanted) for folder in folders}
         execution, factors = train.execution_of(arguments), arguments.embedding_lr_factors
         with gone_on(failures):
             for folder, last in train.train_runs(arguments.data, runs, device, execution, factors):
@@ -53,10 +74,22 @@ def run(arguments: argparse.Namespace) -> None:
                     print(f"{folder}: trained", *(f"{name} {last[name]:.5f}" for name in ("val_auc",) if last))
                 elif not due[folder].anything:
                     print(f"{folder}: as it was")
-        finish(arguments.data, folders, device, codes, keep, failures)
+        finish(arguments.data, folders, device, codes, wanted, failures)
         if failures:
             raise RunsFailed(failures)
-        write_index(arguments.index, folders, keep)
+        write_index(arguments.index, folders, wanted)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be there of each run: the models that stay, by ``--keep``, and the formats it is scored in."""
+
+    keep: str
+    formats: tuple[str, ...] = ()
+
+    def keeps(self, model: str) -> bool:
+        """Whether a model stays once nothing needs it."""
+        return model in KEPT[self.keep]
 
 
 @dataclass(frozen=True)
@@ -66,25 +99,45 @@ class Due:
     train: bool
     deploy: bool
     evaluate: bool
+    formats: bool
 
     @property
     def anything(self) -> bool:
         """Whether any is."""
-        return self.train or self.deploy or self.evaluate
+        return self.train or self.deploy or self.evaluate or self.formats
 
     @classmethod
-    def of(cls, folder: Path, keep: str) -> "Due":
+    def of(cls, folder: Path, wanted: Wanted) -> "Due":
         """What is due in a folder whose stale results are gone."""
         run, made = RunFolder(folder), made_by(folder)
         evaluate = not all(map(run.has, STAGES["evaluate"])) or "evaluate" not in made
-        served = evaluate or DEPLOYED_MODEL in KEPT[keep]
+        formats = evaluate or "formats" not in made or bool(_unserved(run, wanted))
+        formats &= bool(wanted.formats)
+        served = evaluate or formats or wanted.keeps(DEPLOYED_MODEL)
         deploy = not run.has(DEPLOYED) or not {"deploy", "spectrum"} <= made.keys()
         deploy |= not all(map(run.has, STAGES["spectrum"])) or (served and not run.has(DEPLOYED_MODEL))
         trained = "train" in made and run.has(SPEC) and run.has(CURVE)
-        return cls(not trained or ((deploy or MODEL in KEPT[keep]) and not run.has(MODEL)), deploy, evaluate)
+        train = not trained or ((deploy or wanted.keeps(MODEL)) and not run.has(MODEL))
+        return cls(train, deploy, evaluate, formats or (deploy and bool(wanted.formats)))
 
 
-def drop_stale(folder: Path, codes: dict[str, str], keep: str) -> None:
+def _unserved(run: RunFolder, wanted: Wanted) -> list[str]:
+    """The formats that a run is not scored in, or whose models are to be there and are not."""
+    made = run.document(FORMATS)["formats"] if run.has(FORMATS) else {}
+    return [
+        name
+        for name in wanted.formats
+        if name not in made
+        or (
+            name != PLAIN
+            and "refused" not in made[name]
+            and wanted.keeps(DEPLOYED_MODEL)
+            and not run.has(served_file(name))
+        )
+    ]
+
+
+def drop_stale(folder: Path, codes: dict[str, str], wanted: Wanted) -> None:
     """Remove what other code left in a run's folder, and what must be made again with it.
 
     Args:
@@ -94,7 +147,7 @@ def drop_stale(folder: Path, codes: dict[str, str], keep: str) -> None:
     for place, stage in enumerate(MADE):
         if made.get(stage, codes[stage]) != codes[stage]:
             forget(folder, MADE[place:])
-    if Due.of(folder, keep).train:
+    if Due.of(folder, wanted).train:
         forget(folder, MADE)
 
 
@@ -103,7 +156,7 @@ def finish(
     folders: Sequence[Path],
     device: torch.device,
     codes: dict[str, str],
-    keep: str,
+    wanted: Wanted,
     failures: dict[Path, BenchError],
 ) -> None:
     """Deploy and score trained runs where that is due, and remove the models that are not kept.
@@ -112,35 +165,48 @@ def finish(
         failures: runs that are passed over; those that fail here are added.
     """
     trained = [folder for folder in folders if folder not in failures]
-    to_deploy = [folder for folder in trained if Due.of(folder, keep).deploy]
-    to_score = [folder for folder in trained if folder in to_deploy or Due.of(folder, keep).evaluate]
+    due = {folder: Due.of(folder, wanted) for folder in trained}
+    to_deploy = [folder for folder in trained if due[folder].deploy]
+    to_score = [folder for folder in trained if due[folder].deploy or due[folder].evaluate]
+    to_serve = [folder for folder in trained if due[folder].formats]
     with gone_on(failures):
         for folder, _ in deploy_runs(to_deploy, data, spectrum=True):
             for stage in ("deploy", "spectrum"):
                 note_made_by(folder, stage, codes[stage])
-            _tidy(folder, MODEL, keep)
+            _tidy(folder, MODEL, wanted)
     with gone_on(failures):
         for folder, metrics in evaluate_runs([each for each in to_score if each not in failures], data, device):
             note_made_by(folder, "evaluate", codes["evaluate"])
             print(f"{folder}: test", *(f"{name} {value:.5f}" for name, value in metrics["test"].items()))
+    with gone_on(failures):
+        for folder, _ in formats_runs([each for each in to_serve if each not in failures], data, wanted.formats):
+            note_made_by(folder, "formats", codes["formats"])
     for folder in trained:
         if folder in failures:  # what it has is what the next attempt begins with
             continue
         for model in (MODEL, DEPLOYED_MODEL):
-            _tidy(folder, model, keep)
+            _tidy(folder, model, wanted)
+        if not wanted.keeps(DEPLOYED_MODEL):
+            for served in folder.glob(served_file("*")):
+                served.unlink()
 
 
-def _tidy(folder: Path, model: str, keep: str) -> None:
-    if model not in KEPT[keep]:
+def _tidy(folder: Path, model: str, wanted: Wanted) -> None:
+    if not wanted.keeps(model):
         (folder / model).unlink(missing_ok=True)
 
 
-def write_index(index: Path, folders: Sequence[Path], keep: str) -> None:
+def write_index(index: Path, folders: Sequence[Path], wanted: Wanted) -> None:
     """Write the ids of a cell's runs and the files that they have, which ``lacking`` looks for later."""
-    absent = {MODEL, DEPLOYED_MODEL, TUNING.file} - set(KEPT[keep])
-    files = [file for stage in MADE for file in STAGES[stage] if file not in absent]
-    runs = {folder.name: {"run_id": RunFolder(folder).spec.id, "files": files} for folder in folders}
-    write_json(index, {"keep": keep, "runs": runs})
+    absent = {MODEL, DEPLOYED_MODEL, TUNING.file} - set(KEPT[wanted.keep])
+    stages = [stage for stage in MADE if stage != "formats"]
+    files = [file for stage in stages for file in STAGES[stage] if file not in absent]
+    files += [FORMATS.file] if wanted.formats else []
+    runs = {}
+    for folder in folders:
+        served = sorted(path.name for path in folder.glob(served_file("*")))
+        runs[folder.name] = {"run_id": RunFolder(folder).spec.id, "files": files + served}
+    write_json(index, {"keep": wanted.keep, "runs": runs})
 
 
 def lacking(index: Path, keep: str) -> list[str]:

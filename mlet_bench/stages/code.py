@@ -36,6 +36,6 @@ def code_of(
         lines.append(f"arm {digest(words, 8)}")
     if model is not None:
         entries.append(MODELS.module_of(model))
-    if metrics or (metrics is None and module.rpartition(".")[2] in ("evaluate", "cell")):
+    if metrics or (metrics is None and module.rpartition(".")[2] in ("evaluate", "formats", "cell")):
         entries += sorted({metric.value.__module__ for metric in METRICS.values()})
     return code_digests(entries) + lines

@@ -10,6 +10,7 @@ from mlet_bench.runs import (
     DEPLOYED_MODEL,
     DOCUMENTS,
     FAILED,
+    FORMATS,
     MADE_BY,
     MODEL,
     PROVENANCE,
@@ -21,6 +22,7 @@ from mlet_bench.runs import (
     RunFolder,
     Table,
     differences,
+    served_file,
 )
 from mlet_bench.spec import RunSpec
 from mlet_bench.stages.common import noted
@@ -63,6 +65,11 @@ def drop_damaged(folder: Path, spec: RunSpec) -> None:
         if both and run.document(document, held).get(key) != file_digest(folder / model):
             _drop(folder / model, f"{folder / model} was altered since it was written")
             (folder / document.file).unlink()  # which says that the model is there
+    made = run.document(FORMATS, held)["formats"] if run.has(FORMATS) else {}
+    for name, told in made.items():
+        path = folder / served_file(name)
+        if path.is_file() and told.get("sha256") != file_digest(path):
+            _drop(path, f"{path} was altered since it was written")
 
 
 def _drop(path: Path, reason: object) -> None:

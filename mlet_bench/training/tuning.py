@@ -10,12 +10,14 @@ from mlet_bench.files import link_or_copy, rename
 from mlet_bench.runs import CURVE, MODEL, PROVENANCE, SPEC, TUNING, RunFolder
 from mlet_bench.spec import RunSpec
 
-FILES = (CURVE.file, MODEL, PROVENANCE.file, SPEC)  # of a run; the spec is read first, so it comes last
+FILES = (CURVE.file, MODEL, PROVENANCE.file, SPEC)  # of a run of the suite's own
 CANDIDATES = "candidates"  # inside a run folder, until one is chosen
 Runs = Sequence[tuple[RunSpec, Path]]  # of each seed: its spec and its folder
 
 
-def train_tuned(runs: Runs, factors: Sequence[float], train_all: Callable[[Runs], object]) -> float:
+def train_tuned(
+    runs: Runs, factors: Sequence[float], train_all: Callable[[Runs], object], files: Sequence[str] = FILES
+) -> float:
     """Train every candidate with every seed, and leave in each run folder the run of the best candidate.
 
     The best is the candidate with the highest last validation AUC, mean over the seeds; of equal ones the smaller
@@ -28,6 +30,7 @@ def train_tuned(runs: Runs, factors: Sequence[float], train_all: Callable[[Runs]
     Args:
         factors: candidate embedding learning rates over the base one.
         train_all: trains specs that differ in their seed alone, each into its folder, as ``train_together`` does.
+        files: what that leaves in a folder; the spec is read first, so it comes last.
 
     Returns:
         the chosen factor.
@@ -64,7 +67,7 @@ def train_tuned(runs: Runs, factors: Sequence[float], train_all: Callable[[Runs]
             _drop_models(runs, loser["factor"])
     if best is None:
         raise BenchError(f"every candidate failed: {'; '.join(record['failed'] for record in records)}")
-    _take(runs, best["factor"], train_all)
+    _take(runs, best["factor"], train_all, files)
     for spec, folder in runs:
         content = {"chosen": best["factor"], "by": "val_auc", "candidates": records}
         RunFolder(folder).write_document(TUNING, content, replace(spec, embedding_lr_factor=best["factor"]).id)
@@ -125,13 +128,15 @@ def _known_before(runs: Runs) -> tuple[dict[float, dict[int, float]], dict[float
     return known, failed
 
 
-def _take(runs: Runs, factor: float, train_all: Callable[[Runs], object]) -> None:
+def _take(runs: Runs, factor: float, train_all: Callable[[Runs], object], files: Sequence[str]) -> None:
     """Leave the chosen candidate's run in each folder; one that was trained with another factor is trained again."""
     chosen = [(replace(spec, embedding_lr_factor=factor), folder) for spec, folder in runs]
     due = [(spec, folder) for spec, folder in chosen if not RunFolder(folder).holds(spec)]
     places = [(spec, _place(folder, factor)) for spec, folder in due]
     lacking = [
-        (spec, place) for spec, place in places if not RunFolder(place).holds(spec) or not (place / MODEL).exists()
+        (spec, place)
+        for spec, place in places
+        if not RunFolder(place).holds(spec) or (MODEL in files and not (place / MODEL).exists())
     ]
     if lacking:
         try:
@@ -140,8 +145,9 @@ def _take(runs: Runs, factor: float, train_all: Callable[[Runs], object]) -> Non
             raise DivergedError(f"the chosen factor {factor:g} could not be trained again: {error}") from error
     for (_, folder), (_, place) in zip(due, places, strict=True):
         RunFolder(folder).drop("train", "deploy", "spectrum", "evaluate", "compare")
-        for name in FILES:
-            link_or_copy(place / name, folder / name)
+        for name in files:
+            if (place / name).exists():  # a model of somebody's own may have no scores
+                link_or_copy(place / name, folder / name)
 
 
 def _place(folder: Path, factor: float) -> Path:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations, prune
 
+import mlet_bench
 from mlet_bench import MLETEmbedding, MLETEmbeddingBag, collapse, factorize
 from mlet_bench.errors import BenchError
 
@@ -188,7 +189,7 @@ def test_the_parameter_groups_of_the_documentation_train_every_factor(model):
     (code,) = (block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "SparseAdam" in block)
     factorize(model, inner_dim=16)
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-    names = {"torch": torch, "model": model}
+    names = {"torch": torch, "model": model, "mlet_bench": mlet_bench}
     exec(code, names)
     nn.functional.binary_cross_entropy_with_logits(model(IDS), LABEL).backward()
     for optimizer in names["optimizers"]:

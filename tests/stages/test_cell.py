@@ -129,6 +129,25 @@ def test_to_keep_more_trains_what_is_gone(cell, trained, tmp_path):
     assert numbers == {name: (tmp_path / "cell/seed0" / name).read_bytes() for name in numbers}
 
 
+@pytest.mark.parametrize("keep", ["metrics", "deployed"])
+def test_a_format_that_is_added_scores_the_deployed_model_alone(cell, trained, tmp_path, keep):
+    run, index = tmp_path / "cell/seed0", tmp_path / "cell/runs.json"
+    assert call(*cell("mlet", [0], "--keep", keep, "--formats", "fp32", "int4")) == 0
+    assert list(json.loads((run / "formats.json").read_text())["formats"]) == ["fp32", "int4"]
+    assert call(*cell("mlet", [0], "--keep", keep, "--formats", "fp32", "int4")) == 0 and len(trained) == 1
+    before = stamps(run)
+    assert call(*cell("mlet", [0], "--keep", keep, "--formats", "fp32", "int4", "fp16")) == 0
+    assert list(json.loads((run / "formats.json").read_text())["formats"]) == ["fp32", "int4", "fp16"]
+    # With its model gone the run is trained once more, to the same numbers.
+    assert len(trained) == (2 if keep == "metrics" else 1) and (stamps(run) == before) == (keep == "deployed")
+    assert (run / "served-fp16.safetensors").exists() == (keep == "deployed") and lacking(index, keep) == []
+    if keep == "deployed":
+        (run / "served-int4.safetensors").unlink()
+        assert lacking(index, keep) == ["seed0/served-int4.safetensors"]
+        assert call(*cell("mlet", [0], "--keep", keep, "--formats", "fp32", "int4", "fp16")) == 0
+        assert lacking(index, keep) == [] and stamps(run) == before and len(trained) == 1
+
+
 @pytest.fixture
 def checkout(tmp_path):
     """A copy of the code to change, and how to run a command of it."""

@@ -11,6 +11,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from toys import make_rows, make_spec
 
 from mlet_bench import kernels
+from mlet_bench.models import MODELS
+from mlet_bench.models.base import resolve_hyper
 from mlet_bench.models.mlp import MLP
 from mlet_bench.training.pack import build_pack
 from mlet_bench.training.step import TrainStep
@@ -44,7 +46,8 @@ class Operations(TorchDispatchMode):
 
 def operations(schema, monkeypatch, runs=1, change=lambda step: None, **spec):
     monkeypatch.setattr(kernels, "library", lambda: None)
-    first = make_spec(schema, hyper={"bottom": (256, 64), "top": (512, 256)}, **spec)
+    hyper = {"bottom": (256, 64), "top": (512, 256)} if spec.get("model", "dlrm") == "dlrm" else {}
+    first = make_spec(schema, hyper=resolve_hyper(MODELS[spec.get("model", "dlrm")], hyper, "authors"), **spec)
     pack = build_pack([replace(first, seed=seed) for seed in range(runs)], schema, torch.device("cpu"))
     for model in pack.models:
         for layer in model.modules():
@@ -65,6 +68,13 @@ def operations(schema, monkeypatch, runs=1, change=lambda step: None, **spec):
 def test_no_operation_needs_the_host(arm, optimizer, runs, schema, monkeypatch):
     names = operations(schema, monkeypatch, runs, arm=arm, optimizer=optimizer)
     assert "index_select.default" in names
+    assert not [name for name in names if name.startswith(FORBIDDEN)]
+
+
+@pytest.mark.parametrize("runs", [1, 3])
+@pytest.mark.parametrize("model", MODELS)
+def test_no_operation_of_any_model_needs_the_host(model, runs, schema, monkeypatch):
+    names = operations(schema, monkeypatch, runs, arm="mlet", optimizer="adagrad", model=model)
     assert not [name for name in names if name.startswith(FORBIDDEN)]
 
 

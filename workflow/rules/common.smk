@@ -18,6 +18,7 @@ from mlet_bench.claims import CLAIMS
 from mlet_bench.config import cell_spec, cell_training, cells, check_config
 from mlet_bench.data import DATASETS
 from mlet_bench.embeddings import METHODS
+from mlet_bench.embeddings.formats import PLAIN
 from mlet_bench.errors import BenchError
 from mlet_bench.report import FIGURES
 from mlet_bench.spec import SPLITS, DatasetSchema
@@ -194,7 +195,8 @@ def training_options(wildcards):
     tuning = {"embedding_lr_factors": config["embedding_lr_factors"]} if ARMS[cell.arm].tunes_lr else {}
     widths = {"dim": cell.dim} | ({"inner_dim": cell.inner_dim} if cell.inner_dim is not None else {})
     hyper = config["models"][cell.model]
-    return as_options({"arm": cell.arm} | widths | cell_training(config, cell) | hyper | tuning)
+    formats = {"formats": config["formats"]} if config["formats"] != [PLAIN] else {}
+    return as_options({"arm": cell.arm} | widths | cell_training(config, cell) | hyper | tuning | formats)
 
 
 def training_mb(wildcards, input):
