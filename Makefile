@@ -3,11 +3,15 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= 2
 
-.PHONY: smoke test test-torchrec stress lint format docs lock example clean
+.PHONY: run smoke test test-torchrec stress lint format docs lock example clean
 
-smoke: .venv/.ready
-	$(BIN)/snakemake --cores $(CORES) --configfile workflow/config/smoke.yaml
-	@echo "Report: results/smoke/report.html   Summary: results/smoke/summary.md   Claims: results/smoke/claims.md"
+# Any config, quietly: a line a finished cell. At any time, from another shell: mlet-bench status results/<profile>
+run: .venv/.ready
+	@test -n "$(CONFIG)" || { echo "which config? make run CONFIG=workflow/config/sample.yaml" >&2; exit 2; }
+	$(BIN)/snakemake --workflow-profile profiles/quiet --cores $(CORES) --configfile $(CONFIG)
+
+smoke:
+	$(MAKE) --no-print-directory run CONFIG=workflow/config/smoke.yaml
 
 test: .venv/.ready
 	$(BIN)/pytest -n $(CORES) --no-loadscope-reorder

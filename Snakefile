@@ -27,8 +27,23 @@ rule all:
         made_by_every_stage(),
 
 
+# The quiet profile: a line a finished cell in the place of Snakemake's own.
+onstart:
+    if FOLLOWER is not None:
+        FOLLOWER.start()
+
+
+onsuccess:
+    if FOLLOWER is not None:
+        FOLLOWER.stop(
+            f"Report: {RESULTS}/report.html   Summary: {RESULTS}/summary.md   Claims: {RESULTS}/claims.md"
+        )
+
+
 # What was done, and why the rest was not: report and MLflow of a run with failed cells, whose rules never have their
 # inputs.
 onerror:
+    if FOLLOWER is not None:
+        FOLLOWER.stop(f"Not all of it was done: the reasons are above, and in {RESULTS}/report.html")
     if Path(RESULTS, "config.json").exists():
         shell("mlet-bench report {RESULTS:q} || true; mlet-bench sync {RESULTS:q} || true")

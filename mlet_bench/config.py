@@ -27,11 +27,12 @@ class Cell:
     dim: int
     inner_dim: int | None
     epochs: int
+    budget: str = ""
 
     @property
     def name(self) -> str:
-        """``mlet-d16-k64``, or ``mlet-d16-k64-e4`` for 4 epochs."""
-        return cell_name(self.arm, self.dim, self.inner_dim, self.epochs)
+        """``mlet-d16-k64``, ``hash-d16-b1_16`` within a budget, or ``mlet-d16-k64-e4`` for 4 epochs."""
+        return cell_name(self.arm, self.dim, self.inner_dim, self.epochs, self.budget)
 
     @property
     def folder(self) -> str:
@@ -71,6 +72,8 @@ def check_config(config: dict[str, Any]) -> dict[str, Any]:
     for name in ("controls", "longer"):
         if name in config:
             _check_widths(config | config[name], f"config.{name}")
+    if "budgets" in config:
+        _check_budgets(config)
     return config
 
 
@@ -96,8 +99,10 @@ def cells(config: dict[str, Any]) -> Iterator[Cell]:
     for name in ("controls", "longer"):  # their arms, over widths (and epochs) of their own where they say so
         if config.get(name, {}).get("enabled"):
             blocks.append(blocks[0] | config[name])
+    if config.get("budgets", {}).get("enabled"):
+        blocks.append(blocks[0] | budget_block(config))
     found = {
-        Cell(dataset, model, arm, dim, inner_dim, block["epochs"]): None
+        Cell(dataset, model, arm, dim, inner_dim, block["epochs"], budget): None
         for block in blocks
         for dataset in config["datasets"]
         for model in config["models"]
@@ -105,8 +110,15 @@ def cells(config: dict[str, Any]) -> Iterator[Cell]:
         for dim in block["dims"]
         for inner_dim in (block["inner_dims"] if ARMS[arm].inner_dim else [None])
         if inner_dim is None or inner_dim >= dim
+        for budget in block.get("sizes", [""])
     }
     yield from found
+
+
+def budget_block(config: dict[str, Any]) -> dict[str, Any]:
+    """The ``budgets`` of a configuration as a block of cells: one d, each inner width that is wide enough."""
+    block = config["budgets"]
+    return block | {"dims": [block.get("dim", max(config["dims"]))]}
 
 
 def cell_training(config: dict[str, Any], cell: Cell) -> dict[str, Any]:
@@ -121,6 +133,7 @@ def cell_training(config: dict[str, Any], cell: Cell) -> dict[str, Any]:
 def cell_spec(config: dict[str, Any], cell: Cell, seed: int, fingerprint: str = "") -> RunSpec:
     """The run that a checked configuration asks for; ``fingerprint`` is empty while the data set is not prepared."""
     widths = {"dim": cell.dim, "inner_dim": cell.inner_dim, "hyper": config["models"][cell.model]}
+    widths |= {"budget": cell.budget}
     training = cell_training(config, cell)
     return RunSpec(cell.dataset, fingerprint, cell.model, cell.arm, seed=seed, **widths, **training)
 
@@ -201,10 +214,28 @@ def _check_source(name: str, dataset: dict[str, Any]) -> None:
         if (dataset["source"] == source) != (key in dataset):
             problem = "is missing" if dataset["source"] == source else "has no meaning"
             raise BenchError(f"{where}: {key!r} {problem} with source {dataset['source']!r}; it goes with {source!r}")
-    if "seed" in dataset and dataset["source"] != "synthesize":
-        raise BenchError(f"{where}: 'seed' has no meaning with source {dataset['source']!r}; it goes with 'synthesize'")
+    for key in ("seed", "plant"):
+        if key in dataset and dataset["source"] != "synthesize":
+            found = f"{key!r} has no meaning with source {dataset['source']!r}"
+            raise BenchError(f"{where}: {found}; it goes with 'synthesize'")
     if dataset["source"] == "file" and not Path(dataset["file"]).is_file():
         raise BenchError(f"{where}.file is {dataset['file']!r}: there is no such file (looked in {Path.cwd()})")
+
+
+def _check_budgets(config: dict[str, Any]) -> None:
+    """Arms whose width is their size cannot be fitted: their cells at several d stand on the same axis of bytes."""
+    from mlet_bench.embeddings import METHODS
+
+    block = config["budgets"]
+    for arm in block["arms"]:
+        if not METHODS[ARMS[arm].method].size_option:
+            raise BenchError(
+                f"config.budgets.arms has {arm!r}, whose width is its size, so that no budget can choose one: give it "
+                "several dims in the main grid, where its cells are compared at their bytes"
+            )
+    _check_widths(
+        config | budget_block(config) | {"inner_dims": block.get("inner_dims", config["inner_dims"])}, "config.budgets"
+    )
 
 
 def _check_widths(config: dict[str, Any], where: str) -> None:

@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Any, get_origin, get_type_hints
 
 from mlet_bench.arms import ARMS, RECIPES
+from mlet_bench.budgets import PATTERN as BUDGET
 from mlet_bench.data import DATASETS
-from mlet_bench.embeddings.formats import FORMATS, PLAIN
+from mlet_bench.data.worlds import WORLDS
+from mlet_bench.embeddings.formats import FORMATS
 from mlet_bench.files import write_json
 from mlet_bench.models import MODELS
+from mlet_bench.runs import PLAIN
+from mlet_bench.spec import LOSSES
 
 COPY = Path(__file__).parents[1] / "workflow" / "schemas" / "config.schema.json"
 OPTIMIZERS = ("sgd", "adagrad")
@@ -25,6 +29,7 @@ SOURCE = {
     "file": "path of the raw file, with source: file",
     "rows": "rows to make, with source: synthesize",
     "seed": "seed of the planted rows",
+    "plant": "what is planted in them: " + "; ".join(f"{world.name}: {world.purpose}" for world in WORLDS.values()),
     "max_rows": "use the first rows only",
 }
 
@@ -65,11 +70,28 @@ def config_schema() -> dict[str, Any]:
                         switch | {"epochs": {"type": "integer", "minimum": 2}} | more, required=["arms", "epochs"]
                     ),
                 },
+                "budgets": {
+                    "description": "cells of arms that share rows, each method as large as fits into a budget of bytes "
+                    "as it is served",
+                    **_object(
+                        switch
+                        | {
+                            "sizes": {
+                                "description": "270MB, say, or 1/16 of the single layer's tables at the same d",
+                                **_several({"type": "string", "pattern": BUDGET}),
+                            },
+                            "arms": arms,
+                            "dim": {"description": "d of these cells; left out, the widest of dims", **COUNT},
+                            "inner_dims": widths,
+                        },
+                        required=["sizes", "arms"],
+                    ),
+                },
                 "embedding_lr_factors": {
                     "description": "what arms that tune choose among on validation: embedding learning rate over the "
-                    "base one",
-                    **_several(ABOVE_ZERO),
-                    "default": [1, 2, 4, 8, 16],
+                    "base one; auto: 1, 4, 16, and on until the best lies inside",
+                    "anyOf": [{"const": "auto"}, _several(ABOVE_ZERO)],
+                    "default": "auto",
                 },
                 "formats": {
                     "description": "what each run is served in and scored as; fp32 is the deployed model as it stands",
@@ -113,6 +135,7 @@ def _dataset(data) -> dict[str, Any]:
         "file": {"type": "string", "minLength": 1},
         "rows": {"type": "integer", "minimum": 100},
         "seed": WHOLE,
+        "plant": {"enum": list(WORLDS)},
         "max_rows": {"type": "integer", "minimum": 20},
     }
     properties = {name: {"description": SOURCE[name], **kind} for name, kind in kinds.items()}
@@ -147,13 +170,15 @@ def _hyper(kind: type) -> dict[str, Any]:
 def _training() -> dict[str, Any]:
     return {
         "recipe": {
-            "description": "where settings left out come from, a model's hyper-parameters too: the authors' fork (lr "
-            "0.2) or facebookresearch/dlrm (lr 0.1)",
+            "description": "where settings left out come from, a model's hyper-parameters too: the authors' fork of "
+            "DLRM, their DeepCTR code for the second paper (authors-b), or facebookresearch/dlrm",
             "enum": list(RECIPES),
             "default": "authors",
         },
         "optimizer": {"enum": list(OPTIMIZERS)},
         "lr": ABOVE_ZERO,
+        "loss": {"description": "what is differentiated: mean or sum over the batch", "enum": list(LOSSES)},
+        "w2_std": {"description": "standard deviation of W2's initial values", **ABOVE_ZERO},
         "batch_size": COUNT,
         "epochs": COUNT | {"default": 1},
         "validations": WHOLE | {"default": 10},
@@ -171,6 +196,11 @@ def _overhead() -> dict[str, Any]:
         "batch_sizes": _several(COUNT) | {"default": [128]},
         "pairs": {"description": "timed A B pairs per cell", "type": "integer", "minimum": 5, "default": 50},
         "steps": {"description": "steps per timing", **COUNT, "default": 20},
+        "when_busy": {
+            "description": "where other programs take all cores: write no timings and the reason, or time all the same",
+            "enum": ["skip", "time"],
+            "default": "skip",
+        },
     }
 
 

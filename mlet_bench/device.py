@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 
@@ -12,6 +13,7 @@ from mlet_bench.gpus import claim_gpu
 from mlet_bench.kernels.build import library
 
 CGROUP, OWN_CGROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+LOAD = Path("/proc/loadavg")
 
 
 def resolve_device(name: str, threads: int | None = None) -> torch.device:
@@ -75,6 +77,21 @@ def load_average() -> str:
     load, cores = os.getloadavg()[0], free_cores()
     busy = "; the machine is busy, other jobs take part of what is timed" if load > cores else ""
     return f"load average {load:.2f} on {cores} cores{busy}"
+
+
+def others_running(looks: int = 20, seconds: float = 2.0) -> float:
+    """How many other threads run on the machine at a moment, mean of several looks.
+
+    The load average of before still counts the jobs that have just ended. Where the system does not tell (no Linux), it
+    is taken all the same.
+    """
+    if not LOAD.exists():
+        return os.getloadavg()[0]
+    found = []
+    for _ in range(looks):
+        found.append(int(LOAD.read_text(encoding="utf-8").split()[3].partition("/")[0]) - 1)  # without this one
+        time.sleep(seconds / looks)
+    return sum(found) / looks
 
 
 def device_label(device: torch.device) -> str:

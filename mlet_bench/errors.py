@@ -34,6 +34,12 @@ class OutOfMemoryError(BenchError):
     kind = "memory"
 
 
+class OverBudgetError(BenchError):
+    """A method that cannot store as little as a budget allows."""
+
+    kind = "over-budget"
+
+
 class RunsFailed(BenchError):
     """Some runs of a cell failed; the others are finished and stored.
 

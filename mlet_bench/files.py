@@ -205,9 +205,14 @@ SEAL = "seal"
 
 
 def write_sealed(path: Path | str, value: dict[str, Any]) -> None:
-    """``write_json`` with one more key, a sum over the others: ``read_json`` refuses what was altered since."""
+    """``write_json`` of ``sealed``."""
+    write_json(path, sealed(value))
+
+
+def sealed(value: dict[str, Any]) -> dict[str, Any]:
+    """A JSON object with one more key, a sum over the others: ``read_json`` refuses what was altered since."""
     plain = json.loads(json.dumps(value, allow_nan=False))  # as it will be read: keys are text
-    write_json(path, plain | {SEAL: digest(plain)})
+    return plain | {SEAL: digest(plain)}
 
 
 def read_json(path: Path | str, hint: str, damaged: str | None = None) -> Any:

@@ -25,7 +25,7 @@ def table_of_records(records: Iterable[Sequence], schema: pa.Schema) -> pa.Table
 
 
 def table_of_columns(columns: Sequence[Sequence | np.ndarray], schema: pa.Schema) -> pa.Table:
-    """A table of columns of strings or numbers, each (N,), in the order of the schema; None becomes NaN.
+    """A table of columns in the order of the schema: strings or numbers, (N,), or lists, (N, L); None becomes NaN.
 
     Raises:
         ValueError: more or fewer columns, or columns of different lengths.
@@ -40,6 +40,10 @@ def _array(values: Sequence | np.ndarray, kind: pa.DataType) -> pa.Array:
         texts = [value.encode() for value in values]
         offsets = np.cumsum([0, *map(len, texts)], dtype=np.int32)
         return pa.Array.from_buffers(kind, len(texts), [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(texts))])
+    if pa.types.is_list(kind):
+        rows = np.asarray(values).reshape(len(values), -1)  # (N, L)
+        offsets = np.arange(len(rows) + 1, dtype=np.int32) * rows.shape[1] if len(rows) else np.zeros(1, np.int32)
+        return pa.ListArray.from_arrays(_array(offsets, pa.int32()), _array(rows.ravel(), kind.value_type))
     letter = "i" if pa.types.is_integer(kind) else "f"
     numbers = np.ascontiguousarray(values, dtype=f"{letter}{kind.bit_width // 8}")
     return pa.Array.from_buffers(kind, len(numbers), [None, pa.py_buffer(numbers)])

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from mlet_bench.errors import BenchError, RunsFailed, out_of_memory
-from mlet_bench.files import read_json, write_json, write_sealed
+from mlet_bench.files import read_json, write_sealed
 from mlet_bench.parquet import read_table, write_table
 from mlet_bench.spec import RunSpec
 
@@ -76,6 +76,7 @@ BY_FREQUENCY = Table(
     pa.schema(
         {"grouping": _TEXT, "group": _WHOLE, "low": _REAL, "high": _REAL, "rows": _WHOLE, "clicks": _WHOLE}
         | dict.fromkeys(("auc", "logloss"), _REAL)
+        | {"deviations": pa.list_(pa.float32())}  # of the AUC over its rows: statistics.delong
     ),
     "evaluate the run again",
 )
@@ -93,6 +94,8 @@ OVERHEAD = Table(
     ),
     "remove it and run 'mlet-bench overhead' again",
 )
+
+NOT_TIMED = "not timed"  # among the notes of a file of timings that has none: why
 
 PROVENANCE = Document(
     "provenance.json",
@@ -122,12 +125,15 @@ DEPLOYED = Document(
 METRICS = Document(
     "metrics.json", ("val", "test", "bytes", "deployed_sha256"), "evaluate the run with 'mlet-bench evaluate'"
 )
+PLAIN = "fp32"  # the format that a run is deployed in to begin with
+LOOKUPS = (1, 2048)  # rows looked up at a time, for the speed of what is served
 FORMATS = Document("formats.json", ("deployed_sha256", "formats"), "make it with 'mlet-bench formats'")
 SAMPLING = Document(
     "sampling.json", ("rows", "difference", "low", "high", "cell"), "compare the run again with 'mlet-bench compare'"
 )
 
-BYTES = ("training", "deployed", "training_tables", "deployed_tables")  # of METRICS and DEPLOYED, under "bytes"
+# Of METRICS and DEPLOYED, under "bytes". A linear part's numbers, 4 n bytes a field whatever d, are not in the tables'.
+BYTES = ("training", "deployed", "training_tables", "deployed_tables", "deployed_linear")
 TABLES: tuple[Table, ...] = (CURVE, SPECTRUM, BY_FREQUENCY, FACTORS)  # small ones, which the report reads
 DOCUMENTS: tuple[Document, ...] = (METRICS, DEPLOYED, PROVENANCE, SAMPLING, TUNING, FORMATS)
 
@@ -370,7 +376,7 @@ def failure_recorded(folders: Iterable[Path], stage: str) -> Iterator[None]:
         reasons = {folder: _failure(stage, each) for folder, each in errors.items()}
         with suppress(BenchError, OSError):  # where the disk is full, say, the error itself is what counts
             for folder, failure in reasons.items():
-                write_json(folder / FAILED, asdict(failure))
+                write_sealed(folder / FAILED, asdict(failure))
         raise
     finally:
         for folder in folders:

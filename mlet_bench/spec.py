@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mlet_bench.arms import ARMS, Arm
+from mlet_bench.arms import ARMS, PAPER_W2_STD, Arm, step_gift
 from mlet_bench.errors import BenchError
 from mlet_bench.files import digest, read_json, write_json, write_sealed
 
@@ -89,6 +89,9 @@ class DatasetSchema:
 
 
 LARGEST = (2 - 2**-23) * 2.0**127  # float32's
+LOSSES = ("mean", "sum")  # over a batch
+# Fields that came after runs had ids: at the values that those runs had an id leaves them out, and stays as it was.
+LATER = {"budget": "", "loss": "mean", "w2_std": PAPER_W2_STD}
 VERSION = 2  # of the code that trains: raised whenever equal settings give other numbers
 
 
@@ -104,8 +107,12 @@ class RunSpec:
         validations: how many times the validation split is scored during training.
         recipe: where the settings come from, a name of ``RECIPES``; the settings themselves decide.
         embedding_lr_factor: embedding learning rate over that of the arm; what an arm that tunes chooses.
+        budget: bytes that the tables may take when they are served, ``270MB`` or ``1/16`` of the single layer at the
+            same d, of an arm that shares rows; empty for its default, and for arms whose width is their size.
         authors_selection: also score *test* at each validation, to report what the authors report: the AUC at the
             best test accuracy. It selects on the scored rows; nothing else of the suite looks at it.
+        loss: ``mean`` or ``sum``, what of a batch's cross-entropies is differentiated; a curve always shows the mean.
+        w2_std: standard deviation of W2's initial values, except in arms that set it themselves.
 
     Raises:
         BenchError: a value that is not possible.
@@ -127,7 +134,10 @@ class RunSpec:
     validations: int = 10
     recipe: str = "authors"
     embedding_lr_factor: float = 1.0
+    budget: str = ""
     authors_selection: bool = False
+    loss: str = "mean"
+    w2_std: float = PAPER_W2_STD
     version: int = VERSION
 
     def __post_init__(self) -> None:
@@ -142,7 +152,9 @@ class RunSpec:
             raise BenchError(f"validations is {self.validations}: it must be 0 or more")
         if self.authors_selection and not self.validations:
             raise BenchError("authors_selection needs validations of 1 or more to select among")
-        for name in ("lr", "embedding_lr_factor", "embedding_lr"):
+        if self.loss not in LOSSES:
+            raise BenchError(f"loss is {self.loss!r}: it must be {' or '.join(LOSSES)} (over the batch)")
+        for name in ("lr", "embedding_lr_factor", "w2_std", "embedding_lr"):
             if not 0 < getattr(self, name) <= LARGEST:
                 raise BenchError(
                     f"{name} is {getattr(self, name)}: it must be above 0, and at most {LARGEST:.2g}, the largest "
@@ -152,12 +164,13 @@ class RunSpec:
     @property
     def id(self) -> str:
         """The run's id: the same names its MLflow run and its row in every table."""
-        return digest(asdict(self))
+        fields = asdict(self).items()
+        return digest({name: value for name, value in fields if name not in LATER or value != LATER[name]})
 
     @property
     def cell(self) -> str:
         """The run's cell, all seeds of one setting, as its folder is called."""
-        return cell_name(self.arm, self.dim, self.inner_dim, self.epochs)
+        return cell_name(self.arm, self.dim, self.inner_dim, self.epochs, self.budget)
 
     @property
     def settings(self) -> Arm:
@@ -167,7 +180,10 @@ class RunSpec:
     @property
     def embedding_lr(self) -> float:
         """The learning rate of the tables' rows: those of E, or of W1; W2 has the model's ``lr``."""
-        return self.lr * self.settings.lr_factor(self.inner_dim) * self.embedding_lr_factor
+        rate = self.lr * self.embedding_lr_factor
+        if not self.settings.matches_lr or self.inner_dim is None:
+            return rate
+        return rate * step_gift(self.optimizer, self.inner_dim, self.dim, self.w2_std)
 
     def write(self, folder: Path | str) -> None:
         """Write ``folder/spec.json``, the id included for readers."""
@@ -192,9 +208,11 @@ class RunSpec:
         return spec
 
 
-def cell_name(arm: str, dim: int, inner_dim: int | None, epochs: int = 1) -> str:
-    """``single-d16``, ``mlet-d16-k64``, and ``mlet-d16-k64-e4`` for more than the paper's one epoch."""
-    return f"{arm}-d{dim}" + (f"-k{inner_dim}" if inner_dim is not None else "") + (f"-e{epochs}" if epochs > 1 else "")
+def cell_name(arm: str, dim: int, inner_dim: int | None, epochs: int = 1, budget: str = "") -> str:
+    """``single-d16``, ``mlet-d16-k64``, ``hash-d16-b1_16`` within a budget, ``mlet-d16-k64-e4`` for 4 epochs."""
+    parts = [f"{arm}-d{dim}", f"-k{inner_dim}" if inner_dim is not None else ""]
+    parts += [f"-b{budget.replace('/', '_')}" if budget else "", f"-e{epochs}" if epochs > 1 else ""]
+    return "".join(parts)
 
 
 def derive_seed(seed: int, axis: str) -> int:

@@ -166,11 +166,11 @@ def _write_sampling(run, spec, config):
 def _write_rare(run, auc):
     """Three groups of rows by their rarest and by their typical category; rare rows are harder."""
     rows = [
-        (grouping, group, 10 * group, 10 * group + 9, 50, 9, auc - 0.02 * (2 - group), 0.5)
-        for grouping in ("rarest", "typical")
+        (grouping, group, 10 * group, 10 * group + 9, 50, 9, auc - 0.02 * (2 - group), 0.5, [0.0, 0.0])
+        for grouping in ("rare fields", "typical")
         for group in range(3)
     ]
-    names = ["grouping", "group", "low", "high", "rows", "clicks", "auc", "logloss"]
+    names = ["grouping", "group", "low", "high", "rows", "clicks", "auc", "logloss", "deviations"]
     _write_table(run, BY_FREQUENCY, pd.DataFrame(rows, columns=names))
 
 

@@ -5,6 +5,7 @@ MLflow anew for each would take most of the suite's time.
 """
 
 import atexit
+import ctypes
 import importlib
 import json
 import os
@@ -23,31 +24,52 @@ TRAINING += ("mlet_bench.data.prepare", "mlet_bench.data.generate")
 STORE = ("mlflow", "sqlalchemy", "alembic.util", "mlet_bench.tracking.sync", "mlet_bench.tracking.restore")
 
 
+class Done(subprocess.CompletedProcess):
+    """What came of a command.
+
+    Attributes:
+        calls: how often it wrote, called fsync and renamed, with ``disk`` alone.
+    """
+
+    calls: list[int]
+
+
 def run(
-    *words, imported: tuple[str, ...] = TRAINING, kill: tuple | None = None, largest_file: int = 0, seconds: int = 300
-) -> subprocess.CompletedProcess:
+    *words,
+    imported: tuple[str, ...] = TRAINING,
+    kill: tuple | None = None,
+    largest_file: int = 0,
+    seconds: int = 300,
+    disk: tuple | None = None,
+    preload: str = "",
+) -> Done:
     """Run a command of mlet-bench in a fork of a process that has ``imported`` modules; its environment is ours.
 
     Args:
         kill: (place, call, signal), see ``kill_at.arm``.
         largest_file: bytes that a file may have; 0 for any number.
         seconds: the command is ended after as many, its status is then -14.
+        disk: (which call, its number, errno, whether all after it fail too), see ``failing_disk.c``.
+        preload: that file, compiled; needed with ``disk``.
     """
-    server = _server(imported)
+    server = _server(imported, preload)
     with tempfile.TemporaryDirectory() as folder:
-        request = {"words": [str(word) for word in words], "kill": kill, "largest_file": largest_file}
+        request = {"words": [str(word) for word in words], "kill": kill, "largest_file": largest_file, "disk": disk}
         request |= {"seconds": seconds, "environment": dict(os.environ), "cwd": os.getcwd(), "folder": folder}
         server.stdin.write(json.dumps(request) + "\n")
         server.stdin.flush()
         status = int(server.stdout.readline())
         said = [(Path(folder) / name).read_text() for name in ("out", "err")]
-    return subprocess.CompletedProcess(words, status, *said)
+        done = Done(words, status, *said)
+        done.calls = json.loads((Path(folder) / "calls").read_text()) if disk and status >= 0 else []
+    return done
 
 
 @cache
-def _server(imported: tuple[str, ...]) -> subprocess.Popen:
+def _server(imported: tuple[str, ...], preload: str) -> subprocess.Popen:
     """The process to fork from; it ends with this one, at the end of its input."""
     words, quiet = [sys.executable, __file__, *imported], os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
+    quiet |= {"LD_PRELOAD": preload} if preload else {}
     server = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=quiet)
     atexit.register(server.communicate)
     return server
@@ -80,6 +102,8 @@ def _become(request: dict) -> int:
             resource.setrlimit(resource.RLIMIT_FSIZE, (request["largest_file"],) * 2)
         from mlet_bench.cli import main
 
+        if request["disk"]:
+            ctypes.CDLL(None).fail_at(*request["disk"])
         return main(request["words"])
     except SystemExit as end:
         return end.code
@@ -89,6 +113,10 @@ def _become(request: dict) -> int:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
+        if request["disk"]:
+            calls = [ctypes.CDLL(None).calls_of(which) for which in range(3)]
+            ctypes.CDLL(None).fail_at(0, 0, 0, 0)
+            Path(request["folder"], "calls").write_text(json.dumps(calls), encoding="utf-8")
 
 
 if __name__ == "__main__":

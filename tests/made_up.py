@@ -67,11 +67,16 @@ def make_results(runs, spectrum=None, overhead=None, rare=None, planted=(), part
     config = {"profile": "toy", "datasets": {name: {"source": "download"} for name in datasets}}
     sources = {name: {"planted": {} if name in planted else None, "rows": 9 if name in parts else FULL[name]}
                for name in datasets}  # fmt: skip
-    none = pd.DataFrame({name: [] for name in ("dataset", "model", "cell", "arm", "dim", "inner_dim", "seed")})
+    names = ("dataset", "model", "cell", "arm", "dim", "inner_dim", "seed", "grouping", "group", "deviations")
+    none = pd.DataFrame({name: [] for name in names})
+    served = [*names[:7], "budget", "format", "refused", "tables_bytes", "val_auc", "test_auc", "test_logloss"]
+    served += ["rows_per_second_1", "rows_per_second_2048"]
     return Results(
         config=config, schemas={name: SimpleNamespace(source=source) for name, source in sources.items()},
         runs=runs.assign(**{f"test_{name}": math.nan for name in METRICS if f"test_{name}" not in runs}),
-        longer_runs=none, curves=none, longer_curves=none, reweighting=none, sampling=none, tuned=none, untimed={},
+        longer_runs=none, budget_runs=none, formats=pd.DataFrame(columns=served),
+        curves=none, longer_curves=none, reweighting=none,
+        sampling=none, tuned=none, untimed={},
         spectrum=none if spectrum is None else spectrum, overhead=none if overhead is None else overhead,
         rare=none if rare is None else rare,
     )  # fmt: skip
@@ -93,15 +98,16 @@ def make_spectrum(runs, share):
 
 
 def make_rare(runs, gains):
-    """Three groups of rows of each finished run; ``gains(arm, group)`` is added to the AUC of those by rarest."""
+    """Three groups of rows of each finished run; ``gains(arm, group)`` is added to the AUC of those by rare fields."""
     rows = [
         (run.dataset, run.model, run.cell, run.seed, grouping, group,
-         0.6 + 0.03 * group + (gains(run.arm, group) if grouping == "rarest" else 0.0) + seed_noise(run.seed))
+         0.6 + 0.03 * group + (gains(run.arm, group) if grouping == "rare fields" else 0.0) + seed_noise(run.seed),
+         np.zeros(2))
         for run in runs[runs["status"] == "done"].itertuples()
-        for grouping in ("rarest", "typical")
+        for grouping in ("rare fields", "typical")
         for group in range(3)
     ]  # fmt: skip
-    return pd.DataFrame(rows, columns=["dataset", "model", "cell", "seed", "grouping", "group", "auc"])
+    return pd.DataFrame(rows, columns=["dataset", "model", "cell", "seed", "grouping", "group", "auc", "deviations"])
 
 
 def make_overhead(extra, datasets=("avazu",), dims=DIMS, inners=INNERS, device="NVIDIA H200", batch=128):

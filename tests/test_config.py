@@ -101,7 +101,7 @@ def test_run_folders_follow_the_grammar():
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (["epoch"], 1, r"config: unknown key 'epoch'; allowed are arms, controls"),
+        (["epoch"], 1, r"config: unknown key 'epoch'; allowed are arms, budgets, controls"),
         (["training"], {"learning_rate": 1}, r"config\.training: unknown key 'learning_rate'; allowed are authors_sel"),
         (["arms"], ["single", "mlt"], r"config\.arms\[1\] is 'mlt'; allowed are single, mlet, single-lr"),
         (["dims"], [4, 0], r"config\.dims\[1\] is 0"),
@@ -116,8 +116,8 @@ def test_run_folders_follow_the_grammar():
         (["datasets", "avazu"], {"source": "download", "rows": 1000}, r"'rows' has no meaning with source 'download'"),
         (["datasets", "avazu"], {"source": "download", "seed": 1}, r"'seed' has no meaning"),
         (["datasets", "avazu"], {"source": "sample"}, r"source is 'sample'; allowed are download, synthesize, file"),
-        (["datasets", "avazu"], {"source": "download", "split": "blocks"}, r"is 'blocks'; allowed are random, last"),
-        (["training"], {"recipe": "paper"}, r"config\.training\.recipe is 'paper'; allowed are authors, dlrm"),
+        (["datasets", "avazu"], {"source": "download", "split": "blocks"}, r"'blocks'; allowed are random, random-90"),
+        (["training"], {"recipe": "paper"}, r"training\.recipe is 'paper'; allowed are authors, authors-b, dlrm"),
         (["datasets", "criteo-kaggle"], {"source": "download", "authors_hour": True}, r"unknown key 'authors_hour'"),
         (["models"], ["dcm"], r"config\.models\[0\] is 'dcm'; allowed are dlrm, dcn"),
         (["models"], {"dcm": {}}, r"config\.models: unknown key 'dcm'; allowed are autoint, dcn"),

@@ -124,34 +124,34 @@ def plugin(tmp_path):
         sys.modules.pop(name, None)
 
 
-def test_quotient_remainder_hashing_goes_from_training_to_a_comparison(data, plugin, tmp_path, capsys):
-    added = ("--plugin", plugin("qr.py"))
+def test_the_method_of_the_page_goes_from_training_to_a_comparison(data, plugin, tmp_path, capsys):
+    added = ("--plugin", plugin("halves.py"))
     settings = ("--data", data, "--dim", 4, "--seed", 0, "--batch-size", 32, "--device", "cpu")
     assert call("train", *settings, "--arm", "single", "--out", tmp_path / "single") == 0
-    assert call("train", *added, *settings, "--arm", "qr-8", "--out", tmp_path / "qr") == 0
-    for run in ("single", "qr"):
+    assert call("train", *added, *settings, "--arm", "halves-8", "--out", tmp_path / "halves") == 0
+    for run in ("single", "halves"):
         assert call("deploy", *added, tmp_path / run) == 0
         assert call("evaluate", *added, tmp_path / run, "--device", "cpu") == 0
-    assert call("compare", *added, tmp_path / "qr", "--baseline", tmp_path / "single") == 0
+    assert call("compare", *added, tmp_path / "halves", "--baseline", tmp_path / "single") == 0
     assert "test auc" in capsys.readouterr().out
-    sizes = {run: json.loads((tmp_path / run / "metrics.json").read_text())["bytes"] for run in ("single", "qr")}
-    assert sizes["qr"]["deployed_tables"] < sizes["single"]["deployed_tables"]
+    sizes = {run: json.loads((tmp_path / run / "metrics.json").read_text())["bytes"] for run in ("single", "halves")}
+    assert sizes["halves"]["deployed_tables"] < sizes["single"]["deployed_tables"]
 
 
-def test_quotient_remainder_hashing_is_what_its_formula_says(plugin):
-    load_plugins([str(plugin("qr.py"))])
+def test_the_method_of_the_page_is_what_its_formula_says(plugin):
+    load_plugins([str(plugin("halves.py"))])
     sizes, c = (1000, 5, 300), 16
-    tables = METHODS["qr"](sizes, 4, c=c)
+    tables = METHODS["halves"](sizes, 4, c=c)
     tables.reset_parameters(seed=0)
-    assert tables.stored == (63 + 16, 5, 19 + 16)
+    assert tables.stored == (63 + 16, 10, 19 + 16)
     assert tables.slots(torch.tensor([[999, 4, 299]])).shape == (3, 1, tables.num_slots)
     for field, n in enumerate(sizes):
         rows, ids = tables.field_rows(field), torch.arange(n)
-        by_hand = rows if n == 5 else rows[ids // c] + rows[-(-n // c) + ids % c]
+        by_hand = rows.view(5, 4) if n == 5 else torch.cat([rows[ids // c], rows[-(-n // c) + ids % c]], 1)
         assert torch.equal(tables.table(field), by_hand)
-    again = METHODS["qr"](sizes, 4, **tables.options())
+    again = METHODS["halves"](sizes, 4, **tables.options())
     again.load_state_dict(tables.state_dict(), strict=True)
-    assert again.training_bytes() == 4 * 4 * sum(tables.stored)
+    assert again.training_bytes() == 4 * 2 * sum(tables.stored)
 
 
 def test_the_model_and_the_metric_of_the_page_are_trained_and_scored(data, plugin, tmp_path):
@@ -183,7 +183,7 @@ def test_the_data_set_of_the_page_is_prepared_and_its_faults_are_named(plugin, t
 
 
 def test_the_claim_and_the_figure_of_the_page_are_in_the_report(plugin, tmp_path):
-    load_plugins([str(plugin("c8.py")), str(plugin("training_bytes.py"))])
+    load_plugins([str(plugin("never_worse.py")), str(plugin("training_bytes.py"))])
     config = small_config(datasets={"avazu": {"source": "download"}}, inner_dims=[64], seeds=[0, 1, 2, 3, 4])
     results = make_results(tmp_path, config, planted=None, full=True)
     write_report(results)

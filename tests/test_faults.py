@@ -300,6 +300,6 @@ def test_a_failure_is_told_although_it_cannot_be_recorded(place, capsys, monkeyp
 
     folder = place("deploy")
     cut(folder / SEED / "model.safetensors")
-    monkeypatch.setattr(runs, "write_json", no_room)
+    monkeypatch.setattr(runs, "write_sealed", no_room)
     assert call(*commands(folder)["deploy"]) == 2
     assert "model.safetensors" in capsys.readouterr().err

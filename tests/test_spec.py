@@ -1,15 +1,16 @@
 """Specs: ids that differ where runs differ, refusals, seeds per axis, files that are read back."""
 
+import json
 from dataclasses import replace
 
 import pytest
 from toys import make_spec
 
-from mlet_bench.arms import ARMS
+from mlet_bench.arms import ARMS, step_gift, unit_w2_std
 from mlet_bench.embeddings import METHODS
 from mlet_bench.errors import BenchError
 from mlet_bench.files import atomic
-from mlet_bench.spec import VERSION, DatasetSchema, RunSpec, cell_name, derive_seed
+from mlet_bench.spec import LATER, VERSION, DatasetSchema, RunSpec, cell_name, derive_seed
 
 
 def test_every_setting_changes_the_id(schema):
@@ -18,7 +19,7 @@ def test_every_setting_changes_the_id(schema):
         "dataset": "avazu", "fingerprint": "f", "model": "dcn", "arm": "mlet-unit", "dim": 8, "inner_dim": 16,
         "seed": 1, "optimizer": "adagrad", "lr": 0.1, "batch_size": 64, "epochs": 2, "hyper": {"bottom": [8]},
         "version": VERSION + 1, "precision": "bf16", "validations": 1, "recipe": "dlrm", "authors_selection": True,
-        "embedding_lr_factor": 2.0,
+        "embedding_lr_factor": 2.0, "loss": "sum", "w2_std": 0.5, "budget": "1/4",
     }  # fmt: skip
     assert set(changed) == set(RunSpec.__dataclass_fields__)
     ids = {spec.id} | {replace(spec, **{name: value}).id for name, value in changed.items()}
@@ -34,6 +35,15 @@ def test_swapped_widths_do_not_collide(schema):
 def test_id_does_not_change_between_versions():
     """Ids name folders and MLflow runs: this one may only change on purpose."""
     assert RunSpec("avazu", "f", "dlrm", "mlet", 16, 64, 0).id == "79437f1041bb"
+    assert RunSpec("avazu", "f", "dlrm", "single", 16, None, 0).id == "30e5cf5844ba"
+
+
+def test_a_run_from_before_a_field_keeps_its_id(schema, tmp_path):
+    make_spec(schema).write(tmp_path)
+    path = tmp_path / "spec.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({name: value for name, value in content.items() if name not in LATER}))
+    assert RunSpec.read(tmp_path) == make_spec(schema)
 
 
 def test_files_are_read_back(schema, tmp_path):
@@ -83,6 +93,8 @@ def test_fingerprint_ignores_the_raw_files_name_alone(schema):
         ({"lr": 0.0}, "lr is 0.0"),
         ({"embedding_lr_factor": 0.0}, "embedding_lr_factor is 0.0"),
         ({"lr": float("nan")}, "lr is nan"),
+        ({"loss": "max"}, "loss is 'max': it must be mean or sum"),
+        ({"w2_std": 0.0}, "w2_std is 0.0"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"epochs": 0}, "epochs is 0"),
         ({"validations": -1}, "validations is -1"),
@@ -94,16 +106,31 @@ def test_settings_that_make_no_run_are_refused(schema, changes, message):
         replace(make_spec(schema), **changes)
 
 
-def test_arms_say_what_they_change():
-    assert ARMS["single-lr"].lr_factor(128) == 8
+def test_mlets_variance_over_the_baselines_by_hand():
     widened = ARMS["single-init"]
-    assert METHODS[widened.method]([3], 4, inner_dim=64, **widened.options).variance_factor == 4
-    assert widened.lr_factor(64) == ARMS["single"].lr_factor(None) == 1
-    assert {arm.lr_factor(128) for arm in ARMS.values() if arm.method == "mlet"} == {1}
+    table = METHODS[widened.method]([3], 4, inner_dim=64, **widened.options)
+    assert table.variance_factor == 64 / 16
+    table.w2_std = 0.5
+    assert table.variance_factor == 64 / 4
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "k", "d", "w2_std", "gift"),
+    [
+        ("sgd", 64, 16, 0.25, 4), ("sgd", 128, 4, 0.25, 8), ("sgd", 64, 16, 0.5, 16),  # k w2_std², whatever d
+        ("adagrad", 64, 16, 0.5, 8), ("adagrad", 64, 4, 0.5, 16), ("adagrad", 16, 16, 0.25, 1),  # k w2_std / sqrt(d)
+    ],
+)  # fmt: skip
+def test_the_gift_of_step_size_by_hand(optimizer, k, d, w2_std, gift):
+    assert step_gift(optimizer, k, d, w2_std) == gift
+    assert step_gift(optimizer, k, d, unit_w2_std(optimizer, k, d)) == pytest.approx(1)
 
 
 def test_embedding_learning_rates_by_hand(schema):
     assert make_spec(schema, "single-lr").embedding_lr == pytest.approx(0.2 * 8 / 16)
+    assert make_spec(schema, "single-lr", w2_std=0.5).embedding_lr == pytest.approx(0.2 * 8 / 4)
+    of_b = make_spec(schema, "single-lr", optimizer="adagrad", lr=0.02, w2_std=0.5)
+    assert of_b.embedding_lr == pytest.approx(0.02 * 8 * 0.5 / 2)
     assert make_spec(schema, "single-lr-tuned", embedding_lr_factor=4).embedding_lr == pytest.approx(0.8)
     assert make_spec(schema, "mlet-lr-tuned", embedding_lr_factor=0.25).embedding_lr == pytest.approx(0.05)
     assert {make_spec(schema, arm).embedding_lr for arm in ("single", "mlet", "single-init", "mlet-unit")} == {0.2}

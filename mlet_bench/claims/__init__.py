@@ -20,5 +20,7 @@ CLAIMS: Registry[type[Claim]] = Registry(
         "C5": "c5_overhead",
         "C6": "c6_models",
         "C7": "c7_rare",
+        "C8": "c8_hashing",
+        "C9": "c9_quantized",
     },
 )

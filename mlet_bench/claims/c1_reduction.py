@@ -23,7 +23,7 @@ from mlet_bench.display.svg import add_tip
 from mlet_bench.display.text import NOTHING, commas, counted, said
 from mlet_bench.statistics.intervals import EQUIVALENT_AUC, LEVEL, Interval
 from mlet_bench.statistics.reduction import Reduction, reduction_factor
-from mlet_bench.tables.cells import added, contrast, mean_of, paired, records, whole_widths
+from mlet_bench.tables.cells import added, contrast, mean_of, paired, records, row_deviations, whole_widths
 from mlet_bench.tables.results import CELL, Results, Setting
 
 REDUCTION = 4  # "4-8x"; its lower end is what the claim promises
@@ -92,12 +92,14 @@ def reductions(
     sizes = runs[runs["status"] == "done"].groupby("cell")["deployed_tables_bytes"].first().astype(float)
     dims = [width for width in sorted(line) if line[width] in sizes.index]
     names = [line[width] for width in dims]
-    values = paired(runs, [*names, cell], f"test_{metric}").to_numpy().T  # (W + 1, S)
-    if len(names) < 2 or not values.size:
+    table = paired(runs, [*names, cell], f"test_{metric}")
+    if len(names) < 2 or table.empty:
         return ()
+    values = table.to_numpy().T  # (W + 1, S)
+    rows = row_deviations(setting, [*names, cell], list(table.index)) if metric == "auc" else None
     units = (np.array(dims, float), float(dim)), (sizes[names].to_numpy(), float(sizes[cell]))
     higher = metric == "auc"
-    return tuple(reduction_factor(widths, values[:-1], own, values[-1], higher, p=p) for widths, own in units)
+    return tuple(reduction_factor(widths, values[:-1], own, values[-1], higher, rows, p) for widths, own in units)
 
 
 @plot(

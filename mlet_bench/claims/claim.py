@@ -94,8 +94,9 @@ class Claim:
         return told
 
     def settings(self, results: Results) -> list[Setting]:
-        """The data sets and models that the claim is about."""
-        return [setting for setting in results.settings if not self.models or setting.model in self.models]
+        """The data sets and models that the claim is about; of a reader's own model it is asked as well."""
+        asked = (setting for setting in results.settings)
+        return [each for each in asked if not self.models or each.model in self.models or each.is_own]
 
     def row(self, found: Found, comparison: Comparison, verdict: str) -> ClaimRow:
         """The claim's row of the ledger, with the verdict that it has beside the others."""

@@ -81,6 +81,8 @@ class Planted:
         click_rate: share of clicks.
         best_auc: the AUC that the labels are scaled to.
         dense: a law for each dense feature, in the data set's order.
+        tied: how much the fields of a row hang together: the mean share of rows in which a field goes by the context.
+        powers: exponents of the fields' power laws, none 1; 1.1 where none is given.
         missing: share of rows without a value, for the fields that have such rows; their category 0 is the missing one.
         first: of fields of kind ``int``, what is written for category 0; the others count on from there.
         zero: of such fields, what is written for category 0 instead.
@@ -90,6 +92,8 @@ class Planted:
     click_rate: float
     best_auc: float
     dense: Mapping[str, Integers | Hours]
+    tied: float = 0.5
+    powers: Mapping[str, float] = field(default_factory=dict)
     missing: Mapping[str, float] = field(default_factory=dict)
     first: Mapping[str, int] = field(default_factory=dict)
     zero: Mapping[str, int] = field(default_factory=dict)

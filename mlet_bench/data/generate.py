@@ -14,41 +14,46 @@ from tqdm import tqdm
 
 from mlet_bench.data import DATASETS
 from mlet_bench.data.base import Hours, Integers
+from mlet_bench.data.best_auc import ExpectedAuc
 from mlet_bench.data.parse import hex_digits
-from mlet_bench.data.planted import ExpectedAuc, PlantedModel, mix64
+from mlet_bench.data.planted import PlantedModel, mix64
+from mlet_bench.data.split import TEST, assign
+from mlet_bench.data.worlds import WORLDS
 from mlet_bench.errors import BenchError
 from mlet_bench.files import atomic, write_sealed
 
 CHUNK = 65_536  # rows; decides the random numbers, so another value is another data set
 
 
-def synthesize(name: str, rows: int, seed: int, out: Path) -> dict:
+def synthesize(name: str, rows: int, seed: int, out: Path, plant: str = "none") -> dict:
     """Write a planted raw file and, beside it, ``<out>.planted.json``; memory does not grow with the rows.
 
     Args:
         name: of a data set with a ``planted`` law, whose format the file has.
-        out: the file to write; gzip if its name ends in ``.gz``. (name, rows, seed) decide its unpacked bytes.
+        out: the file to write; gzip if its name ends in ``.gz``. (name, rows, seed, plant) decide its unpacked bytes.
+        plant: what is planted, a name of ``worlds.WORLDS``.
 
     Returns:
-        The sidecar's content: ``dataset``, ``rows``, ``seed``, ``best_auc`` (see ``planted.ExpectedAuc``; no label
-        noise in it) and ``md5`` of the unpacked bytes.
+        The sidecar's content: ``dataset``, ``rows``, ``seed``, ``plant``, ``best_auc`` of all rows (``ExpectedAuc``; no
+        label noise in it), ``test_best_auc`` of the test rows by the name of the split, and ``md5`` of the unpacked
+        bytes.
 
     Raises:
         BenchError: an unknown data set or one without a law, a number of rows that is out of range, or a negative seed.
     """
     if seed < 0:
         raise BenchError(f"seed {seed} of planted {name}: it must be 0 or more")
-    planted, out = PlantedFile(name, rows, seed), Path(out)
+    planted, out = PlantedFile(name, rows, seed, plant), Path(out)
     sidecar = Path(f"{out}.planted.json")
     sidecar.unlink(missing_ok=True)  # an old sidecar must not stand beside a new file
     with atomic(out) as partial, open(partial, "wb") as file:
         if out.suffix == ".gz":
             # No name and no time in the gzip header: equal content gives equal bytes.
             with gzip.GzipFile("", "wb", 1, file, mtime=0) as packed:
-                md5, best_auc = planted.write(cast(IO[bytes], packed))
+                md5, best = planted.write(cast(IO[bytes], packed))
         else:
-            md5, best_auc = planted.write(file)
-    content = {"dataset": name, "rows": rows, "seed": seed, "best_auc": best_auc, "md5": md5}
+            md5, best = planted.write(file)
+    content = {"dataset": name, "rows": rows, "seed": seed, "plant": plant, **best, "md5": md5}
     write_sealed(sidecar, content)
     return content
 
@@ -64,17 +69,17 @@ def tokens(field: int, categories: np.ndarray) -> np.ndarray:
 class PlantedFile:
     """The rows of a planted file, a chunk at a time: B rows of a chunk, D dense features, F fields."""
 
-    def __init__(self, name: str, rows: int, seed: int):
+    def __init__(self, name: str, rows: int, seed: int, plant: str = "none"):
         self.data, self.rows, self.seed = DATASETS[name], rows, seed
-        self.model = PlantedModel(self.data, rows, seed)
+        self.model = PlantedModel(self.data, rows, seed, WORLDS[plant])
         self.law = self.model.law
         self.integers = {name: law for name, law in self.law.dense.items() if isinstance(law, Integers)}
         self.mu = np.log1p([law.median for law in self.integers.values()])
         tops = np.log1p([law.top for law in self.integers.values()])
         self.sigma = (tops - self.mu) / 1.2816  # the normal's 90th percentile
 
-    def write(self, file: IO[bytes]) -> tuple[str, float]:
-        """Write all rows; returns the md5 of the bytes and the best possible AUC."""
+    def write(self, file: IO[bytes]) -> tuple[str, dict]:
+        """Write all rows; returns the md5 of the bytes and the best possible AUCs, as ``synthesize`` names them."""
         model, data = self.model, self.data
         # The pilot is spread over the whole file, since hours go up along it.
         pilot = np.arange(min(self.rows, CHUNK)) * self.rows // min(self.rows, CHUNK)
@@ -83,6 +88,8 @@ class PlantedFile:
         model.calibrate(model.signal(model.categories(pilot, generator), seen))
 
         md5, auc = hashlib.md5(usedforsecurity=False), ExpectedAuc()
+        codes = {split: assign(split, self.rows, self._days()) for split in self._splits()}
+        of_test = {split: ExpectedAuc() for split in codes}
         starts = range(0, self.rows, CHUNK)
         for chunk, start in enumerate(tqdm(starts, f"planted {data.name}", unit="chunk", disable=None)):
             index = np.arange(start, min(start + CHUNK, self.rows))
@@ -91,13 +98,26 @@ class PlantedFile:
             categories = model.categories(index, generator)
             p = model.probability(model.signal(categories, seen))
             auc.add(p)
+            for split, mine in of_test.items():
+                mine.add(p[codes[split][start : start + len(p)] == TEST])
             label = (generator.random(len(index)) < p).astype(np.int8)
             text = io.BytesIO()
             frame = pl.DataFrame(self.columns(index, label, values, categories))
             frame.write_csv(text, include_header=data.header and start == 0, separator=data.separator)
             md5.update(text.getbuffer())
             file.write(text.getbuffer())
-        return md5.hexdigest(), auc.value()
+        best = {"best_auc": auc.value(), "test_best_auc": {split: mine.value() for split, mine in of_test.items()}}
+        return md5.hexdigest(), best
+
+    def _splits(self) -> list[str]:
+        """The data set's splits that rows of planted files can be given."""
+        return [split for split in self.data.splits if split != "last-day" or len(self._days())]
+
+    def _days(self) -> np.ndarray:
+        """The day of each row: (rows,), empty where no feature tells it. Hours go up along the file."""
+        laws = [law.days for law in self.law.dense.values() if isinstance(law, Hours)]
+        firsts = [-(-day * self.rows // laws[0]) for day in range(laws[0] + 1)] if laws else [0]
+        return np.repeat(np.arange(len(firsts) - 1, dtype=np.int16), np.diff(firsts))
 
     def features(self, index: np.ndarray, generator: np.random.Generator) -> tuple[dict[str, pl.Series], np.ndarray]:
         """The dense columns of the rows ``index`` (B,), and what the label sees of them (D, B).

@@ -11,14 +11,15 @@ from statistics import NormalDist
 import numpy as np
 
 from mlet_bench.data.base import DataSet, Planted
+from mlet_bench.data.best_auc import ExpectedAuc
+from mlet_bench.data.worlds import WORLDS, World
 from mlet_bench.errors import BenchError
 
 MAX_ROWS = 2**31  # of a planted file; a product of two row indices must fit 63 bits
 RANK = 4  # r: a category's vector has r components, 16 bits of one hash each
-ZIPF = 1.1  # exponent of the category frequencies
-SHARES = {"first": 0.5, "pairs": 0.3, "dense": 0.2}  # of the logit's variance
+POWER = 1.1  # exponent of the category frequencies of a field that says nothing else
+TURN = 0.2  # the most that a field's categories are turned against the context
 WEIGHT_POWER, WEIGHT_CAP = -0.2, 10_000  # a field's weight is min(n, cap)^power: large tables say less per row
-BINS = 65_536  # of the probability, for the best possible AUC
 
 
 def law_of(data: type[DataSet]) -> Planted:
@@ -59,29 +60,40 @@ class PlantedModel:
     - dense features: a weight times the standardised feature.
 
     v_f(c) in R^r has independent standard normal components; a_f and the dense weights are drawn once per seed, and
-    the ``SHARES`` of variance are spread over fields and pairs by the fields' weights. So an embedding of width r holds
-    everything there is to know of a category, and a rare category matters as much as a frequent one of its field.
+    the world's shares of variance are spread over fields and pairs by the fields' weights. So an embedding of width r
+    holds everything there is to know of a category, and a rare category matters as much as a frequent one of its field
+    unless the world says otherwise.
+
+    The fields of a row hang together: a row has a context, uniform on [0, 1), and a field takes its category at that
+    quantile, turned a little, in a share of the rows of its own (``ties``), and at a quantile of its own in the others.
+    So frequent categories meet frequent ones, and what a context says of clicks every field says of its frequent ones.
 
     Args:
-        data, rows, seed: decide everything; the same three give the same model.
+        data, rows, seed, world: decide everything; the same four give the same model.
     """
 
-    def __init__(self, data: type[DataSet], rows: int, seed: int):
+    def __init__(self, data: type[DataSet], rows: int, seed: int, world: World = WORLDS["none"]):
         self.fields, self.law, self.rows, self.sizes = data.fields, law_of(data), rows, table_sizes(data, rows)
         generator = np.random.default_rng([seed, self.law.stream])
         fields = len(self.sizes)
         self.keys = generator.integers(2**64, size=fields, dtype=np.uint64)
         self.steps = [_coprime(int(step), rows) for step in generator.integers(rows // 4, rows * 3 // 4, size=fields)]
         self.shifts = generator.integers(rows, size=fields)
+        self.powers = [self.law.powers.get(field, POWER) for field in self.fields]
+        # x^(1/t - 1) of a uniform x has mean t.
+        self.ties = generator.random(fields) ** (1 / self.law.tied - 1) if world.tied else np.zeros(fields)
+        self.turns = generator.random(fields) * TURN
+        laws = zip(self.sizes, self.powers)
+        self.common = [int(power_law(np.array(world.common), n, s)) + 1 if world.common else 0 for n, s in laws]
         # From the real sizes, so that a small file is the same world as a large one.
         importance = np.minimum(data.table_sizes, WEIGHT_CAP) ** WEIGHT_POWER
         directions = generator.standard_normal((fields, RANK)) * importance[:, None]
-        directions *= np.sqrt(SHARES["first"] / (directions**2).sum())
+        directions *= np.sqrt(world.first / (directions**2).sum())
         self.directions = directions.astype(np.float32)  # a_f, (F, r)
         weights = generator.standard_normal(len(self.law.dense))
-        self.dense_weights = weights * np.sqrt(SHARES["dense"] / (weights**2).sum())
+        self.dense_weights = weights * np.sqrt(world.dense / (weights**2).sum())
         pairs = importance * np.roll(importance, -1)
-        self.pair_weights = pairs * np.sqrt(SHARES["pairs"] / RANK / (pairs**2).sum())  # (F,), of f and its next
+        self.pair_weights = pairs * np.sqrt(world.pairs / RANK / (pairs**2).sum())  # (F,), of f and its next
         self.scale, self.bias = 1.0, 0.0
 
     def categories(self, index: np.ndarray, generator: np.random.Generator) -> np.ndarray:
@@ -91,15 +103,18 @@ class PlantedModel:
         table's size comes out exactly; the other rows draw from the continuous power law x^-s on [1, n + 1), floored.
         """
         out = np.empty((len(self.sizes), len(index)), dtype=np.int64)
+        context = generator.random(len(index))
         for f, (field, n) in enumerate(zip(self.fields, self.sizes)):
-            u = generator.random(len(index))
+            u, tie = generator.random(len(index)), self.ties[f]
+            u = np.where(u < tie, (context + self.turns[f]) % 1, (u - tie) / (1 - tie))
             rate = self.law.missing.get(field, 0.0)
             if rate:
                 # The places below n hold one missing value; the others make up for the rest of the rate.
                 rate = (rate * self.rows - 1) / (self.rows - n)
-                out[f] = np.where(u < rate, 0, 1 + _zipf((u - rate).clip(0) / (1 - rate), n - 1))
+                given = 1 + power_law((u - rate).clip(0) / (1 - rate), n - 1, self.powers[f])
+                out[f] = np.where(u < rate, 0, given)
             else:
-                out[f] = _zipf(u, n)
+                out[f] = power_law(u, n, self.powers[f])
             place = (self.steps[f] * index + self.shifts[f]) % self.rows
             np.copyto(out[f], place, where=place < n)
         return out
@@ -107,14 +122,18 @@ class PlantedModel:
     def vectors(self, field: int, categories: np.ndarray) -> np.ndarray:
         """v_f(c) for categories (B,) → (B, r) float32."""
         hashed = mix64(categories.astype(np.uint64) + self.keys[field])
-        return _normal_quantiles()[hashed.view(np.uint16).reshape(-1, RANK)]
+        vectors = _normal_quantiles()[hashed.view(np.uint16).reshape(-1, RANK)]
+        if self.common[field]:
+            vectors[categories < self.common[field]] = 0.0
+        return vectors
 
     def signal(self, categories: np.ndarray, dense: np.ndarray) -> np.ndarray:
         """The signal of rows with these categories (F, B) and standardised dense features (D, B) → (B,) float64."""
-        signal = self.dense_weights @ dense
+        # einsum, not @: BLAS adds in an order that goes by the number of its threads.
+        signal = np.einsum("d,db->b", self.dense_weights, dense)
         first = before = self.vectors(0, categories[0])
         for f in range(len(self.sizes)):
-            signal += before @ self.directions[f]
+            signal += np.einsum("br,r->b", before, self.directions[f])
             after = self.vectors(f + 1, categories[f + 1]) if f + 1 < len(self.sizes) else first
             signal += self.pair_weights[f] * np.einsum("br,br->b", before, after)
             before = after
@@ -135,33 +154,6 @@ class PlantedModel:
         return _sigmoid(self.scale * signal + self.bias)
 
 
-class ExpectedAuc:
-    """AUC of ranking rows by their true click probability, in expectation over the labels: the best that is possible.
-
-    With independent labels of probabilities p the expected numbers of ordered (clicked, not clicked) pairs, all and
-    rightly ranked, are the sums over i ≠ j of p_i (1 - p_j) and of p_i (1 - p_j) [p_i > p_j], ties counting one half;
-    the AUC is their ratio. Rows are added up in 65,536 bins of p, a bin being one tie: of P_b = Σ p, N_b = Σ (1 - p)
-
-        (Σ_b P_b (Σ_{a<b} N_a + N_b / 2) - S / 2) / (Σ_b P_b · Σ_b N_b - S),  S = Σ p (1 - p), the pairs with i = j.
-    """
-
-    def __init__(self):
-        self.clicked, self.other, self.itself = np.zeros(BINS), np.zeros(BINS), 0.0
-
-    def add(self, p: np.ndarray) -> None:
-        """Take in rows of these probabilities (B,)."""
-        bins = np.minimum((p * BINS).astype(np.int64), BINS - 1)
-        self.clicked += np.bincount(bins, p, BINS)
-        self.other += np.bincount(bins, 1 - p, BINS)
-        self.itself += float(p @ (1 - p))
-
-    def value(self) -> float:
-        """The AUC of all rows so far."""
-        below = np.cumsum(self.other) - self.other / 2
-        pairs = self.clicked.sum() * self.other.sum() - self.itself
-        return float((self.clicked @ below - self.itself / 2) / pairs)
-
-
 def mix64(x: np.ndarray) -> np.ndarray:
     """A bijection of 64-bit integers that looks random: SplitMix64's step and finaliser (Steele et al., 2014)."""
     x = x * np.uint64(0x9E3779B97F4A7C15)
@@ -176,9 +168,9 @@ def _coprime(step: int, rows: int) -> int:
     return step
 
 
-def _zipf(u: np.ndarray, n: int) -> np.ndarray:
-    """Ids 0..n-1 from uniform u: the inverse distribution function of x^-s on [1, n + 1), floored, minus 1."""
-    x = (1 - u * (1 - (n + 1) ** (1 - ZIPF))) ** (1 / (1 - ZIPF))
+def power_law(u: np.ndarray, n: int, s: float) -> np.ndarray:
+    """Ids 0..n-1 from uniform u: the inverse distribution function of x^-s, s ≠ 1, on [1, n + 1), floored, minus 1."""
+    x = (1 - u * (1 - (n + 1.0) ** (1 - s))) ** (1 / (1 - s))
     return np.minimum(x.astype(np.int64) - 1, n - 1)
 
 
@@ -187,12 +179,12 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 def _bias(logits: np.ndarray, rate: float) -> float:
-    """The bias that makes mean(sigmoid(logits + bias)) the rate, by Newton's method."""
-    bias = math.log(rate / (1 - rate))
-    for _ in range(8):
-        p = _sigmoid(logits + bias)
-        bias -= (p.mean() - rate) / (p * (1 - p)).mean()
-    return float(bias)
+    """The bias that makes mean(sigmoid(logits + bias)) the rate, by bisection: Newton's method can overshoot."""
+    low, high = -32.0, 32.0
+    for _ in range(30):
+        bias = (low + high) / 2
+        low, high = (bias, high) if _sigmoid(logits + bias).mean() < rate else (low, bias)
+    return (low + high) / 2
 
 
 @cache

@@ -18,7 +18,7 @@ from mlet_bench.locks import owned
 from mlet_bench.spec import SPLITS, DatasetSchema, Field
 
 VERSION = 1
-PLANTED = {"dataset": str, "rows": int, "seed": int, "best_auc": float, "md5": str}
+PLANTED = {"dataset": str, "rows": int, "seed": int, "plant": str, "best_auc": float, "test_best_auc": dict, "md5": str}
 CONTENT = {"schema.json", "vocabulary", *(f"{part}.parquet" for part in SPLITS)}
 
 
@@ -65,7 +65,7 @@ def prepare(
     with writing(out), _replacing(out) as folder:
         rows = NumberedRows(data, folder / "rows.arrow")
         rows.read(source)
-        planted = _planted(Path(raw), name, source.rows, source.md5 if source.whole else None)
+        planted = _planted(Path(raw), name, split, source.rows, source.md5 if source.whole else None)
         codes = assign(split, source.rows, rows.days)
         sizes, counts, clicks = rows.write(codes, folder)
         schema = DatasetSchema(
@@ -119,8 +119,11 @@ def _replacing(out: Path) -> Iterator[Path]:
             shutil.rmtree(work, ignore_errors=True)
 
 
-def _planted(raw: Path, name: str, rows: int, md5: str | None) -> dict[str, Any] | None:
+def _planted(raw: Path, name: str, split: str, rows: int, md5: str | None) -> dict[str, Any] | None:
     """What the generator wrote beside a raw file of its making, checked against what was read; None: not planted.
+
+    Its ``best_auc`` is that of the test rows; where only a part of the file was read, whose test rows are others, the
+    whole file's.
 
     Args:
         md5: of the unpacked bytes; None where ``max_rows`` left something.
@@ -130,6 +133,8 @@ def _planted(raw: Path, name: str, rows: int, md5: str | None) -> dict[str, Any]
         return None
     advice = "the two do not belong together; synthesize again, or remove the json file if the raw file is genuine"
     planted = read_json(path, advice)
+    if isinstance(planted, dict) and (unknown := planted.keys() - PLANTED.keys()):
+        raise BenchError(f"{path} has the unknown key {min(unknown)!r}: {advice}")
     for key, kind in PLANTED.items():
         if not isinstance(planted, dict) or not isinstance(planted.get(key), kind):
             raise BenchError(f"{path} has no {key} of type {kind.__name__}: {advice}")
@@ -139,4 +144,9 @@ def _planted(raw: Path, name: str, rows: int, md5: str | None) -> dict[str, Any]
         raise BenchError(f"{path} says {planted['rows']} rows, {raw} has {rows}: {advice}")
     if md5 is not None and planted["md5"] != md5:
         raise BenchError(f"{path} says md5 {planted['md5']}, {raw} has {md5}: {advice}")
+    on_test = planted.pop("test_best_auc")
+    if planted["rows"] == rows:
+        if not isinstance(on_test.get(split), float):
+            raise BenchError(f"{path} has no best AUC for test of split {split!r}: {advice}")
+        planted["best_auc"] = on_test[split]
     return planted

@@ -26,10 +26,12 @@ def assign(name: str, n_rows: int, days: np.ndarray) -> np.ndarray:
             codes = blocks(n_rows)
         case "random":
             codes = random(n_rows)
+        case "random-90":
+            codes = random(n_rows, one_in=100)
         case "last-day":
             codes = last_day(days)
         case _:
-            raise BenchError(f"unknown split {name!r}: there are blocks, random and last-day")
+            raise BenchError(f"unknown split {name!r}: there are blocks, random, random-90 and last-day")
     for code, part in enumerate(SPLITS):
         if not (codes == code).any():
             raise BenchError(f"{n_rows} rows are too few: split {name!r} leaves no row for {part}; use more rows")
@@ -45,12 +47,17 @@ def blocks(n_rows: int) -> np.ndarray:
     return _halve(n_rows, np.arange(n_rows - n_rows // BLOCKS, n_rows))
 
 
-def random(n_rows: int) -> np.ndarray:
-    """A tenth (rounded down) each for validation and test, drawn at random, the same for every run."""
+def random(n_rows: int, one_in: int = 10) -> np.ndarray:
+    """A tenth of the rows for test, one in so many for validation (rounded down), drawn at random, once for all runs.
+
+    The authors of paper B train on nine tenths and have no validation rows; ``random-90`` comes as near as a run can
+    that has to select something, with one row in a hundred.
+    """
     tenth = n_rows // 10
     codes = np.full(n_rows, TRAIN, np.int8)
-    codes[:tenth] = VAL
-    codes[tenth : 2 * tenth] = TEST
+    validation = n_rows // one_in
+    codes[:validation] = VAL
+    codes[validation : validation + tenth] = TEST
     np.random.Generator(np.random.PCG64(derive_seed(0, "split"))).shuffle(codes)
     return codes
 

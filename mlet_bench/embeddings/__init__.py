@@ -1,4 +1,4 @@
-"""Embedding methods, a file each: an arm names the method, and the method's module has that name.
+"""Embedding methods, a file each: an arm names the method, and its module has that name (``mlet_hash``: mlet-hash).
 
 So a method is added by its file and the line of its arm in ``mlet_bench.arms``. The contract is
 ``mlet_bench.embeddings.base.FieldTables``.
@@ -17,5 +17,5 @@ if TYPE_CHECKING:
     from mlet_bench.embeddings.base import FieldTables
 
 METHODS: Registry[Callable[..., FieldTables]] = Registry(
-    "embedding method", __name__, list(dict.fromkeys(arm.method for arm in ARMS.values()))
+    "embedding method", __name__, {arm.method: arm.method.replace("-", "_") for arm in ARMS.values()}
 )

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from mlet_bench.arms import PAPER_W2_STD
 from mlet_bench.embeddings.draw import stream_of, uniform_
 
 BLOCK_IDS = 2**16  # looked up at a time by ``table``
@@ -23,15 +24,18 @@ class FieldTables(nn.Module):
     Args:
         table_sizes: n of each field.
         embedding_dim: d, columns of the vectors that ``forward`` gives.
-        stored: of each field, how many rows are stored; n for a table of its own.
-        width: columns of a stored row: d for a single layer, k for MLET.
+        stored: how many rows each field stores, n for a table of its own; or one number, of rows that all share.
+        width: columns of a stored row: d for a single layer, k for MLET, 1 where fields have widths of their own.
         num_slots: S, how many stored rows an id reads.
 
     Attributes:
         name: in ``METHODS``.
-        cpu_kernel: a method whose rows are those of its ids, times ``w2`` (F, k, d) where it has one, names this True
-            to be trained by the CPU's kernels; not inherited, as a subclass may define something else.
+        cpu_kernel: a method whose vectors are its ``own_rows``, times ``w2`` (F, k, d) where it has one, names this
+            True to be trained by the CPU's kernels; not inherited, as a subclass may define something else.
+        size_option: the option that decides how many bytes are stored, for a method that can be fitted to a budget.
         weight: (sum of stored, width).
+        w2_std: standard deviation of W2's initial values, for methods that have a W2; a run sets it before values are
+            drawn.
 
     Example::
 
@@ -43,13 +47,15 @@ class FieldTables(nn.Module):
                 self.rows = rows
                 super().__init__(table_sizes, embedding_dim, [min(n, rows) for n in table_sizes], embedding_dim)
 
-            def slots(self, ids):
-                return (ids % self.rows + self.starts).T.unsqueeze(2)
+            def own_rows(self, ids):
+                return ids % self.rows
     """
 
     name: ClassVar[str]
     starts: Tensor
     cpu_kernel: ClassVar[bool] = False
+    size_option: ClassVar[str] = ""
+    w2_std: float = PAPER_W2_STD
 
     def __init__(
         self, table_sizes: Sequence[int], embedding_dim: int, stored: Sequence[int], width: int, num_slots: int = 1
@@ -66,9 +72,13 @@ class FieldTables(nn.Module):
         """The stored rows that each id reads. ids: (B, F) int, each below its field's n → (F, B, S) int64.
 
         It depends on ids and shapes alone, never on a value that is trained or drawn, and each slot is below the number
-        of stored rows. Here: S = 1, each id a row of its own.
+        of stored rows. Here: S = 1, the one row of ``own_rows``.
         """
-        return (ids + self.starts).T.unsqueeze(2)
+        return (self.own_rows(ids) + self.starts).T.unsqueeze(2)
+
+    def own_rows(self, ids: Tensor) -> Tensor:
+        """Of a method that reads one row for an id, which of its field's: (B, F) int → (B, F) int. Here: the id's."""
+        return ids
 
     def gather(self, slots: Tensor) -> Tensor:
         """Stored rows. slots: (F, B, S) → (F, B, S, width)."""
@@ -115,6 +125,10 @@ class FieldTables(nn.Module):
         start = sum(self.stored[:field])
         return self.weight[start : start + self.stored[field]]
 
+    def slot_rows(self, field: int) -> list[Tensor]:
+        """The stored rows of one field by the slot that reads them, views. Here: all of them, S = 1."""
+        return [self.field_rows(field)]
+
     def factors(self, field: int) -> dict[str, Tensor]:
         """The matrices whose product a field's table is, by name, for their singular values. Here: none."""
         return {}
@@ -126,6 +140,11 @@ class FieldTables(nn.Module):
     def deployed(self) -> "FieldTables":
         """The module that is served, with values of its own; it need not be n×d. Here: a copy of this one."""
         return copy.deepcopy(self)
+
+    @classmethod
+    def choices(cls, table_sizes: Sequence[int], embedding_dim: int) -> Sequence[Any]:
+        """The values of ``size_option`` that a budget chooses among, from the one that stores least to the most."""
+        raise NotImplementedError(f"{cls.name} has no size to choose")
 
     def options(self) -> dict[str, Any]:
         """The keyword arguments, plain values, that with sizes and d make a module of this shape again."""

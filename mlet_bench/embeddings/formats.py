@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from mlet_bench.embeddings.base import FieldTables
 from mlet_bench.errors import BenchError
 from mlet_bench.registry import Registry
+from mlet_bench.runs import PLAIN
 
-PLAIN = "fp32"  # the format that a run is deployed in to begin with
 _QUANTIZED = torch.ops.quantized  # torch's operators on packed rows, on the CPU alone
 
 Stored = Mapping[str, Tensor]

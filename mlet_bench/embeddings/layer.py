@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mlet_bench.embeddings.mlet import PAPER_W2_STD
+from mlet_bench.arms import PAPER_W2_STD
 from mlet_bench.errors import BenchError
 
 AUGMENTED = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor", "lshift", "rshift")

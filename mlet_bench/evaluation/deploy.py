@@ -1,6 +1,7 @@
 """From a trained run to the model that is served: deploy, check, store; and load it again without the factors."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from mlet_bench.data.dataset import Rows
+from mlet_bench.embeddings.base import FieldTables
 from mlet_bench.errors import BenchError, DeployRefusedError, DivergedError
 from mlet_bench.files import atomic, file_digest, read_json
 from mlet_bench.models.base import ClickModel
@@ -20,7 +22,7 @@ from mlet_bench.spec import DatasetSchema, RunSpec
 
 TOLERANCE = 1e-5  # largest difference in logit that deploying may make, see logit_tolerance
 CHECK_ROWS = 4096  # rows of each split given that it is checked on
-TABLE_PREFIX = "tables."
+TABLE_PREFIX, SHARED = "tables.", "tables"
 ROWS = "embedding.weight"  # of a model's state: stored as one tensor a field
 
 
@@ -53,7 +55,8 @@ def load_trained(spec: RunSpec, schema: DatasetSchema, folder: Path, model: Clic
 def deploy_run(folder: Path, schema: DatasetSchema, splits: dict[str, Rows], model: ClickModel | None = None) -> dict:
     """Write ``deployed.safetensors`` and ``deployed.json`` of a run; return the latter's content.
 
-    The file holds the rows of each field (``tables.<field>``; of a collapsed run its n×d table), what else the
+    The file holds the rows of each field (``tables.<field>``; of a collapsed run its n×d table; ``tables`` where all
+    fields share rows), what else the
     embedding stores, and the layers of the model; the JSON says how they go together, so that neither this package's
     training code nor W1 and W2 are needed to use them.
 
@@ -101,6 +104,7 @@ def deploy_run(folder: Path, schema: DatasetSchema, splits: dict[str, Rows], mod
             "deployed": sum(array.nbytes for array in arrays.values()),
             "training_tables": model.embedding.training_bytes(),
             "deployed_tables": sum(array.nbytes for name, array in arrays.items() if _is_of_tables(name)),
+            "deployed_linear": model.linear.training_bytes() if model.wide else 0,
         },
         "max_logit_difference": difference,
         "logit_tolerance": tolerance,
@@ -135,9 +139,17 @@ def compare_logits(model: nn.Module, served: nn.Module, rows: Rows) -> tuple[flo
 def served_arrays(served: ClickModel, schema: DatasetSchema) -> dict:
     """The tensors of a deployed model by the names they are stored under: numpy views, rows split by field."""
     arrays = {name: value.numpy() for name, value in served.state_dict().items() if name != ROWS}
-    for number, field in enumerate(schema.fields):
-        arrays[TABLE_PREFIX + field.name] = served.embedding.field_rows(number).detach().numpy()
+    tables = served.embedding
+    for name, rows in zip(
+        part_names(tables, [field.name for field in schema.fields]), tables.weight.split(tables.stored)
+    ):
+        arrays[name] = rows.detach().numpy()
     return arrays
+
+
+def part_names(tables: FieldTables, fields: Sequence[str]) -> list[str]:
+    """What the stored rows are called: ``tables.<field>`` for each field, or ``tables`` where all fields share them."""
+    return [TABLE_PREFIX + name for name in fields] if len(tables.stored) == len(fields) else [SHARED]
 
 
 def load_deployed(folder: Path) -> tuple[ClickModel, dict]:
@@ -162,15 +174,16 @@ def load_deployed(folder: Path) -> tuple[ClickModel, dict]:
         *(description["hyper"], embedding["method"], embedding["options"]),
     )
     with torch.no_grad():
-        for number, name in enumerate(sizes):
-            model.embedding.field_rows(number).copy_(torch.from_numpy(arrays.pop(TABLE_PREFIX + name)))
+        tables = model.embedding
+        for name, rows in zip(part_names(tables, list(sizes)), tables.weight.split(tables.stored), strict=True):
+            rows.copy_(torch.from_numpy(arrays.pop(name)))
     state = {name: torch.from_numpy(value) for name, value in arrays.items()}
     model.load_state_dict(state | {ROWS: model.embedding.weight})
     return model, description
 
 
 def _is_of_tables(name: str) -> bool:
-    return name.startswith((TABLE_PREFIX, "embedding."))
+    return name.startswith((TABLE_PREFIX, "embedding.")) or name == SHARED
 
 
 def _read(load, path: Path, hint: str) -> dict:

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from mlet_bench.data.dataset import Rows
-from mlet_bench.embeddings.formats import FORMATS, PLAIN, FormatRefused
+from mlet_bench.embeddings.formats import FORMATS, FormatRefused
 from mlet_bench.errors import BenchError
 from mlet_bench.evaluation.deploy import load_deployed
 from mlet_bench.evaluation.score import score
@@ -20,11 +20,10 @@ from mlet_bench.files import atomic, file_digest
 from mlet_bench.models.base import ClickModel
 from mlet_bench.models.build import build_served, serve_model
 from mlet_bench.runs import FORMATS as SERVED
-from mlet_bench.runs import METRICS, RunFolder, served_file
+from mlet_bench.runs import LOOKUPS, METRICS, PLAIN, RunFolder, served_file
 from mlet_bench.spec import DatasetSchema
 
-BATCHES = (1, 2048)  # rows looked up at a time, for the speed of what is served
-TIMED_SECONDS = 0.02  # for each of them: the fastest call counts, so that other jobs hardly do
+TIMED_SECONDS = 0.02  # for each of ``LOOKUPS``: the fastest call counts, so that other jobs hardly do
 OF_TABLES = "embedding."  # begins the name of each tensor that stands for the tables
 
 
@@ -75,7 +74,7 @@ def _serve(folder: Path, name: str, deployed: ClickModel, description: dict, dat
     tensors = {key: tensor.contiguous() for key, tensor in model.state_dict().items() if tensor.numel()}
     with atomic(path, sum(tensor.nbytes for tensor in tensors.values())) as partial:
         # One key alone: safetensors writes several in random order, and equal models would hash differently.
-        save_file(tensors, partial, {"served": json.dumps(told | {"format": name}, sort_keys=True)})
+        save_file(tensors, partial, {"served": json.dumps(told | {"format": name})})
     model, _ = load_served(path)
     return {
         "tables": sum(tensor.nbytes for key, tensor in tensors.items() if key.startswith(OF_TABLES)),
@@ -106,13 +105,13 @@ def load_served(path: Path) -> tuple[ClickModel, dict[str, Any]]:
 
 @torch.inference_mode()
 def lookup_speeds(embedding: nn.Module, ids: Tensor) -> dict[str, float]:
-    """Rows a second that are looked up, by how many at a time (``BATCHES``): the fastest call, of random batches.
+    """Rows a second that are looked up, by how many at a time (``LOOKUPS``): the fastest call, of random batches.
 
     Args:
         ids: (N, F), genuine ones; batches begin anywhere among them.
     """
     found = {}
-    for batch in BATCHES:
+    for batch in LOOKUPS:
         best, started, number = float("inf"), time.perf_counter(), 0
         while number < 3 or time.perf_counter() - started < TIMED_SECONDS:
             first = number * batch % max(1, len(ids) - batch + 1)

@@ -7,8 +7,10 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from mlet_bench.arms import unit_w2_std
 from mlet_bench.embeddings import METHODS
 from mlet_bench.embeddings.base import FieldTables
+from mlet_bench.embeddings.budget import fitted
 from mlet_bench.embeddings.draw import Draws
 from mlet_bench.embeddings.formats import Format, ServedTables
 from mlet_bench.embeddings.single import SingleTables
@@ -38,10 +40,26 @@ def build_model(spec: RunSpec, schema: DatasetSchema) -> ClickModel:
 
 
 def empty_embedding(spec: RunSpec, table_sizes: Sequence[int]) -> FieldTables:
-    """The embedding of a run's arm, its values not yet drawn."""
-    arm = spec.settings
+    """The embedding of a run's arm, fitted to its budget, its values not yet drawn.
+
+    Raises:
+        OverBudgetError: the method cannot store as little as that.
+    """
+    embedding = METHODS[spec.settings.method](table_sizes, spec.dim, **embedding_options(spec, table_sizes))
+    embedding.w2_std = spec.w2_std
+    if spec.settings.unit_step and spec.inner_dim is not None:
+        embedding.w2_std = unit_w2_std(spec.optimizer, spec.inner_dim, spec.dim)
+    return embedding
+
+
+def embedding_options(spec: RunSpec, table_sizes: Sequence[int]) -> dict[str, Any]:
+    """The options of a run's embedding, the largest within its budget.
+
+    Raises:
+        OverBudgetError: the method cannot store as little as that.
+    """
     width = {} if spec.inner_dim is None else {"inner_dim": spec.inner_dim}
-    return METHODS[arm.method](table_sizes, spec.dim, **width, **arm.options)
+    return fitted(spec.settings.method, table_sizes, spec.dim, {**width, **spec.settings.options}, spec.budget)
 
 
 def build_deployed(

@@ -20,11 +20,11 @@ from mlet_bench.errors import BenchError, RunsFailed
 from mlet_bench.evaluation.compare import compare_cell
 from mlet_bench.files import write_json
 from mlet_bench.own_model.arrange import check_arm
-from mlet_bench.own_model.trial import FILES, Scores, Task, train_all
+from mlet_bench.own_model.trial import Scores, Task, train_all
 from mlet_bench.runs import PROVENANCE, SCORES, SPEC, STAGES, RunFolder, differences, failure_recorded
 from mlet_bench.spec import RunSpec
 from mlet_bench.stages.status import cell_line
-from mlet_bench.training.tuning import CANDIDATES, train_tuned
+from mlet_bench.training.tuning import candidates_of, train_tuned
 
 PACKAGES = ("jinja2", "matplotlib", "mlflow", "filelock", "scipy")  # that report and MLflow need, at the end
 Runs = list[tuple[RunSpec, Path]]
@@ -55,7 +55,8 @@ def sweep(
 
     For every arm, d, k and seed the model is built, its tables are arranged as the arm says, it is trained, collapsed
     and scored. Arms of one seed are paired: torch, numpy and random are seeded alike before ``build`` and before
-    ``fit``. Arms that tune try every factor with every seed and keep the one of the best mean AUC on ``val``. Call it
+    ``fit``. Arms that tune try every factor with two seeds of their own and take the one of the best mean AUC on
+    ``val``. Call it
     again and finished runs stay as they are; those that failed, or whose functions have changed since, are trained.
 
     Args:
@@ -143,7 +144,7 @@ def _train(task: Task, grid: dict[Cell, Runs], factors: Sequence[float]) -> dict
             try:
                 if ARMS[cell.arm].tunes_lr:
                     with failure_recorded(folders, "train"):
-                        train_tuned(runs, factors, partial(train_all, task), FILES)
+                        train_tuned(runs, factors, partial(train_all, task))
                 else:
                     train_all(task, runs)
             except RunsFailed as error:
@@ -157,9 +158,10 @@ def _train(task: Task, grid: dict[Cell, Runs], factors: Sequence[float]) -> dict
 
 def _drop_stale(spec: RunSpec, folder: Path, code: str) -> None:
     """Remove what other functions or settings left in a run's folder, and in those of its candidates."""
-    for place in (folder, *(folder / CANDIDATES).glob("*")):
+    for wanted, place in ((spec, folder), *candidates_of(spec, folder)):
         run = RunFolder(place)
-        other = run.has(SPEC) and differences(run.spec, replace(spec, embedding_lr_factor=run.spec.embedding_lr_factor))
+        own = replace(wanted, embedding_lr_factor=run.spec.embedding_lr_factor) if run.has(SPEC) else wanted
+        other = run.has(SPEC) and differences(run.spec, own)
         if other or (run.has(PROVENANCE) and run.document(PROVENANCE)["code"] != code):
             run.drop(*STAGES)
 

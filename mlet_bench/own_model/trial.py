@@ -18,15 +18,16 @@ from torch import nn
 from mlet_bench.embeddings.factorize import collapse
 from mlet_bench.embeddings.groups import parameter_groups
 from mlet_bench.errors import BenchError, RunsFailed, out_of_memory
+from mlet_bench.evaluation.frequency import WHOLE, quality_by_frequency
 from mlet_bench.evaluation.metrics import all_metrics
+from mlet_bench.evaluation.scores import probabilities
 from mlet_bench.files import digest
 from mlet_bench.own_model.arrange import arrange, table_parameters
 from mlet_bench.parquet import table_of_columns
 from mlet_bench.provenance import provenance, utc_now
-from mlet_bench.runs import CURVE, METRICS, PROVENANCE, SCORES, SPEC, RunFolder, failure_recorded
+from mlet_bench.runs import BY_FREQUENCY, CURVE, METRICS, PROVENANCE, SCORES, RunFolder, failure_recorded
 from mlet_bench.spec import RunSpec, derive_seed
 
-FILES = (CURVE.file, METRICS.file, SCORES.file, PROVENANCE.file, SPEC)  # that a run leaves; the spec is read first
 NEEDED = ("auc", "logloss")  # of metrics that are given ready-made: what tables and claims are made of
 Scores = Mapping[str, Any]
 
@@ -102,6 +103,9 @@ def train(task: Task, spec: RunSpec, folder: Path) -> None:
     spec.write(folder)
     if predictions is not None:
         run.write_table(SCORES, table_of_columns(predictions, SCORES.columns), spec.id, compression="zstd")
+        label, logit = predictions
+        whole = {WHOLE: np.zeros(len(label))}
+        run.write_table(BY_FREQUENCY, quality_by_frequency(label, probabilities(logit), whole), spec.id)
     point = [[1], [rows or 0], [float("nan")], [metrics["val"]["auc"]], [metrics["val"]["logloss"]]]
     run.write_table(CURVE, table_of_columns(point, CURVE.columns), spec.id)
     run.write_document(METRICS, metrics | {"bytes": sizes, "deployed_sha256": _sha256(model)}, spec.id)

@@ -16,6 +16,7 @@ FIGURES: Registry[Plot] = Registry(
     {
         "quality_over_size": "quality",
         "quality_over_d": "quality",
+        "quality_at_bytes": "budget",
         "reweighting": "reweighting",
         "curves": "curves",
         "longer": "curves",

@@ -7,6 +7,7 @@ from mlet_bench.display.document import Plot, Report, Section
 from mlet_bench.display.text import listed
 from mlet_bench.report import FIGURES
 from mlet_bench.report.answer import answer, main_section
+from mlet_bench.report.budget import budget_section
 from mlet_bench.report.curves import longer_section
 from mlet_bench.report.ledger import claims_section
 from mlet_bench.report.origin import not_done, provenance, what_ran
@@ -22,7 +23,13 @@ def make_report(results: Results) -> Report:
     mark = "" if not synthetic else " (synthetic data)" if synthetic == datasets else " (in part synthetic data)"
     arms = _arms(results.config)
     told = [
-        *(main_section(results, arms), claims_section(results), quality_section(results), sampling_section(results)),
+        *(
+            main_section(results, arms),
+            claims_section(results),
+            budget_section(results),
+            quality_section(results),
+            sampling_section(results),
+        ),
         *(claim.section(results) for claim in claims()),
         *(reweighting_section(results), longer_section(results)),
     ]
@@ -51,6 +58,8 @@ def _warning(results: Results, synthetic: list[str]) -> str:
             f"The rows of {listed(synthetic)} were made by the generator, not measured: "
             "no claim of the paper is decided by them."
         )
+    if own := list(dict.fromkeys(setting.model.upper() for setting in results.settings if setting.is_own)):
+        said.append(f"The verdicts are about {listed(own)} on these rows, not about the papers' models and data.")
     if parts:
         said.append(f"Only a part of the rows of {listed(parts)} was used: no claim about quality is decided by it.")
     return " ".join(said)

@@ -18,12 +18,15 @@ from mlet_bench.report.content import all_plots, make_report
 from mlet_bench.report.curves import longer_table
 from mlet_bench.report.ledger import claims_page
 from mlet_bench.report.reweighting import reweighting_table
+from mlet_bench.tables.budget import budget_table, served_table
 from mlet_bench.tables.quality import cells_table, differences_table, sampling_table
 from mlet_bench.tables.read import read_results
 from mlet_bench.tables.results import Results
 
 # Text longer than this may break over lines.
 WIDE = 40
+# Marks that turn the direction of text, so that a page would show another name than the one that is there.
+TURNED = dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A)), "\ufffd")
 # Tables of more rows scroll by themselves on a screen.
 TALL = 20
 
@@ -50,13 +53,14 @@ def write_report(folder: Path | str) -> None:
     }
     for name, text in pages.items():
         with atomic(folder / name) as partial:
-            partial.write_text(text, encoding="utf-8")
+            partial.write_text(text.translate(TURNED), encoding="utf-8")
 
 
 def all_tables(results: Results) -> dict[str, pd.DataFrame]:
     """All tables by file name."""
     makers = {"claims": claims_table, "estimates": estimates_table}
     makers |= {"cells": cells_table, "differences": differences_table}
+    makers |= {"served": served_table, "budget": budget_table}
     makers |= {"sampling": sampling_table, "longer": longer_table, "reweighting": reweighting_table}
     for claim in claims():
         makers |= claim.tables
@@ -64,11 +68,17 @@ def all_tables(results: Results) -> dict[str, pd.DataFrame]:
     return made | {"runs": results.runs, "tuned": results.tuned}
 
 
+def _no_formula(value: object) -> object:
+    """Text that a spreadsheet would take for a formula, behind an apostrophe: columns of somebody's file have names."""
+    return f"'{value}" if isinstance(value, str) and re.match(r"[=@\t\r]|[+-](?![\d.\s])", value) else value
+
+
 def write_tables(tables: dict[str, pd.DataFrame], folder: Path) -> None:
     """Each table as ``<name>.csv`` and ``<name>.parquet``."""
     for name, table in tables.items():
         with atomic(folder / f"{name}.csv") as partial:
-            table.to_csv(partial, index=False)
+            words = table.select_dtypes(exclude="number").map(_no_formula)
+            table.assign(**words).to_csv(partial, index=False)
         with atomic(folder / f"{name}.parquet") as partial:
             table.to_parquet(partial, index=False)
 

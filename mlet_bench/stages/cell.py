@@ -6,27 +6,31 @@ alone, a job that was killed goes on where it was, and a model goes as soon as n
 
 import argparse
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from mlet_bench.embeddings.formats import PLAIN
-from mlet_bench.errors import BenchError, RunsFailed
+from mlet_bench.errors import BenchError, OverBudgetError, RunsFailed
 from mlet_bench.files import digest, read_json, write_json
+from mlet_bench.models.build import embedding_options
 from mlet_bench.runs import (
     CURVE,
     DEPLOYED,
     DEPLOYED_MODEL,
     FORMATS,
     MODEL,
+    PLAIN,
     SPEC,
     STAGES,
     TUNING,
     RunFolder,
     differences,
+    failure_recorded,
     served_file,
 )
+from mlet_bench.spec import DatasetSchema, RunSpec
 from mlet_bench.stages import train
 from mlet_bench.stages.code import code_of
 from mlet_bench.stages.common import device_of, forget, gone_on, made_by, note_made_by
@@ -67,7 +71,11 @@ def run(arguments: argparse.Namespace) -> None:
                 forget(folder, STAGES)
             drop_stale(folder, codes, wanted)
         due = {folder: Due.of(folder, wanted) for folder in folders}
-        execution, factors = train.execution_of(arguments), arguments.embedding_lr_factors
+        execution, factors = train.execution_of(arguments), train.factors_of(arguments)
+        if said := _beyond_budget(runs[0][0], arguments.data, folders):
+            print(said)
+            write_json(arguments.index, {"keep": wanted.keep, "runs": {}, "over_budget": said})
+            return
         with gone_on(failures):
             for folder, last in train.train_runs(arguments.data, runs, device, execution, factors):
                 if due[folder].train:
@@ -78,6 +86,20 @@ def run(arguments: argparse.Namespace) -> None:
         if failures:
             raise RunsFailed(failures)
         write_index(arguments.index, folders, wanted)
+
+
+def _beyond_budget(spec: RunSpec, data: Path, folders: Sequence[Path]) -> str:
+    """Why a cell's method cannot store as little as its budget, recorded in its runs; empty where it can.
+
+    That is a finding and no failure of the job: what is asked is which methods reach a budget.
+    """
+    try:
+        embedding_options(spec, DatasetSchema.read(data).table_sizes)
+    except OverBudgetError as error:
+        with suppress(OverBudgetError), failure_recorded(folders, "train"):
+            raise
+        return str(error)
+    return ""
 
 
 @dataclass(frozen=True)

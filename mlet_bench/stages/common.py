@@ -17,6 +17,8 @@ from mlet_bench.runs import DATA, MADE_BY, PROVENANCE, SPEC, RunFolder, failure_
 from mlet_bench.spec import SPLITS, DatasetSchema
 from mlet_bench.stages.numbers import count, positive
 
+RECIPE = ("recipe", "optimizer", "lr", "loss", "w2_std")  # options of ``recipe_options``
+
 
 @dataclass(frozen=True)
 class Source:
@@ -152,8 +154,10 @@ def recipe_options(parser: argparse.ArgumentParser) -> None:
     """The recipe, and what overrides single settings of it."""
     recipes = "; ".join(f"{name}: " + ", ".join(f"{k} {v}" for k, v in r.items()) for name, r in RECIPES.items())
     parser.add_argument("--recipe", default="authors", help=recipes)
-    parser.add_argument("--optimizer", help="sgd or adagrad; this and --lr override the recipe")
+    parser.add_argument("--optimizer", help="sgd or adagrad; this and what follows overrides the recipe")
     parser.add_argument("--lr", type=positive)
+    parser.add_argument("--loss", help="mean or sum over the batch")
+    parser.add_argument("--w2-std", type=positive, help="standard deviation of W2's initial values")
 
 
 def device_options(parser: argparse.ArgumentParser) -> None:

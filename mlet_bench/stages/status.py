@@ -10,7 +10,7 @@ import numpy as np
 from mlet_bench.arms import ARMS
 from mlet_bench.config import Cell, cell_spec, cells, read_config
 from mlet_bench.errors import BenchError
-from mlet_bench.runs import METRICS, RunFolder, Status
+from mlet_bench.runs import FAILED, METRICS, RunFolder, Status
 from mlet_bench.spec import RunSpec
 from mlet_bench.statistics.intervals import mean_interval
 
@@ -50,6 +50,8 @@ def runs_of(config: dict[str, Any], results: Path, cell: Cell) -> list[tuple[Run
 def cell_line(cell: Cell, runs: Sequence[tuple[RunSpec, Path]]) -> str:
     """``avazu dlrm mlet-d16-k64: AUC .7868 ± .0004``: the mean over seeds, with half of its interval's width.
 
+    Where the seeds are too few for an interval the lowest and the highest stand in its place.
+
     What failed follows, with the first reason.
     """
     aucs, failed = [], []
@@ -62,7 +64,10 @@ def cell_line(cell: Cell, runs: Sequence[tuple[RunSpec, Path]]) -> str:
     said = []
     if aucs:
         found = mean_interval(np.array(aucs))
-        said.append(f"AUC {_short(found.mean)}" + (f" ± {_short((found.high - found.low) / 2)}" if found.known else ""))
+        spread = f" ± {_short(found.half())}" if found.known else ""
+        if not found.known and len(aucs) > 1:
+            spread = f" ({_short(found.least)} to {_short(found.most)})"
+        said.append(f"AUC {_short(found.mean)}{spread}")
     if failed:
         said.append(f"{len(failed)} of {len(runs)} runs failed: {failed[0]}")
     return f"{cell.folder.replace('/', ' ')}: {', '.join(said) or 'not finished'}"
@@ -70,10 +75,23 @@ def cell_line(cell: Cell, runs: Sequence[tuple[RunSpec, Path]]) -> str:
 
 def finished_at(runs: Sequence[tuple[RunSpec, Path]]) -> float | None:
     """When the last run of a cell was scored or failed, in seconds since 1970; None while one is missing."""
-    states = [_status(spec, folder).state for spec, folder in runs]
-    if "missing" in states:
+    if "missing" in [_status(spec, folder).state for spec, folder in runs]:
         return None
-    return max(max(file.stat().st_mtime for file in folder.glob("*.json")) for _, folder in runs)
+    return last_result(runs)
+
+
+def last_result(runs: Sequence[tuple[RunSpec, Path]]) -> float | None:
+    """When the last of a cell's runs so far was scored or failed; None if none was."""
+    files = [folder / name for _, folder in runs for name in (METRICS.file, FAILED)]
+    return max((when for file in files if (when := changed_at(file)) is not None), default=None)
+
+
+def changed_at(path: Path) -> float | None:
+    """When a file was last written, in seconds since 1970; None if there is none."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return None
 
 
 def time_left(config: dict[str, Any], finished: dict[Cell, float], due: Sequence[Cell]) -> str:

@@ -14,11 +14,12 @@ from mlet_bench.arms import ARMS, with_recipe
 from mlet_bench.errors import BenchError, RunsFailed
 from mlet_bench.files import digest, write_json
 from mlet_bench.locks import owned
-from mlet_bench.runs import CURVE, DATA, MODEL, SPEC, STAGES, TUNING, RunFolder, failure_recorded, refuse_another_run
+from mlet_bench.runs import CURVE, DATA, MODEL, SPEC, STAGES, RunFolder, failure_recorded, refuse_another_run
 from mlet_bench.signals import stop_requests
 from mlet_bench.spec import DatasetSchema, RunSpec
 from mlet_bench.stages.code import code_of
 from mlet_bench.stages.common import (
+    RECIPE,
     Source,
     device_of,
     device_options,
@@ -34,9 +35,15 @@ from mlet_bench.stages.numbers import count, not_negative, positive, whole
 from mlet_bench.training.checkpoint import drop_checkpoint
 from mlet_bench.training.loop import Execution, train_together
 from mlet_bench.training.memory import check_memory, pack_size
-from mlet_bench.training.tuning import CANDIDATES, drop_candidates, train_tuned
-
-FACTORS = (1.0, 2.0, 4.0, 8.0, 16.0)  # what an arm that tunes chooses among, where nothing is said
+from mlet_bench.training.tuning import (
+    AUTO,
+    CANDIDATES,
+    Factors,
+    candidates_of,
+    chose_among,
+    drop_candidates,
+    train_tuned,
+)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +51,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--arm", required=True, help="; ".join(f"{arm.name}: {arm.purpose}" for arm in ARMS.values()))
     parser.add_argument("--dim", type=count, required=True, help="d, width of the embeddings")
     parser.add_argument("--inner-dim", type=count, help="k, inner width, for the arms that have one")
+    parser.add_argument(
+        "--budget", default="",
+        help="bytes of the tables as they are served, of an arm that shares rows: 270MB, or 1/16 of the single layer's",
+    )  # fmt: skip
     parser.add_argument("--seed", type=whole, nargs="+", default=[0], help="with several, --out holds '{seed}'")
     parser.add_argument("--out", required=True, help="run folder to write")
     recipe_options(parser)
@@ -52,8 +63,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--epochs", type=count, default=1)
     parser.add_argument("--validations", type=whole, default=10, help="how often validation is scored while training")
     parser.add_argument(
-        "--embedding-lr-factors", type=positive, nargs="+", default=list(FACTORS),
-        help="what an arm that tunes chooses among: embedding learning rate over the base one",
+        "--embedding-lr-factors", type=_factor, nargs="+", default=[AUTO],
+        help="what an arm that tunes chooses among: embedding learning rate over the base one; auto: 1, 4, 16, and on "
+        "until the best lies inside",
     )  # fmt: skip
     parser.add_argument(
         "--authors-selection", action="store_true",
@@ -71,8 +83,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def settings_of(arguments: argparse.Namespace) -> dict[str, Any]:
     """The fields of RunSpec, except data set, fingerprint and seed, as options have them."""
-    names = ("model", "arm", "dim", "inner_dim", "batch_size", "epochs", "validations", "authors_selection")
-    names += ("recipe", "optimizer", "lr")
+    names = ("model", "arm", "dim", "inner_dim", "batch_size", "epochs", "validations", "authors_selection", "budget")
+    names += RECIPE
     settings = with_recipe({name: getattr(arguments, name) for name in names})
     return {"inner_dim": None} | settings | {"hyper": hyper_of(arguments)}
 
@@ -82,8 +94,24 @@ def execution_of(arguments: argparse.Namespace) -> Execution:
     return Execution(arguments.pack, arguments.checkpoint_seconds, arguments.eager)
 
 
+def factors_of(arguments: argparse.Namespace) -> Factors:
+    """What an arm that tunes chooses among.
+
+    Raises:
+        BenchError: numbers beside ``auto``.
+    """
+    given = arguments.embedding_lr_factors
+    if AUTO in given and len(given) > 1:
+        raise BenchError(f"--embedding-lr-factors {' '.join(map(str, given))}: give numbers, or {AUTO} alone")
+    return AUTO if AUTO in given else given
+
+
+def _factor(text: str) -> float | str:
+    return text if text == AUTO else positive(text)
+
+
 def run(arguments: argparse.Namespace) -> None:
-    settings, factors = settings_of(arguments), arguments.embedding_lr_factors
+    settings, factors = settings_of(arguments), factors_of(arguments)
     specs = specs_of(arguments.data, arguments.out, arguments.seed, settings)
     with owned_folders([folder for _, folder in specs]):
         drop_all_damaged(specs)
@@ -99,8 +127,8 @@ def run(arguments: argparse.Namespace) -> None:
 def drop_all_damaged(runs: Sequence[tuple[RunSpec, Path]]) -> None:
     """``drop_damaged`` in run folders and in those of their candidates."""
     for spec, folder in runs:
-        for place in (folder, *(folder / CANDIDATES).glob("*")):
-            drop_damaged(place, spec)
+        for one, place in ((spec, folder), *candidates_of(spec, folder)):
+            drop_damaged(place, one)
 
 
 @contextmanager
@@ -140,7 +168,7 @@ def train_runs(
     runs: Sequence[tuple[RunSpec, Path]],
     device: torch.device,
     execution: Execution,
-    factors: Sequence[float],
+    factors: Factors,
 ) -> Iterator[tuple[Path, dict]]:
     """Train runs that differ in their seed alone; yield each folder with the last point of its curve (empty if none).
 
@@ -167,7 +195,7 @@ def train_runs(
                 if made_by(place).get("train", code) != code:
                     forget(place, STAGES)
         due = [folder for spec, folder in runs if not RunFolder(folder).holds(own_choice(spec, folder))]
-        if due or (shape.settings.tunes_lr and not _chose_among(folders, factors)):
+        if due or (shape.settings.tunes_lr and not chose_among(runs, factors)):
             _train(data, runs, device, replace(execution, code=code), factors, asked)
     for folder in folders:
         if folder in failures:
@@ -204,12 +232,3 @@ def _train(data, runs, device, execution: Execution, factors, asked) -> None:
         train_tuned(runs, factors, train_all)
     else:
         train_all([(spec, folder) for spec, folder in runs if not RunFolder(folder).holds(spec)])
-
-
-def _chose_among(folders: Sequence[Path], factors: Sequence[float]) -> bool:
-    """Whether all runs are of one choice among these factors, made for these very seeds."""
-    found = [RunFolder(folder).document(TUNING) for folder in folders if RunFolder(folder).has(TUNING)]
-    tried = [[candidate["factor"] for candidate in tuning["candidates"]] for tuning in found]
-    seeds = {str(RunFolder(folder).spec.seed) for folder in folders}
-    same_seeds = all(seeds == set(c["val_auc_by_seed"]) for t in found for c in t["candidates"] if c["val_auc_by_seed"])
-    return len(found) == len(folders) and same_seeds and all(each == sorted(factors) for each in tried)

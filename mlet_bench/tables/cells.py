@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
+from mlet_bench.evaluation.frequency import WHOLE
 from mlet_bench.statistics.intervals import Interval, mean_interval
 from mlet_bench.tables.results import Setting
 
@@ -46,10 +47,32 @@ def open_cells(runs: pd.DataFrame, cells: Sequence[str]) -> list[str]:
 def contrast(setting: Setting, weights: Mapping[str, float], metric: str = "test_auc") -> Interval | None:
     """A weighted sum of cells' metrics, say 1 of MLET's and -1 of the baseline's, paired by seed.
 
-    Only seeds that all the cells have finished enter; None without one.
+    Only seeds that all the cells have finished enter; None without one. Of AUC, test rows are a second source of doubt.
     """
     values = paired(setting.runs, list(weights), metric)
-    return None if values.empty else mean_interval(values.to_numpy() @ np.array(list(weights.values())))
+    if values.empty:
+        return None
+    rows = 0.0
+    if metric == "test_auc" and (found := row_deviations(setting, list(weights), list(values.index))) is not None:
+        rows = float(np.linalg.norm(list(weights.values()) @ found))
+    return mean_interval(values.to_numpy() @ np.array(list(weights.values())), rows)
+
+
+def row_deviations(
+    setting: Setting, cells: Sequence[str], seeds: Sequence[int], grouping: str = WHOLE, group: int = 0
+) -> np.ndarray | None:
+    """What test rows add to the AUC of each cell, means over seeds: (C, 2 blocks), see ``statistics.delong``.
+
+    None where a run has none of a group of rows.
+    """
+    rare = setting.of(setting.results.rare)
+    rare = rare[(rare["grouping"] == grouping) & (rare["group"] == group)]
+    found = dict(zip(zip(rare["cell"], rare["seed"]), rare["deviations"]))
+    wanted = [[found.get((cell, seed)) for seed in seeds] for cell in cells]
+    if any(one is None for of_cell in wanted for one in of_cell):
+        return None
+    whole = np.array(wanted, dtype=np.float64)  # (C, S, 2 blocks)
+    return whole.mean(axis=1) if np.isfinite(whole).all() else None
 
 
 def added(*parts: Mapping[str, float]) -> dict[str, float]:

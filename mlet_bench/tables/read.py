@@ -28,10 +28,16 @@ _PARTS = {
     "reweighting": list(REWEIGHTING),
     "sampling": [*SAMPLED, "seeds", "cell_difference", "cell_low", "cell_high"],
     "tuned": ["factor", "val_auc", "chosen"],
+    "formats": [
+        *("format", "budget", "tables_bytes", "whole_bytes", "refused"),
+        *(f"{split}_{name}" for split in ("val", "test") for name in METRICS),
+        *(f"rows_per_second_{batch}" for batch in runs.LOOKUPS),
+    ],
 }
+_MAIN, _LONGER, _BUDGET = "main", "longer", "budget"  # grids: only cells of one grid are compared with each other
 _PROVENANCE = ["started", "seconds", "rows_per_second", "peak_memory_bytes", "device", "threads", "commit", "dirty"]
 _TYPES = dict.fromkeys(
-    ["dataset", "model", "cell", "arm", "status", "kind", "reason", "run_id", "fingerprint"], "string"
+    ["dataset", "model", "cell", "arm", "budget", "status", "kind", "reason", "run_id", "fingerprint"], "string"
 )
 _TYPES |= dict.fromkeys(["started", "device", "commit", "versions", "deployed_sha256"], "string")
 _TYPES |= dict.fromkeys(["dim", "inner_dim", "seed", "threads", "peak_memory_bytes"], "Int64") | {"dirty": "boolean"}
@@ -48,7 +54,7 @@ def read_results(folder: Path | str) -> Results:
     folder = Path(folder)
     config = read_config(folder)
     schemas, unreadable = _schemas(folder, config)
-    rows, curves = {False: [], True: []}, {False: [], True: []}  # by whether a run is a longer one
+    rows, curves = ({grid: [] for grid in (_MAIN, _LONGER, _BUDGET)} for _ in range(2))
     parts: dict[str, list[pd.DataFrame]] = defaultdict(list)
     order = {name: place for place, name in enumerate((*config["datasets"], *config["models"]))}
     asked = sorted(run_folders(config, folder), key=lambda of: (order[of[0].dataset], order[of[0].model]))
@@ -58,7 +64,7 @@ def read_results(folder: Path | str) -> Results:
         keys = dict(zip(RUN, names))
         numbers, found = {}, {}
         # Another length of training is another experiment: it enters no comparison of the main grid.
-        longer = cell.epochs != config["training"]["epochs"]
+        grid = _BUDGET if cell.budget else _MAIN if cell.epochs == config["training"]["epochs"] else _LONGER
         try:
             if cell.dataset in unreadable:  # whether its runs are of these rows cannot be known
                 raise unreadable[cell.dataset]
@@ -71,18 +77,24 @@ def read_results(folder: Path | str) -> Results:
         reason = status.reason
         if status.state == "missing" and schema is None and (said := _last_error(folder, cell.dataset, "*.log")):
             reason = f"not trained: {said}"
-        rows[longer].append(keys | {"status": status.state, "kind": status.kind, "reason": reason} | numbers)
+        told = {"status": status.state, "kind": status.kind, "reason": reason, "budget": cell.budget}
+        rows[grid].append(keys | told | numbers)
         for name, frame in found.items():
-            frames = curves[longer] if name == "curve" else parts[name] if not longer else []
-            frames.append(frame.assign(**keys))
+            if name == "formats" and grid != _LONGER:
+                parts[name].append(frame.assign(**keys, budget=cell.budget))
+            elif name == "curve":
+                curves[grid].append(frame.assign(**keys))
+            elif grid == _MAIN:
+                parts[name].append(frame.assign(**keys))
     overhead, untimed = _overhead(folder, config)
     return Results(
         config=config,
         schemas=schemas,
-        runs=_runs(rows[False]),
-        longer_runs=_runs(rows[True]),
-        curves=_stacked(curves[False], runs.CURVE.columns.names),
-        longer_curves=_stacked(curves[True], runs.CURVE.columns.names),
+        runs=_runs(rows[_MAIN]),
+        longer_runs=_runs(rows[_LONGER]),
+        budget_runs=_runs(rows[_BUDGET]),
+        curves=_stacked(curves[_MAIN], runs.CURVE.columns.names),
+        longer_curves=_stacked(curves[_LONGER], runs.CURVE.columns.names),
         **{name: _stacked(parts[name], columns) for name, columns in _PARTS.items()},
         overhead=overhead,
         untimed=untimed,
@@ -121,17 +133,20 @@ def _numbers(run: runs.RunFolder) -> dict[str, Any]:
     row = {"run_id": spec.id, "fingerprint": spec.fingerprint, "deployed_sha256": metrics["deployed_sha256"]}
     row |= {f"{split}_{name}": metrics[split].get(name) for split in ("test", "val") for name in METRICS}
     row |= {"authors_auc": metrics.get("authors_selection", {}).get("auc")}
-    row |= {f"{name}_bytes": metrics["bytes"][name] for name in runs.BYTES}
+    row |= {f"{name}_bytes": metrics["bytes"].get(name, 0) for name in runs.BYTES}
     row |= {name: provenance[name] for name in _PROVENANCE}
     row |= {"versions": json.dumps(provenance["versions"], sort_keys=True)}
-    # By split; the largest stands for the run.
-    row |= {"max_logit_difference": max(deployed.get("max_logit_difference", {}).values(), default=None)}
+    # By split; the largest stands for the run, and what is no number is the largest (max() may pass over a NaN).
+    moved = np.array(list(deployed.get("max_logit_difference", {}).values()), dtype=float)  # null is NaN
+    row |= {
+        "max_logit_difference": (float(moved.max()) if np.isfinite(moved).all() else np.inf) if len(moved) else None
+    }
     return row | {"logit_tolerance": deployed.get("logit_tolerance")}
 
 
 def _parts(run: runs.RunFolder, schema: DatasetSchema | None, tuned: bool) -> dict[str, pd.DataFrame]:
     """What a finished run's folder holds beside the run itself, of that which is there."""
-    found = {"curve": _frame(run, runs.CURVE)}
+    found = {"curve": _frame(run, runs.CURVE), "formats": _formats(run)}
     if run.has(runs.SPECTRUM):
         found["spectrum"] = _frame(run, runs.SPECTRUM)
     if run.has(runs.BY_FREQUENCY):
@@ -152,13 +167,38 @@ def _parts(run: runs.RunFolder, schema: DatasetSchema | None, tuned: bool) -> di
     return found
 
 
+def _formats(run: runs.RunFolder) -> pd.DataFrame:
+    """How a run is served: a row a format, the deployed model first; one that was refused has the reason alone."""
+    metrics = run.document(runs.METRICS)
+    plain = {"tables": metrics["bytes"]["deployed_tables"], "whole": metrics["bytes"]["deployed"]}
+    made = {runs.PLAIN: plain | {split: metrics[split] for split in ("val", "test")}}
+    if run.has(runs.FORMATS):
+        told = run.document(runs.FORMATS)
+        if told["deployed_sha256"] != metrics["deployed_sha256"]:
+            raise BenchError(f"{run.path / runs.FORMATS.file} is of another model than the scored one: make it again")
+        made |= told["formats"]
+    rows = []
+    for name, of in made.items():
+        row = {
+            "format": name,
+            "refused": of.get("refused", ""),
+            "tables_bytes": of.get("tables"),
+            "whole_bytes": of.get("whole"),
+        }
+        row |= {f"{split}_{metric}": of.get(split, {}).get(metric) for split in ("val", "test") for metric in METRICS}
+        speeds = of.get("rows_per_second", {})
+        rows.append(row | {f"rows_per_second_{batch}": speeds.get(str(batch)) for batch in runs.LOOKUPS})
+    numbers = [name for name in _PARTS["formats"] if name not in ("format", "budget", "refused")]
+    return pd.DataFrame(rows).astype(dict.fromkeys(numbers, np.float64))
+
+
 def _frame(run: runs.RunFolder, table: runs.Table) -> pd.DataFrame:
     return run.table(table).select(table.columns.names).to_pandas(ignore_metadata=True)
 
 
 def _runs(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """The runs table: the same columns and types whether all runs, some or none are done."""
-    names = [*RUN, "status", "kind", "reason", "run_id", "fingerprint"]
+    names = [*RUN, "budget", "status", "kind", "reason", "run_id", "fingerprint"]
     names += [*(f"{split}_{name}" for split in ("test", "val") for name in METRICS), "authors_auc"]
     names += [*(f"{name}_bytes" for name in runs.BYTES), *_PROVENANCE]
     names += ["versions", "deployed_sha256", "max_logit_difference", "logit_tolerance"]
@@ -183,6 +223,8 @@ def _overhead(folder: Path, config: dict[str, Any]) -> tuple[pd.DataFrame, dict[
         try:
             table = read_table(path, runs.OVERHEAD.again)
             runs.require_columns(path, table, runs.OVERHEAD)
+            if reason := (table.schema.metadata or {}).get(runs.NOT_TIMED.encode(), b"").decode():
+                untimed[title] = reason
             tables.append(table)
         except BenchError as error:
             untimed[title] = f"not readable: {error}"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from mlet_bench.config import OWN_MODEL
 from mlet_bench.data import DATASETS
 from mlet_bench.spec import DatasetSchema
 
@@ -26,6 +27,8 @@ class Results:
         runs: one row a run that the configuration asks for, data set by data set. ``status`` is ``done``, ``failed`` or
             ``missing``; ``reason`` says why a run is not done, ``kind`` what kind of failure it is.
         longer_runs: the runs that train for more epochs; they enter no comparison of the main grid.
+        budget_runs: the runs whose tables are fitted to a budget, which ``budget`` names; compared at equal bytes.
+        formats: every run that is done, longer ones left out, as it is served: one row a run and format.
         curves, longer_curves: validation curves of runs that are done, one row a validation.
         spectrum: ranks of the tables of the runs that are done, one row a field, stage and weighting.
         reweighting: quantiles of the factors by which gradients are scaled, one row a run, field and stage.
@@ -40,6 +43,8 @@ class Results:
     schemas: dict[str, DatasetSchema]
     runs: pd.DataFrame
     longer_runs: pd.DataFrame
+    budget_runs: pd.DataFrame
+    formats: pd.DataFrame
     curves: pd.DataFrame
     longer_curves: pd.DataFrame
     spectrum: pd.DataFrame
@@ -70,8 +75,10 @@ class Results:
 
     @cached_property
     def open_runs(self) -> pd.DataFrame:
-        """The runs that are not done, longer ones included."""
-        every = pd.concat([self.runs, self.longer_runs]) if len(self.longer_runs) else self.runs
+        """The runs that are not done, longer ones and those within a budget included."""
+        every = pd.concat(
+            [part for part in (self.runs, self.longer_runs, self.budget_runs) if len(part)] or [self.runs]
+        )
         return every[every["status"] != "done"].reset_index(drop=True)
 
     def planted(self, dataset: str) -> dict[str, Any] | None:
@@ -109,6 +116,11 @@ class Setting:
     def is_part(self) -> bool:
         """Whether only a part of its rows was used."""
         return self.results.is_part(self.dataset)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether its rows and its model are a reader's own, of which the suite knows the scores alone."""
+        return self.results.config["datasets"][self.dataset]["source"] == OWN_MODEL
 
     @cached_property
     def runs(self) -> pd.DataFrame:

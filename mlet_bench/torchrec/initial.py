@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
+from mlet_bench.arms import PAPER_W2_STD
 from mlet_bench.embeddings.draw import W2, normal_, stream_of, uniform_
-from mlet_bench.embeddings.mlet import PAPER_W2_STD
 from mlet_bench.spec import derive_seed
 from mlet_bench.torchrec.shards import tables
 

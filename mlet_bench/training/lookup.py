@@ -47,25 +47,25 @@ class KernelLookup:
         w2 = getattr(tables.first, "w2", None)
         self.own = w2 if w2 is not None and w2.requires_grad else None
         self._w2 = None if w2 is None else w2.detach()
-        self._starts = torch.tensor((0, *tables.first.table_sizes)).cumsum(0)
+        self._starts, self._own_rows = torch.tensor((0, *tables.first.stored)).cumsum(0), tables.first.own_rows
 
     @staticmethod
     def fits(tables: PackedTables, optimizer: RowSGD | RowAdagrad) -> bool:
         """Whether the kernels can do this."""
         named = vars(type(tables.first)).get("cpu_kernel", False)
-        plain = named and tables.count == 1 and type(optimizer) is RowSGD
+        plain = named and tables.count == 1 and type(optimizer) is RowSGD and optimizer.scale is None
         return plain and kernels.supported(tables.weight, tables.first.embedding_dim)
 
     def gather(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        """The embedding vectors (1, B, F, d), and the ids of one model, (B, F). ids: (1, B, F)."""
-        ids = ids.squeeze(0).int().contiguous()
-        return kernels.lookup(self.optimizer.weight, self._w2, ids, self._starts).unsqueeze(0), ids
+        """The embedding vectors (1, B, F, d), and the rows of one model's ids, (B, F). ids: (1, B, F)."""
+        rows = self._own_rows(ids.squeeze(0)).int().contiguous()
+        return kernels.lookup(self.optimizer.weight, self._w2, rows, self._starts).unsqueeze(0), rows
 
-    def update(self, ids: Tensor, grad: Tensor) -> Tensor | None:
+    def update(self, rows: Tensor, grad: Tensor) -> Tensor | None:
         """Update the rows in place; the gradient of W2, where it is trained. grad: (1, B, F, d)."""
         weight, lr = self.optimizer.weight, self.optimizer.lr
         return kernels.lookup_sgd(
-            weight, self._w2, ids, self._starts, grad.squeeze(0), lr, train_w2=self.own is not None
+            weight, self._w2, rows, self._starts, grad.squeeze(0), lr, train_w2=self.own is not None
         )
 
 

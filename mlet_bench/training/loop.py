@@ -120,7 +120,7 @@ class _Training:
         self.specs, self.folders, stored = zip(*group, strict=True)
         self.spec, self.device = self.specs[0], data["train"].label.device
         self.pack = build_pack(self.specs, schema, self.device)
-        self.step = TrainStep(self.pack, self.spec)
+        self.step = TrainStep(self.pack, self.spec, data["train"].ids)
         self.steps = make_steps(self.step, data["train"], self.spec.batch_size, execution.eager)
         self.progress = [Progress() for _ in self.specs]
         self.failures: dict[Path, BenchError] = {}

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from mlet_bench.embeddings.base import FieldTables
+
 
 def add_rows(weight: Tensor, index: Tensor, values: Tensor) -> None:
     """weight[index] += values, repeats allowed. weight: (n, width), index: (M,) int64, values: (M, width)."""
@@ -15,7 +17,7 @@ def add_rows(weight: Tensor, index: Tensor, values: Tensor) -> None:
 
 
 class RowSGD:
-    """w -= lr · g for each gathered row.
+    """w -= lr · g for each gathered row; lr times the row's ``scale`` (R,) where there is one, of R rows a model.
 
     Rows that occur several times in a batch need no merging: SGD is linear in the gradient, so adding each
     occurrence's gradient in turn is exact.
@@ -23,13 +25,13 @@ class RowSGD:
 
     state_per_value = 0
 
-    def __init__(self, weight: Tensor, lr: float):
-        self.weight, self.lr = weight, lr
+    def __init__(self, weight: Tensor, lr: float, scale: Tensor | None = None):
+        self.weight, self.lr, self.scale = weight, lr, scale
 
     @torch.no_grad()
     def update(self, index: Tensor, grad: Tensor) -> None:
         """index: (M,) rows of ``weight``, repeats allowed; grad: (M, width), which may be overwritten."""
-        add_rows(self.weight, index, grad.mul_(-self.lr))
+        add_rows(self.weight, index, _scaled(grad.mul_(-self.lr), index, self.scale))
 
     def state(self) -> dict[str, Tensor]:
         """Nothing: plain SGD has no state."""
@@ -39,13 +41,14 @@ class RowSGD:
 class RowAdagrad:
     """Element-wise Adagrad (Duchi et al. 2011) on the gathered rows, as torch.optim.Adagrad on sparse gradients.
 
-    s += g², w -= lr · g / (sqrt(s) + eps), with g the sum over a row's occurrences in the batch.
+    s += g², w -= lr · g / (sqrt(s) + eps), with g the sum over a row's occurrences in the batch; lr times the row's
+    ``scale``, as of ``RowSGD``.
     """
 
     state_per_value = 1
 
-    def __init__(self, weight: Tensor, lr: float, eps: float = 1e-10):
-        self.weight, self.lr, self.eps = weight, lr, eps
+    def __init__(self, weight: Tensor, lr: float, scale: Tensor | None = None, eps: float = 1e-10):
+        self.weight, self.lr, self.scale, self.eps = weight, lr, scale, eps
         self.sum = torch.zeros_like(weight, requires_grad=False)
 
     @torch.no_grad()
@@ -64,9 +67,33 @@ class RowAdagrad:
         # Places beyond the last distinct row get the smallest one's index, and add 0 to it.
         distinct = rows[0].expand_as(rows).scatter(0, place, rows)
         add_rows(self.sum, distinct, total.square())
-        scale = self.sum.index_select(0, distinct).sqrt_().add_(self.eps)
-        add_rows(self.weight, distinct, total.div_(scale).mul_(-self.lr))
+        root = self.sum.index_select(0, distinct).sqrt_().add_(self.eps)
+        add_rows(self.weight, distinct, _scaled(total.div_(root).mul_(-self.lr), distinct, self.scale))
 
     def state(self) -> dict[str, Tensor]:
         """The accumulated squares, shaped as the tables; the tensor itself."""
         return {"sum": self.sum}
+
+
+def _scaled(change: Tensor, index: Tensor, scale: Tensor | None) -> Tensor:
+    """change (M, width) times the scale (R,) of each row; ``index`` (M,) counts on through the models of a pack."""
+    return change if scale is None else change.mul_(scale.index_select(0, index % len(scale)).unsqueeze(1))
+
+
+@torch.no_grad()
+def frequency_scale(tables: FieldTables, ids: Tensor, power: float) -> Tensor:
+    """Learning rates of rows by how often training reads them: count^power, (R,) float32 over all fields' stored rows.
+
+    In each field the mean over what training reads is 1, so that a look-up's step is on average what it was; a row that
+    is never read has 1.
+
+    Args:
+        ids: (N, F) the training split.
+    """
+    counts = torch.zeros(sum(tables.stored), dtype=torch.int64, device=ids.device)
+    for part in ids.split(2**20):
+        counts += torch.bincount(tables.slots(part).flatten(), minlength=len(counts))
+    scale = counts.clamp(min=1).double() ** power
+    for mine, read in zip(scale.split(tables.stored), counts.split(tables.stored), strict=True):
+        mine /= (mine * read).sum() / read.sum()
+    return scale.where(counts > 0, torch.ones_like(scale)).float()

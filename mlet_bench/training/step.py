@@ -9,7 +9,7 @@ from mlet_bench.spec import RunSpec
 from mlet_bench.training.dense import DenseAdagrad, DenseSGD
 from mlet_bench.training.lookup import make_lookup
 from mlet_bench.training.pack import Pack
-from mlet_bench.training.rows import RowAdagrad, RowSGD
+from mlet_bench.training.rows import RowAdagrad, RowSGD, frequency_scale
 
 OPTIMIZERS = {"sgd": (RowSGD, DenseSGD), "adagrad": (RowAdagrad, DenseAdagrad)}
 
@@ -28,13 +28,14 @@ def optimizers(name: str) -> tuple[type, type]:
 class TrainStep:
     """Forward, loss, backward, dense update, and the row update in place, of every model of a pack.
 
-    The loss is binary cross-entropy, mean over the batch. The gradient is taken with respect to the gathered rows
-    or to the embedding vectors (``mlet_bench.training.lookup``), so a step touches the rows of its batch and nothing
-    else of a model's tables. On a GPU no shape and no branch depends on a value, so the whole can be
+    The loss is binary cross-entropy, mean or sum over the batch (``spec.loss``). The gradient is taken with respect to
+    the gathered rows or to the embedding vectors (``mlet_bench.training.lookup``), so a step touches the rows of its
+    batch and nothing else of a model's tables. On a GPU no shape and no branch depends on a value, so the whole can be
     captured in a CUDA graph.
 
     Args:
         spec: of any model of the pack; they differ in their seed alone.
+        train_ids: (N, F) the training split, for an arm whose rows have learning rates by frequency.
 
     Raises:
         BenchError: the optimizer does not exist.
@@ -45,12 +46,20 @@ class TrainStep:
         loss = step(dense, ids, label)  # (1, B, D), (1, B, F), (1, B) → (1,), on the device
     """
 
-    def __init__(self, pack: Pack, spec: RunSpec):
+    def __init__(self, pack: Pack, spec: RunSpec, train_ids: Tensor | None = None):
         rows, dense = optimizers(spec.optimizer)
         self.pack = pack
+        self._mean = spec.loss == "mean"
         # An arm's step size is that of the embedding; a linear part has the model's.
         rates = {"embedding": spec.embedding_lr}
-        self.row_optimizers = [rows(tables.weight, rates.get(tables.name, spec.lr)) for tables in pack.tables]
+        scales = {}
+        if power := spec.settings.lr_frequency_power:
+            if train_ids is None:
+                raise BenchError(f"arm {spec.arm!r} scales learning rates by frequency: it needs the training split")
+            scales["embedding"] = frequency_scale(pack.tables[0].first, train_ids, power)
+        self.row_optimizers = [
+            rows(tables.weight, rates.get(tables.name, spec.lr), scales.get(tables.name)) for tables in pack.tables
+        ]
         self.dense_optimizer = dense(pack.trained, spec.lr)
         self.lookups = [make_lookup(*pair) for pair in zip(pack.tables, self.row_optimizers, strict=True)]
         self._combined = [lookup.combined for lookup in self.lookups]
@@ -67,7 +76,9 @@ class TrainStep:
             # Cross-entropy is softplus(z) - y z, exact to rounding with a threshold of 40; with its gradient written
             # out that is fewer operations than by autograd.
             losses = torch.addcmul(softplus(logits, threshold=40), label, logits, value=-1).mean(1)  # (S,)
-            slope = torch.sigmoid(logits).sub_(label).div_(label.shape[1])  # (S, B)
+            slope = torch.sigmoid(logits).sub_(label)  # (S, B)
+            if self._mean:
+                slope.div_(label.shape[1])
         # A model may leave something unused, logistic regression its vectors: its gradient is zero.
         grads = torch.autograd.grad(logits, [*gathered, *self._by_autograd], slope, materialize_grads=True)
         of_rows, rest = grads[: len(gathered)], iter(grads[len(gathered) :])

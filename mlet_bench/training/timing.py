@@ -63,10 +63,12 @@ def measure_overhead(
     if len(rows) < largest:
         raise BenchError(f"{schema.name} has {len(rows)} training rows, fewer than one batch of {largest} to time")
     records, software = [], software_label(device)
-    for dim, inner_dim in tqdm(list(widths), desc=f"overhead {schema.name}", unit="cell", disable=None):
+    widths = list(widths)
+    for number, (dim, inner_dim) in enumerate(tqdm(widths, desc=f"overhead {schema.name}", unit="cell", disable=None)):
         # The models are made once for all batch sizes: with large tables that takes longer than the timing.
         if not sys.stderr.isatty():  # there is no bar in a log
-            print(f"timing {schema.name} d={dim} k={inner_dim}", file=sys.stderr, flush=True)
+            done = f"{number + 1} of {len(widths)}"
+            print(f"timing {schema.name} d={dim} k={inner_dim}, {done}", file=sys.stderr, flush=True)
         made = {}
         for arm, k in ((BASELINE, None), (TREATED, inner_dim)):
             spec = RunSpec(schema.name, schema.fingerprint, arm=arm, dim=dim, inner_dim=k, seed=0, **training)

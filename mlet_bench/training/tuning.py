@@ -1,79 +1,90 @@
-"""The arms that tune: one embedding learning rate for all seeds of a cell, chosen on validation."""
+"""The arms that tune: one embedding learning rate for all seeds of a cell, chosen on validation by seeds of its own."""
 
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Literal
 
-from mlet_bench.errors import BenchError, DivergedError, RunsFailed
-from mlet_bench.files import link_or_copy, rename
-from mlet_bench.runs import CURVE, MODEL, PROVENANCE, SPEC, TUNING, RunFolder
+from mlet_bench.errors import BenchError, RunsFailed
+from mlet_bench.files import read_json, rename
+from mlet_bench.runs import CURVE, MODEL, TUNING, RunFolder, require_keys
 from mlet_bench.spec import RunSpec
 
-FILES = (CURVE.file, MODEL, PROVENANCE.file, SPEC)  # of a run of the suite's own
-CANDIDATES = "candidates"  # inside a run folder, until one is chosen
+CANDIDATES = "candidates"  # inside the first run's folder, until one is chosen
 Runs = Sequence[tuple[RunSpec, Path]]  # of each seed: its spec and its folder
+Factors = Sequence[float] | Literal["auto"]
+Trainer = Callable[[Runs], object]
+
+# A choice is as good as it looks only to seeds that had no part in it.
+TUNING_SEEDS = (1_000_000, 1_000_001)
+AUTO: Literal["auto"] = "auto"
+FIRST, STEP, LIMIT = (1.0, 4.0, 16.0), 4.0, 4.0**6  # where ``auto`` begins, by what it goes on, and how far
 
 
-def train_tuned(
-    runs: Runs, factors: Sequence[float], train_all: Callable[[Runs], object], files: Sequence[str] = FILES
-) -> float:
-    """Train every candidate with every seed, and leave in each run folder the run of the best candidate.
+def train_tuned(runs: Runs, factors: Factors, train_all: Trainer) -> float:
+    """Train every candidate with ``TUNING_SEEDS``, and each run with the best of them.
 
-    The best is the candidate with the highest last validation AUC, mean over the seeds; of equal ones the smaller
-    factor. Test is not looked at. Each folder's ``tuning.json`` has what every candidate reached and which was chosen.
-    Until then candidates live in ``candidates`` inside the run's folder. What an earlier call has trained, for these
-    seeds or for fewer, is not trained again: a seed that is added trains its own candidates, and the other seeds only
-    if the choice changes with it. A losing candidate's model is deleted at once; one that diverges with any seed is
-    recorded with its sentence and those seeds, not chosen, and not trained again for a seed that is added.
+    The best is the candidate with the highest last validation AUC, mean over those seeds; of equal ones the smaller
+    factor. Test is not looked at, and neither are the seeds that will be judged. Each folder's ``tuning.json`` has what
+    every candidate reached and which was chosen. Until then candidates live in ``candidates`` inside the first run's
+    folder; their models are deleted at once. One that diverges is recorded with its sentence and not chosen. What an
+    earlier call has found, for these seeds or for fewer, stands.
 
     Args:
-        factors: candidate embedding learning rates over the base one.
+        factors: candidate embedding learning rates over the base one; ``auto``: 1, 4 and 16, and on by steps of 4 until
+            the best lies inside of what was tried, or ``LIMIT`` is reached.
         train_all: trains specs that differ in their seed alone, each into its folder, as ``train_together`` does.
-        files: what that leaves in a folder; the spec is read first, so it comes last.
 
     Returns:
         the chosen factor.
 
     Raises:
-        BenchError: no candidates, an impossible one, no validation to choose on, no candidate that did not diverge, or
-            whatever a training raises.
+        BenchError: no candidates, an impossible one, no validation to choose on, a seed that would have a part in the
+            choice, no candidate that did not diverge, or whatever a training raises.
     """
-    if not factors:
+    todo = list(FIRST if factors == AUTO else factors)
+    if not todo:
         raise BenchError("no embedding learning rates to choose from: give at least one factor")
     if runs[0][0].validations == 0:
         raise BenchError("an embedding learning rate is chosen on validation: validations must be 1 or more")
-    for factor in factors:
+    for factor in todo:
         replace(runs[0][0], embedding_lr_factor=factor)  # refuses one that no run can have, before any is trained
-    known, failed = _known_before(runs)
-    records, best = [], None
-    for factor in sorted(factors):
-        if factor in failed:
-            records.append(failed[factor])
-            continue
-        try:
-            reached = _reached(runs, factor, known.get(factor, {}), train_all)
-        except RunsFailed as error:
-            seeds = [spec.seed for spec, folder in runs if _place(folder, factor) in error.reasons]
-            record = {"val_auc": None, "val_auc_by_seed": {}, "failed": str(error), "failed_seeds": seeds}
-            records.append({"factor": factor, **record})
-            _drop_models(runs, factor)
-            continue
-        records.append({"factor": factor, "val_auc": sum(reached.values()) / len(reached), "val_auc_by_seed": reached})
-        loser = records[-1]
-        if best is None or loser["val_auc"] > best["val_auc"]:
-            best, loser = loser, best
-        if loser is not None:
-            _drop_models(runs, loser["factor"])
-    if best is None:
-        raise BenchError(f"every candidate failed: {'; '.join(record['failed'] for record in records)}")
-    _take(runs, best["factor"], train_all, files)
-    for spec, folder in runs:
-        content = {"chosen": best["factor"], "by": "val_auc", "candidates": records}
-        RunFolder(folder).write_document(TUNING, content, replace(spec, embedding_lr_factor=best["factor"]).id)
-    for _, folder in runs:
-        drop_candidates(folder)
-    return best["factor"]
+    if used := [spec.seed for spec, _ in runs if spec.seed in TUNING_SEEDS]:
+        raise BenchError(f"seed {used[0]} chooses embedding learning rates, so it cannot judge them: take another")
+    known, records = _known_before(runs), {}
+    while todo:
+        records |= {factor: known.get(factor) or _tried(*runs[0], factor, train_all) for factor in sorted(todo)}
+        todo = _beyond(records) if factors == AUTO else []
+    reached = {factor: record["val_auc"] for factor, record in sorted(records.items()) if "failed" not in record}
+    if not reached:
+        raise BenchError(f"every candidate failed: {'; '.join(record['failed'] for record in records.values())}")
+    best = max(reached, key=lambda factor: reached[factor])
+    content = {"chosen": best, "by": "val_auc", "asked": factors if factors == AUTO else sorted(factors)}
+    content["candidates"] = [records[factor] for factor in sorted(records)]
+    chosen = [(replace(spec, embedding_lr_factor=best), folder) for spec, folder in runs]
+    try:
+        _train_chosen(chosen, train_all)
+    except RunsFailed:
+        _record(chosen, content)
+        raise
+    _record(chosen, content)
+    return best
+
+
+def chose_among(runs: Runs, factors: Factors) -> bool:
+    """Whether all runs are of one choice among these factors."""
+    wanted = factors if factors == AUTO else sorted(factors)
+    found = [record for spec, folder in runs if (record := _recorded(spec, folder)) is not None]
+    return len(found) == len(runs) and all(
+        record["asked"] == wanted and record["chosen"] == found[0]["chosen"] for record in found
+    )
+
+
+def candidates_of(spec: RunSpec, folder: Path) -> Runs:
+    """The candidates inside a run's folder, with what they are of that spec; their factors are their own."""
+    places = [(seed, (folder / CANDIDATES).glob(f"*-seed{seed}")) for seed in TUNING_SEEDS]
+    return [(replace(spec, seed=seed), place) for seed, found in places for place in sorted(found)]
 
 
 def drop_candidates(folder: Path) -> None:
@@ -86,74 +97,66 @@ def drop_candidates(folder: Path) -> None:
         shutil.rmtree(done)
 
 
-def _reached(
-    runs: Runs, factor: float, known: dict[int, float], train_all: Callable[[Runs], object]
-) -> dict[int, float]:
-    """Last validation AUC of a candidate by seed; what is not known is trained."""
+def _beyond(records: dict[float, dict]) -> list[float]:
+    """The candidate to try next: beyond the best one, where nothing was tried there, not even what diverged."""
+    reached = {factor: record["val_auc"] for factor, record in sorted(records.items()) if "failed" not in record}
+    if not reached:
+        return [min(records) / STEP] if min(records) > 1 / LIMIT else []
+    best = max(reached, key=lambda factor: reached[factor])
+    if best == max(records) and best < LIMIT:
+        return [best * STEP]
+    return [best / STEP] if best == min(records) and best > 1 / LIMIT else []
+
+
+def _tried(spec: RunSpec, folder: Path, factor: float, train_all: Trainer) -> dict[str, Any]:
+    """What a candidate reaches, or why it fails."""
     candidates = [
-        (replace(spec, embedding_lr_factor=factor), _place(folder, factor))
-        for spec, folder in runs
-        if spec.seed not in known
+        (replace(spec, seed=seed, embedding_lr_factor=factor), folder / CANDIDATES / f"lr-x{factor:g}-seed{seed}")
+        for seed in TUNING_SEEDS
     ]
-    left = [(spec, place) for spec, place in candidates if not RunFolder(place).holds(spec)]
-    if left:
-        train_all(left)
-    found = {spec.seed: float(RunFolder(place).table(CURVE, spec)["val_auc"][-1].as_py()) for spec, place in candidates}
-    reached = known | found
-    return {spec.seed: reached[spec.seed] for spec, _ in runs}
+    record: dict[str, Any] = {"factor": factor, "val_auc": None, "val_auc_by_seed": {}}
+    try:
+        if left := [(one, place) for one, place in candidates if not RunFolder(place).holds(one)]:
+            train_all(left)
+    except RunsFailed as error:
+        return record | {"failed": str(error)}
+    finally:
+        for _, place in candidates:
+            (place / MODEL).unlink(missing_ok=True)
+    curves = {str(one.seed): RunFolder(place).table(CURVE, one)["val_auc"] for one, place in candidates}
+    reached = {seed: float(curve[-1].as_py()) for seed, curve in curves.items()}
+    return record | {"val_auc": sum(reached.values()) / len(reached), "val_auc_by_seed": reached}
 
 
-def _known_before(runs: Runs) -> tuple[dict[float, dict[int, float]], dict[float, dict]]:
-    """What an earlier call found, of the runs that stand in their folders.
-
-    Returns:
-        by factor and seed, what the candidates reached; by factor, the records of those that failed with one of these
-        seeds.
-    """
-    known: dict[float, dict[int, float]] = {}
-    failed: dict[float, dict] = {}
-    seeds = {spec.seed for spec, _ in runs}
-    for spec, folder in runs:
-        run = RunFolder(folder)
-        if not (run.has(TUNING) and run.has(SPEC)):
-            continue
-        held = run.spec
-        if not run.holds(replace(spec, embedding_lr_factor=held.embedding_lr_factor)):
-            continue
-        for record in run.document(TUNING, held)["candidates"]:
-            if str(spec.seed) in record["val_auc_by_seed"]:
-                known.setdefault(record["factor"], {})[spec.seed] = record["val_auc_by_seed"][str(spec.seed)]
-            elif seeds & set(record.get("failed_seeds", ())):
-                failed[record["factor"]] = record
-    return known, failed
+def _recorded(spec: RunSpec, folder: Path) -> dict[str, Any] | None:
+    """What stands in a folder of a choice for this very run; None if nothing does."""
+    if not RunFolder(folder).has(TUNING):
+        return None
+    found = read_json(folder / TUNING.file, TUNING.again)
+    require_keys(folder / TUNING.file, found, (*TUNING.keys, "run_id"), TUNING.again)
+    # One of before "asked" was there is by the seeds that are judged.
+    own = "asked" in found and found["run_id"] == replace(spec, embedding_lr_factor=found["chosen"]).id
+    return found if own else None
 
 
-def _take(runs: Runs, factor: float, train_all: Callable[[Runs], object], files: Sequence[str]) -> None:
-    """Leave the chosen candidate's run in each folder; one that was trained with another factor is trained again."""
-    chosen = [(replace(spec, embedding_lr_factor=factor), folder) for spec, folder in runs]
+def _known_before(runs: Runs) -> dict[float, dict[str, Any]]:
+    """By factor, what an earlier call found."""
+    records = [record for spec, folder in runs if (record := _recorded(spec, folder)) is not None]
+    return {candidate["factor"]: candidate for record in records for candidate in record["candidates"]}
+
+
+def _train_chosen(chosen: Runs, train_all: Trainer) -> None:
+    """Train the runs that are not there; what was made of another choice goes."""
     due = [(spec, folder) for spec, folder in chosen if not RunFolder(folder).holds(spec)]
-    places = [(spec, _place(folder, factor)) for spec, folder in due]
-    lacking = [
-        (spec, place)
-        for spec, place in places
-        if not RunFolder(place).holds(spec) or (MODEL in files and not (place / MODEL).exists())
-    ]
-    if lacking:
-        try:
-            train_all(lacking)
-        except RunsFailed as error:  # by place; it is the choice that cannot be had, and so every run of the cell
-            raise DivergedError(f"the chosen factor {factor:g} could not be trained again: {error}") from error
-    for (_, folder), (_, place) in zip(due, places, strict=True):
+    for _, folder in due:
         RunFolder(folder).drop("train", "deploy", "spectrum", "evaluate", "compare")
-        for name in files:
-            if (place / name).exists():  # a model of somebody's own may have no scores
-                link_or_copy(place / name, folder / name)
+    if due:
+        train_all(due)
 
 
-def _place(folder: Path, factor: float) -> Path:
-    return folder / CANDIDATES / f"lr-x{factor:g}"
-
-
-def _drop_models(runs: Runs, factor: float) -> None:
-    for _, folder in runs:
-        (_place(folder, factor) / MODEL).unlink(missing_ok=True)
+def _record(chosen: Runs, content: dict[str, Any]) -> None:
+    """Leave the choice in each folder; then the candidates can go."""
+    for spec, folder in chosen:
+        RunFolder(folder).write_document(TUNING, content, spec.id)
+    for _, folder in chosen:
+        drop_candidates(folder)

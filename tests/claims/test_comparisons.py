@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 from made_up import make_results, make_runs, worth
 
@@ -63,3 +64,20 @@ def test_a_contrast_by_hand():
 
 def test_weights_of_one_cell_add_up():
     assert added({"a": 0.5, "b": 1.0}, {"a": -0.25}) == {"a": 0.25, "b": 1.0}
+
+
+def test_test_rows_widen_an_auc_and_nothing_else():
+    """Deviations (3, 4) and (0, 0) thousandths: the difference has a standard error of .005 over rows."""
+    frame = make_runs(worth(), dims=(4, 8), inners=(64,))
+    vectors = {"mlet": np.array([0.003, 0.004]), "single": np.zeros(2)}
+    rare = frame[["dataset", "model", "cell", "seed"]].assign(
+        grouping="whole", group=0, deviations=[vectors[arm] for arm in frame["arm"]]
+    )
+    (setting,) = make_results(frame, rare=rare).settings
+    weights = {"mlet-d4-k64": 1.0, "single-d4": -1.0}
+    found, without = contrast(setting, weights), contrast(setting, weights, "test_logloss")
+    assert found is not None and found.rows == pytest.approx(0.005)
+    assert without is not None and without.rows == 0.0 and without.high - without.low < found.high - found.low
+    (lacking,) = make_results(frame, rare=rare[rare["cell"] != "single-d4"]).settings
+    unknown = contrast(lacking, weights)
+    assert unknown is not None and unknown.rows == 0.0

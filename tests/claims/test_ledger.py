@@ -118,7 +118,14 @@ def test_growth_that_the_step_has_as_well_is_not_mlets():
 def test_the_gain_is_read_at_the_k_that_was_fixed():
     row = ledger(make_runs(mlet(lambda d, k: k / 16), arms=ARMS))["C2"]
     assert row.number.startswith("avazu: +0.0200") or row.number.startswith("avazu: +0.0199")  # log2(64 / 16) doublings
-    assert "AUC at k=64" in row.number
+    assert "AUC at k=64" in row.number and row.number.endswith("(d=4, 8, 16)")  # 64 is 4 times 16
+
+
+def test_no_better_cell_is_taken_for_the_one_that_was_fixed():
+    """MLET is best at k = 16, on validation and on test alike; the question is about k = 64."""
+    row = ledger(make_runs(mlet(lambda d, k: 8.0 if k == 16 else 2.0), arms=ARMS))["C1"]
+    assert row.verdict == "not reproduced" and "mlet d=4,8 k=64" in row.cells
+    assert "reduction factor 2.0" in row.number or "reduction factor 1.9" in row.number
 
 
 def test_without_the_step_at_every_k_growth_is_not_run():

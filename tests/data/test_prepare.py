@@ -340,7 +340,8 @@ def planted_file(folder, **changes):
     text = random_file("criteo-kaggle", 40)
     (folder / "raw.gz").write_bytes(gzip.compress(text))
     md5 = hashlib.md5(text).hexdigest()
-    content = {"dataset": "criteo-kaggle", "rows": 40, "seed": 3, "best_auc": 0.8, "md5": md5} | changes
+    content = {"dataset": "criteo-kaggle", "rows": 40, "seed": 3, "plant": "none", "best_auc": 0.8, "md5": md5}
+    content |= {"test_best_auc": {"blocks": 0.79}} | changes
     (folder / "raw.gz.planted.json").write_text(json.dumps(content))
     return folder / "raw.gz", content
 
@@ -348,6 +349,8 @@ def planted_file(folder, **changes):
 @pytest.mark.parametrize("max_rows", [None, 40, 20])
 def test_a_planted_file_is_marked(tmp_path, max_rows):
     path, content = planted_file(tmp_path)
+    del content["test_best_auc"]
+    content["best_auc"] = 0.8 if max_rows == 20 else 0.79  # of the test rows, where they are the file's
     assert prepare("criteo-kaggle", path, tmp_path / "out", max_rows=max_rows).source["planted"] == content
 
 
@@ -360,6 +363,7 @@ def test_a_planted_file_is_marked(tmp_path, max_rows):
         ({"rows": 10}, 20, "says 10 rows"),
         ({"dataset": "avazu"}, None, "is about avazu"),
         ({"seed": None}, 20, "has no seed of type int"),
+        ({"test_best_auc": {"random": 0.8}}, 40, "has no best AUC for test of split 'blocks'"),
     ],
 )
 def test_a_planted_file_that_is_not_the_one_described_is_refused(tmp_path, changes, max_rows, sentence):

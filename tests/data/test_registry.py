@@ -158,7 +158,7 @@ def test_a_toy_with_a_law_is_made_and_prepared(tmp_path, monkeypatch):
     monkeypatch.setattr(Toy, "planted", law)
     synthesize("toy", 1000, 0, tmp_path / "raw")
     schema = prepare("toy", tmp_path / "raw", tmp_path / "out")
-    assert schema.table_sizes == (40, 30, 20) and schema.source["planted"]["best_auc"] == pytest.approx(0.7, abs=0.02)
+    assert schema.table_sizes == (40, 30, 20) and schema.source["planted"]["best_auc"] == pytest.approx(0.7, abs=0.04)
     assert pd.read_parquet(tmp_path / "out" / "vocabulary" / "token.parquet")["token"].isna().sum() == 1
     assert Toy.sources() == ("synthesize", "file")
 

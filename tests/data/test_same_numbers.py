@@ -8,12 +8,11 @@ import pytest
 from mlet_bench.data.generate import synthesize
 from mlet_bench.data.prepare import prepare
 
-# Noted when the two formats were read by our own code, before polars did. A change here is a new version of the
-# preparation (``prepare.VERSION``), or of the planted data.
+# A change here is a new version of the preparation (``prepare.VERSION``), or of the planted data.
 KNOWN = [
-    ("criteo-kaggle", "blocks", "0f769bfdf795d28b83707f51f4048ae4", "97f88477cb037442", "502db860a544d30e"),
-    ("avazu", "random", "dd494ac45a5a6314b4807e1d4e40fa5f", "da3e9f1fea62fd68", "3490f855866374f6"),
-    ("avazu", "last-day", "dd494ac45a5a6314b4807e1d4e40fa5f", "df09c9d1fc2febb6", "71f283db110d7644"),
+    ("criteo-kaggle", "blocks", "ffac6dc6a425f6c2091a6de1b17ecf4b", "937e95ad13467def", "667d3b55f8b1bc0e"),
+    ("avazu", "random", "5977fe38620f40bd894a1203645004cf", "82ac291e4ac323ef", "089beb0e6bbe70ef"),
+    ("avazu", "last-day", "5977fe38620f40bd894a1203645004cf", "8a36f01b76e247cc", "f8bfdfc0a69f8aa3"),
 ]
 
 

@@ -37,6 +37,10 @@ def test_random_has_exact_sizes(n_rows, expected):
     assert sizes(random(n_rows)) == expected
 
 
+def test_nine_tenths_train_but_for_a_hundredth():
+    assert sizes(assign("random-90", 1234, np.empty(0))) == sizes(random(1234, one_in=100)) == [1099, 12, 123]
+
+
 def test_random_is_the_same_each_time_and_spreads_over_the_file():
     codes = random(100_000)
     assert np.array_equal(codes, random(100_000))

@@ -43,10 +43,10 @@ class HashedTables(FieldTables):
         return {"rows": self.rows}
 
 
-class QuotientRemainderTables(FieldTables):
+class ScaledPairTables(FieldTables):
     """Two rows an id, of remainder and quotient, multiplied; and a scale of each field, trained like a model's."""
 
-    name = "qr"
+    name = "scaled-pair"
 
     def __init__(self, table_sizes, embedding_dim, rows=8):
         self.rows = rows
@@ -87,7 +87,7 @@ class DoubledTables(MLETTables):
 
 TOYS = {
     HashedTables: Arm("hashed", "hashed", "a toy", options={"rows": 20}),
-    QuotientRemainderTables: Arm("qr", "qr", "a toy", options={"rows": 6}),
+    ScaledPairTables: Arm("scaled-pair", "scaled-pair", "a toy", options={"rows": 6}),
     DoubledTables: Arm("doubled", "doubled", "a toy", inner_dim=True),
 }
 every_method = pytest.mark.parametrize("method", [*METHODS, *(toy.name for toy in TOYS)])
@@ -153,11 +153,11 @@ def test_the_fastest_step_is_the_plain_one(method, optimizer, runs, schema):
 @pytest.mark.skipif(kernels.library() is None, reason="needs a C++ compiler")
 def test_the_kernel_is_taken_by_those_that_name_it_alone(schema):
     taken = {}
-    for method in ("single", "mlet", "hashed", "qr", "doubled"):
+    for method in ("single", "mlet", "hash", "mlet-hash", "hashed", "scaled-pair", "doubled", "qr", "mlet-qr"):
         spec = spec_of(schema, method)
         taken[method] = type(TrainStep(make_pack(build_model(spec, schema)), spec).lookups[0])
-    assert taken == {"single": KernelLookup, "mlet": KernelLookup} | dict.fromkeys(
-        ("hashed", "qr", "doubled"), RowLookup
+    assert taken == dict.fromkeys(("single", "mlet", "hash", "mlet-hash"), KernelLookup) | dict.fromkeys(
+        ("hashed", "scaled-pair", "doubled", "qr", "mlet-qr"), RowLookup
     )
 
 
@@ -212,7 +212,7 @@ def test_what_is_deployed_predicts_the_same_from_its_files_alone(method, schema,
     header = 8 + int.from_bytes(path.read_bytes()[:8], "little")
     arrays, counted = load_file(path), description["bytes"]
     assert counted["deployed"] == path.stat().st_size - header
-    of_tables = [array.nbytes for name, array in arrays.items() if name.startswith(("tables.", "embedding."))]
+    of_tables = [array.nbytes for name, array in arrays.items() if name.startswith(("tables", "embedding."))]
     assert counted["deployed_tables"] == sum(of_tables)
     assert counted["training_tables"] == model.embedding.training_bytes()
     assert counted["training"] == sum(parameter.nbytes for parameter in model.parameters())

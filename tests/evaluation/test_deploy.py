@@ -8,6 +8,7 @@ import torch
 from safetensors.numpy import load_file
 from safetensors.torch import load_file as load_torch
 from safetensors.torch import save_file
+from torch import nn
 from toys import make_rows, make_spec, train
 
 from mlet_bench.arms import ARMS
@@ -93,6 +94,7 @@ def test_file_holds_one_table_a_field_and_the_bytes_counted(schema, splits, trai
         "deployed": 4 * 350 * 4 + mlps,
         "training_tables": 4 * (350 * 8 + 4 * 8 * 4),
         "deployed_tables": 4 * 350 * 4,
+        "deployed_linear": 0,
     }
 
 
@@ -110,6 +112,28 @@ def test_a_deployed_model_that_predicts_otherwise_is_refused(schema, splits, tra
     assert refused.value.kind == "refused-deploy"
     assert not (folder / "deployed.safetensors").exists()
     assert not (folder / "deployed.json").exists()
+
+
+def test_models_are_as_far_apart_as_their_furthest_row(splits):
+    """One row in all of validation moves by 1/2; on the mean that would be little."""
+    rows = splits["val"]
+
+    def trained(dense, ids):
+        return ids[:, 0].float()
+
+    def served(dense, ids):
+        moved = trained(dense, ids)
+        moved[-1] += 0.5
+        return moved
+
+    model, other = (as_module(function) for function in (trained, served))
+    assert compare_logits(model, other, rows) == (0.5, float(rows.ids[: 2**10, 0].max()))
+
+
+def as_module(function):
+    module = nn.Module()
+    module.forward = function
+    return module
 
 
 def scaled(folder, factor):

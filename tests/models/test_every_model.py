@@ -17,6 +17,7 @@ from mlet_bench.models import MODELS
 from mlet_bench.models.base import ClickModel, make_hyper, resolve_hyper
 from mlet_bench.models.build import build_model
 from mlet_bench.models.mlp import MLP
+from mlet_bench.runs import DEPLOYED, RunFolder
 from mlet_bench.training.loop import Execution
 from mlet_bench.training.memory import training_need
 from mlet_bench.training.pack import build_pack
@@ -169,6 +170,8 @@ def test_the_linear_part_is_trained_stored_and_not_factorised(schema, splits, tm
     assert (linear - before.linear.weight).abs().max() > 1e-3
     deploy_run(tmp_path, schema, {"val": splits["val"]})
     assert torch.equal(load_deployed(tmp_path)[0].linear.weight, linear)
+    sizes = RunFolder(tmp_path).document(DEPLOYED)["bytes"]
+    assert sizes["deployed_linear"] == 4 * sum(SIZES) and sizes["deployed_tables"] == 4 * sum(SIZES) * spec.dim
     assert {name for name in load_file(tmp_path / "deployed.safetensors") if name.startswith(("lin", "emb"))} == {
         "linear.weight"
     }

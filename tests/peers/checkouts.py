@@ -35,14 +35,14 @@ class Peer:
         path = Path(os.environ[self.variable]).resolve()
         if not (path / "dlrm_s_pytorch.py").is_file():
             raise PeerAbsent(f"{self.variable}={path} has no dlrm_s_pytorch.py: it should be a checkout ({clone})")
-        if self.commit and not _head(path).startswith(self.commit):
-            raise PeerAbsent(f"{self.variable}={path} is at {_head(path)[:7]}: git checkout {self.commit}")
+        if self.commit and not commit_of(path).startswith(self.commit):
+            raise PeerAbsent(f"{self.variable}={path} is at {commit_of(path)[:7]}: git checkout {self.commit}")
         return path
 
     @property
     def version(self) -> str:
         """The checkout's commit, shortened."""
-        return _head(self.path)[:7]
+        return commit_of(self.path)[:7]
 
     @property
     def script(self) -> types.ModuleType:
@@ -61,7 +61,8 @@ def old_numpy_python() -> Path:
     return Path(os.environ[PYTHON])
 
 
-def _head(path: Path) -> str:
+def commit_of(path: Path) -> str:
+    """The commit of a checkout; raises PeerAbsent."""
     done = subprocess.run(["git", "-C", path, "rev-parse", "HEAD"], capture_output=True, text=True)
     if done.returncode:
         raise PeerAbsent(f"{path} is no git checkout: {done.stderr.strip()}")
@@ -70,25 +71,34 @@ def _head(path: Path) -> str:
 
 @cache
 def _imported(path: Path) -> types.ModuleType:
-    with _checkout_first(path), contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    empty = {"onnx": types.ModuleType("onnx"), "torch.utils.tensorboard": empty_module(SummaryWriter=None)}
+    with first_on_path(path, empty), contextlib.redirect_stdout(io.StringIO()):
         return importlib.import_module("dlrm_s_pytorch")
 
 
-@contextlib.contextmanager
-def _checkout_first(path: Path) -> Iterator[None]:
-    """Import from a checkout, with empty modules for what it imports and never calls here; then forget its modules.
+def empty_module(**names: object) -> types.ModuleType:
+    """A module with these names alone."""
+    module = types.ModuleType("empty")
+    vars(module).update(names)
+    return module
 
-    Code that was imported keeps its own globals, so it works on; the next checkout finds the names free.
+
+@contextlib.contextmanager
+def first_on_path(path: Path, empty: dict[str, types.ModuleType]) -> Iterator[None]:
+    """Import from a folder without warnings; then forget its modules.
+
+    Code that was imported keeps its own globals, so it works on; the next folder finds the names free.
+
+    Args:
+        empty: modules in the place of what it imports and never calls here, by name, where they are not there.
     """
     known = set(sys.modules)
-    tensorboard = types.ModuleType("torch.utils.tensorboard")
-    tensorboard.SummaryWriter = None
-    empty = {"onnx": types.ModuleType("onnx"), "torch.utils.tensorboard": tensorboard}
     sys.modules.update({name: module for name, module in empty.items() if name not in known})
     sys.path.insert(0, str(path))
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         sys.path.remove(str(path))
         for name in set(sys.modules) - known:

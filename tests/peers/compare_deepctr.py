@@ -1,12 +1,9 @@
 """DeepCTR-Torch, from PyPI: its metrics on equal predictions, and MLET in its DCN and DeepFM."""
 
-import contextlib
-import io
-from importlib.metadata import version
-
 import numpy as np
 import torch
-from agreements import Agreement, PeerAbsent, comparison
+from agreements import Agreement, comparison
+from deepctr import DEEPCTR
 from metric_rows import metric_agreements
 from shrunk import DIM, shrink
 from torch import Tensor, nn
@@ -14,17 +11,7 @@ from torch import Tensor, nn
 from mlet_bench.data.dataset import Rows
 from mlet_bench.spec import DatasetSchema
 
-PEER = "DeepCTR-Torch"
-
-
-def package():
-    """The module `deepctr_torch.models`; raises PeerAbsent."""
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            import deepctr_torch.models as models
-    except ImportError as error:
-        raise PeerAbsent(f"DeepCTR-Torch is not installed ({error}): pip install deepctr-torch") from None
-    return models
+PEER = DEEPCTR.name
 
 
 def make(name: str, schema: DatasetSchema) -> nn.Module:
@@ -33,11 +20,9 @@ def make(name: str, schema: DatasetSchema) -> nn.Module:
     Without its penalties: the list of what they apply to is made with the model, so it would keep the plain tables and
     never reach W1 and W2.
     """
-    from deepctr_torch.inputs import DenseFeat, SparseFeat
-
-    models = package()
-    fields = [SparseFeat(field.name, vocabulary_size=field.size, embedding_dim=DIM) for field in schema.fields]
-    columns = fields + [DenseFeat(dense, 1) for dense in schema.dense]
+    inputs, models = DEEPCTR.module.inputs, DEEPCTR.module.models
+    fields = [inputs.SparseFeat(field.name, vocabulary_size=field.size, embedding_dim=DIM) for field in schema.fields]
+    columns = fields + [inputs.DenseFeat(dense, 1) for dense in schema.dense]
     penalties = {"l2_reg_linear": 0, "l2_reg_embedding": 0}
     return getattr(models, name)(columns, columns, dnn_hidden_units=(64, 32), **penalties)
 
@@ -60,7 +45,7 @@ def deepctr_deepfm() -> Agreement:
 @comparison
 def deepctr_metrics() -> list[Agreement]:
     """Those that its `compile` makes of the names "auc" and "binary_crossentropy" ("logloss")."""
-    model_class = package().basemodel.BaseModel
+    model_class = DEEPCTR.module.models.basemodel.BaseModel
     probe = model_class.__new__(model_class)
     nn.Module.__init__(probe)
     probe.metrics_names = []
@@ -73,5 +58,4 @@ def deepctr_metrics() -> list[Agreement]:
 
 
 def _version() -> str:
-    package()
-    return version("deepctr-torch")
+    return DEEPCTR.module.__version__

@@ -10,12 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from agreements import FOLDER
+from agreements import FOLDER, PeerAbsent
 from checkouts import DLRM, FORK, Peer
+from compare_backbones import CLASSES, version
 from compare_preparation import formula_file
+from deepctr import DEEPCTR, THEIRS, Package, their_parts, value
 from paired_models import PeerModel, peer_tensors
 from peer_metrics import peer_metrics, predictions
 from peer_preparation import SPLITS, Prepared, run_peer
+from tiny_backbones import ARMS, tiny_peer
+from tiny_backbones import tiny as tiny_backbone
 from tiny_model import LR, numbers, tiny
 
 FIXTURES = FOLDER / "fixtures"
@@ -24,9 +28,28 @@ SHOWN = 3  # rows of ids and dense values kept in full
 
 
 def main() -> None:
-    """Write both files; raises PeerAbsent."""
-    write(DLRM, preparation=dlrm_preparation(), model=model(DLRM, None), metrics=metrics())
-    write(FORK, trained=model(FORK, "trained"), frozen=model(FORK, "frozen"))
+    """Write all files whose peer is here, and say of the others why not."""
+    for make in (of_dlrm, of_fork, lambda: of_deepctr(THEIRS), lambda: of_deepctr(DEEPCTR)):
+        try:
+            make()
+        except PeerAbsent as absent:
+            print(f"as it was: {absent}")
+
+
+def of_dlrm() -> None:
+    """facebookresearch/dlrm."""
+    write(DLRM.name, DLRM.version, preparation=dlrm_preparation(), model=model(DLRM, None), metrics=metrics())
+
+
+def of_fork() -> None:
+    """The authors' fork of it."""
+    write(FORK.name, FORK.version, trained=model(FORK, "trained"), frozen=model(FORK, "frozen"))
+
+
+def of_deepctr(package: Package) -> None:
+    """The models of paper B that a package has."""
+    names = [name for name, (of, _, _) in CLASSES.items() if of is package]
+    write(package.name, version(package), **{name: backbone(name) for name in names})
 
 
 def dlrm_preparation() -> dict:
@@ -55,15 +78,27 @@ def model(peer: Peer, w2: str | None) -> dict:
     return numbers(lambda *inputs: theirs.predict(*inputs).detach(), theirs.step, lambda: peer_tensors(theirs.net, w2))
 
 
+def backbone(name: str) -> dict:
+    """A tiny model of paper B, trained by the peer, as a single layer and as MLET."""
+
+    def trained(arm: str) -> dict:
+        theirs = tiny_peer(name, tiny_backbone(name, arm, torch.float64)[0])
+        return numbers(
+            lambda *inputs: theirs.predict(*inputs).detach(), theirs.step, lambda: their_parts(theirs.net, value)
+        )
+
+    return {arm: trained(arm) for arm in ARMS}
+
+
 def metrics() -> dict[str, float]:
     """The peer's metrics of 1,000 predictions made by formula."""
     return peer_metrics(*predictions(METRIC_ROWS))
 
 
-def write(peer: Peer, **content: dict) -> None:
+def write(peer: str, commit: str, **content: dict) -> None:
     """One file a peer."""
-    head = {"peer": peer.name, "commit": peer.version, "command": "python tests/peers/make_fixtures.py"}
-    path = Path(FIXTURES / f"{peer.name.split('/')[1]}.json")
+    head = {"peer": peer, "commit": commit, "command": "python tests/peers/make_fixtures.py"}
+    path = Path(FIXTURES / f"{peer.split('/')[-1]}.json")
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(head | content, indent=1) + "\n", encoding="utf-8")
     print(path)

@@ -6,10 +6,13 @@ import torch
 from agreements import PeerAbsent
 from checkouts import DLRM, FORK
 from compare_preparation import formula_file
+from deepctr import THEIRS
 from paired_models import PeerModel
 from peer_metrics import peer_metrics
 from peer_preparation import ours, run_peer
-from tiny_model import LR, tiny
+from tiny_backbones import tiny as tiny_backbone
+from tiny_backbones import tiny_peer
+from tiny_model import DENSE, LR, tiny
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from mlet_bench.evaluation.metrics import all_metrics
@@ -78,3 +81,39 @@ def test_dlrm_loss_stops_at_100_where_a_probability_rounds_to_one(dlrm_script):
     logit, label = torch.tensor([200.0]), torch.tensor([0.0])
     assert loss(logit.sigmoid(), label) == 100
     assert binary_cross_entropy_with_logits(logit, label) == 200
+
+
+@pytest.fixture
+def authors_net():
+    """A tiny DeepFM of the authors' code for paper B and ours with equal weights, or a skip with the reason."""
+    model, _ = tiny_backbone("deepfm", "single", torch.float32)
+    try:
+        return model, tiny_peer("deepfm", model)
+    except PeerAbsent as absent:
+        pytest.skip(str(absent))
+
+
+def test_the_authors_rows_of_large_logits_have_no_gradient(authors_net):
+    """Their loss is taken from the probability, which is 1 in float32 beyond a logit of 17."""
+    model, theirs = authors_net
+    for bias in (model.first_order.bias, theirs.net.out.bias):
+        torch.nn.init.constant_(bias, 20.0)
+    dense, ids, label = torch.zeros(1, len(DENSE)), torch.zeros(1, 3, dtype=torch.int32), torch.zeros(1)
+    theirs.backward(dense, ids, label)
+    binary_cross_entropy_with_logits(model(dense, ids), label).backward()
+    assert model(dense, ids).item() > 18 and model.first_order.bias.grad.item() == pytest.approx(1)
+    assert theirs.net.out.bias.grad.item() == 0
+
+
+def test_the_authors_dense_linear_weights_are_trained_on_a_cpu_alone():
+    """A parameter that is moved to a device is none any more, unless it was there; meta stands for CUDA here."""
+    try:
+        inputs, linear = THEIRS.module.inputs, THEIRS.module.models.basemodel.Linear
+    except PeerAbsent as absent:
+        pytest.skip(str(absent))
+    columns = [inputs.SparseFeat("f", vocabulary_size=3, embedding_dim=2), inputs.DenseFeat("x", 1)]
+    names = [
+        {name for name, _ in linear(columns, inputs.build_input_features(columns), device=device).named_parameters()}
+        for device in ("cpu", "meta")
+    ]
+    assert names[0] - names[1] == {"weight"}

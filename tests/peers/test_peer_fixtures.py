@@ -8,15 +8,20 @@ import torch
 from agreements import FOLDER
 from compare_dlrm_metrics import NAMES
 from compare_preparation import formula_file
+from deepctr import our_parts, value
+from formula import batch
 from make_fixtures import METRIC_ROWS, digest
 from paired_models import our_tensors
 from peer_metrics import predictions
 from peer_preparation import ours as our_preparation
-from tiny_model import numbers, tiny
+from tiny_backbones import tiny as tiny_backbone
+from tiny_model import BATCH, DENSE, SIZES, numbers, tiny
 
 from mlet_bench.evaluation.metrics import all_metrics
 
-DLRM, FORK = (json.loads((FOLDER / "fixtures" / name).read_text()) for name in ("dlrm.json", "dlrm_mlet.json"))
+FILES = ("dlrm", "dlrm_mlet", "MLET-DeepCTR", "DeepCTR-Torch")
+DLRM, FORK, THEIRS, DEEPCTR = (json.loads((FOLDER / "fixtures" / f"{name}.json").read_text()) for name in FILES)
+BACKBONES = {name: found for name, found in (THEIRS | DEEPCTR).items() if isinstance(found, dict)}
 MODELS = {"single": DLRM["model"], "mlet": FORK["trained"], "mlet-frozen": FORK["frozen"]}
 
 
@@ -43,6 +48,27 @@ def test_model_and_twenty_steps(arm, precision, tolerance):
     assert found["weight_sums"].keys() == expected["weight_sums"].keys()
     for part, sums in expected["weight_sums"].items():
         assert found["weight_sums"][part] == pytest.approx(sums, abs=tolerance), part
+
+
+@pytest.mark.parametrize("arm", ["single", "mlet"])
+@pytest.mark.parametrize("name", BACKBONES)
+def test_backbone_and_twenty_adagrad_steps(name, arm):
+    model, step = tiny_backbone(name, arm, torch.float64)
+    found = numbers(lambda *inputs: model(*inputs).sigmoid().detach(), step, lambda: our_parts(model, value))
+    expected = BACKBONES[name][arm]
+    for part in ("before", "losses", "after"):
+        assert found[part] == pytest.approx(expected[part], abs=1e-10), part
+    assert found["weight_sums"].keys() == expected["weight_sums"].keys()
+    for part, sums in expected["weight_sums"].items():
+        assert found["weight_sums"][part] == pytest.approx(sums, abs=1e-10), part
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_backbone_in_float32(name):
+    model, _ = tiny_backbone(name, "mlet", torch.float32)
+    dense, ids, _ = batch(0, BATCH, len(DENSE), SIZES)
+    found = model(dense.float(), ids).sigmoid().tolist()
+    assert found == pytest.approx(BACKBONES[name]["mlet"]["before"], abs=1e-6)
 
 
 def test_metrics():

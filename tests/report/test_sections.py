@@ -62,10 +62,7 @@ def test_seeds_that_are_missing_anywhere_do_not_enter(tmp_path):
 
 def test_one_width_gives_no_factor_and_says_so(tmp_path):
     table = reduction_table(read_results(make_results(tmp_path, small_config())))
-    assert (
-        table["factor"].isna().all()
-        and (table["text"] == "not measurable: single has one width, or no seed is done in all of them").all()
-    )
+    assert table["factor"].isna().all() and table["text"].str.startswith("not measurable: single has one width").all()
 
 
 def test_factors_in_bytes_stand_beside_those_in_d_where_they_differ(tmp_path):
@@ -84,8 +81,8 @@ def test_factors_in_bytes_stand_beside_those_in_d_where_they_differ(tmp_path):
 def rare_rows(gain):
     rows = [
         {"dataset": "avazu", "model": "dlrm", "cell": arm, "arm": arm, "dim": 4, "inner_dim": pd.NA, "seed": seed,
-         "grouping": "rarest", "group": group, "low": 10.0 * group, "high": 10.0 * group + 9, "rows": 100, "clicks": 9,
-         "auc": 0.6 + 0.05 * group + 0.001 * seed + (gain[group] if arm == "mlet" else 0), "logloss": 0.4}
+         "grouping": "rare fields", "group": group, "low": 10.0 * group, "high": 10.0 * group + 9, "rows": 100,
+         "clicks": 9, "auc": 0.6 + 0.05 * group + 0.001 * seed + (gain[group] if arm == "mlet" else 0), "logloss": 0.4}
         for arm in ("single", "mlet") for seed in range(5) for group in range(2)
     ]  # fmt: skip
     return pd.DataFrame(rows)
@@ -165,7 +162,7 @@ def test_each_control_stands_beside_mlet_of_its_width(tmp_path):
 def test_gains_by_frequency_one_column_a_group():
     rows = [
         {"dataset": "avazu", "model": "dlrm", "cell": "mlet-d4-k16", "arm": "mlet", "dim": 4, "inner_dim": 16,
-         "grouping": "rarest", "group": group, "low": low, "high": high, "rows": 1000, "pairs": 1,
+         "grouping": "rare fields", "group": group, "low": low, "high": high, "rows": 1000, "pairs": 1,
          "gain": 0.001 * group, "gain_low": math.nan, "gain_high": math.nan}
         for group, low, high in ((0, 0, 0), (1, 1, 1500))
     ]  # fmt: skip

@@ -145,7 +145,7 @@ def test_a_damaged_checkpoint_of_a_candidate_is_named_and_its_removal_helps(whol
     words += ["--embedding-lr-factors", 1, 4, "--validations", 6, "--batch-size", 8, "--device", "cpu"]
     words += ["--checkpoint-seconds", 0, "--out", tmp_path / "run"]
     assert killed("mlet_bench.training.step:TrainStep.__call__", 30, "SIGKILL", *words).returncode == -9
-    checkpoint = tmp_path / "run/candidates/lr-x1/checkpoint.pt"
+    checkpoint = tmp_path / "run/candidates/lr-x1-seed1000000/checkpoint.pt"
     damage(checkpoint, "cut")
     assert call(*words) == 2
     assert f"{checkpoint} is damaged" in (said := capsys.readouterr().err) and "delete it" in said

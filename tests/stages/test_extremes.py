@@ -127,7 +127,7 @@ def test_a_factor_that_diverges_at_a_validation_is_not_chosen(place, validations
     for seed in (0, 1):
         tuning = json.loads((place / f"cell/seed{seed}/tuning.json").read_text())
         assert tuning["chosen"] == 1
-        assert "diverged" in tuning["candidates"][1]["failed"] and tuning["candidates"][1]["failed_seeds"] == [0, 1]
+        assert "diverged" in tuning["candidates"][1]["failed"]
 
 
 @pytest.mark.parametrize("pack", [1, 3])

@@ -7,7 +7,7 @@ import pytest
 
 from mlet_bench.errors import BenchError
 from mlet_bench.evaluation.metrics import auc
-from mlet_bench.statistics.delong import delong_difference, delong_interval, delong_mean_difference
+from mlet_bench.statistics.delong import delong_difference, delong_interval, delong_mean_difference, deviations
 
 Z = 1.959963984540054
 
@@ -121,3 +121,24 @@ def test_the_mean_of_two_pairs_against_all_pairs_of_rows():
 def test_no_pair_is_refused():
     with pytest.raises(BenchError, match="no pair"):
         delong_mean_difference(np.array([0, 1]), [])
+
+
+@pytest.mark.parametrize("rows", [150, 2000])
+def test_the_norm_of_the_deviations_is_delongs_error(rows):
+    """Exactly with no more clicks and other rows than blocks, else within a few of their hundredths."""
+    label, one, two = clicks(rows, 5)
+    whole, tolerance = (delong_interval(label, one), 1e-9) if rows == 150 else (delong_interval(label, one), 0.12)
+    error = (whole.high - whole.mean) / Z
+    assert np.linalg.norm(deviations(label, one)) == pytest.approx(error, rel=tolerance)
+    pair = delong_difference(label, one, two)
+    of_pair = np.linalg.norm(deviations(label, one) - deviations(label, two))
+    assert of_pair == pytest.approx((pair.high - pair.mean) / Z, rel=tolerance)
+
+
+def test_the_norm_of_the_deviations_of_many_rows_is_delongs_error_on_the_mean():
+    ratios = []
+    for seed in range(40):
+        label, one, _ = clicks(1500, seed)
+        whole = delong_interval(label, one)
+        ratios.append(np.linalg.norm(deviations(label, one, blocks=64)) * Z / (whole.high - whole.mean))
+    assert np.mean(ratios) == pytest.approx(1, abs=0.03) and np.std(ratios) < 0.12  # 1 / sqrt(2 64) = .09

@@ -38,3 +38,11 @@ def test_singular_values_agree_with_numpy():
     np.testing.assert_allclose(singular_values(table).numpy(), expected, rtol=1e-10)
     expected = np.linalg.svd(table.double().numpy() * np.sqrt(np.arange(500))[:, None], compute_uv=False)
     np.testing.assert_allclose(singular_values(table, weights).numpy(), expected, rtol=1e-10)
+
+
+def test_weights_follow_their_rows_from_block_to_block():
+    """Two blocks of 2^18 rows: only a row of the second has a weight, and the table is that row."""
+    table, weights = torch.zeros(2**18 + 3, 2), torch.zeros(2**18 + 3, dtype=torch.float64)
+    table[:3] = torch.tensor([9.0, 1.0])
+    table[-1], weights[-1] = torch.tensor([3.0, 4.0]), 4.0
+    assert singular_values(table, weights).tolist() == pytest.approx([10.0, 0.0], abs=1e-6)  # 2 · sqrt(3² + 4²)

@@ -1,6 +1,7 @@
 """Run folders to rows: done, failed, missing, stale, and files that cannot be read."""
 
 import json
+import math
 import re
 
 import pytest
@@ -36,6 +37,18 @@ def test_one_row_a_run_with_its_numbers(tmp_path):
     assert row["max_logit_difference"] == 1e-6
     assert row["training_tables_bytes"] == 4 * (30 * 16 + 2 * 16 * 4)
     assert len(found.curves) == 4 * 5 and set(found.spectrum["field"]) == {"C1", "C2"}
+
+
+@pytest.mark.parametrize(
+    "moved", [{"val": 1e-6, "test": math.nan}, {"val": math.nan, "test": 1e-6}, {"val": math.inf}, {"val": None}]
+)
+def test_a_logit_that_moved_to_no_number_moved_the_furthest(tmp_path, moved):
+    """Whatever stands before it: max() of a number and NaN is the number."""
+    results = make_results(tmp_path)
+    path = results / "runs/avazu/dlrm/mlet-d4-k16/seed0/deployed.json"
+    content = json.loads(path.read_text()) | {"max_logit_difference": moved}
+    path.write_text(json.dumps({name: value for name, value in content.items() if name != "seal"}))
+    assert row_of(results, "mlet-d4-k16")["max_logit_difference"] == math.inf
 
 
 def test_a_run_that_was_never_trained_is_missing(tmp_path):

@@ -37,7 +37,7 @@ from mlet_bench.report import FIGURES
 
 @METHODS.add
 class HashTables(FieldTables):
-    name = "hash"
+    name = "two-rows"
 
     def __init__(self, table_sizes, embedding_dim, rows=5):
         self.rows = rows
@@ -52,7 +52,7 @@ class HashTables(FieldTables):
         return {"rows": self.rows}
 
 
-ARMS.add(Arm("hash-2x", "hash", "a few rows for all categories", options={"rows": 5}))
+ARMS.add(Arm("hash-2x", "two-rows", "a few rows for all categories", options={"rows": 5}))
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ CONFIG = {
     "seeds": [0],
     "training": {"validations": 2},
     "device": "cpu",
-    "overhead": {"pairs": 5, "steps": 1},
+    "overhead": {"pairs": 5, "steps": 1, "when_busy": "time"},
 }
 ROWS, CITIES, IDS = 400, 7, 60
 CELLS = ("single-d4", "mlet-d4-k8", "hash-2x-d4")
@@ -166,7 +166,7 @@ def test_every_cell_is_trained_deployed_and_scored(results):
         spec, metrics, deployed = (json.loads((run / f"{n}.json").read_text()) for n in ("spec", "metrics", "deployed"))
         assert (spec["model"], spec["hyper"], spec["dataset"]) == ("toy", {"width": 2}, "shop")
         assert 0 < metrics["test"]["brier"] < 1
-        assert deployed["embedding"]["method"] == ("hash" if "hash" in cell else "single")
+        assert deployed["embedding"]["method"] == ("two-rows" if "hash" in cell else "single")
         rows = 2 * 5 if "hash" in cell else CITIES + IDS
         assert metrics["bytes"]["deployed_tables"] == 4 * 4 * rows
 

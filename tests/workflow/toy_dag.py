@@ -20,7 +20,7 @@ TOY = {
     "seeds": [0, 1],
     "training": {"validations": 2},
     "device": "cpu",
-    "overhead": {"pairs": 5, "steps": 1},
+    "overhead": {"pairs": 5, "steps": 1, "when_busy": "time"},
 }
 RUNS = [
     f"runs/{dataset}/dlrm/{cell}/seed{seed}"

@@ -9,6 +9,8 @@ from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
+from snakemake.settings.enums import Quietness
 
 if "{" in workflow.basedir:
     raise WorkflowError(f"{workflow.basedir} has braces, which Snakemake takes for wildcards: move it to another path")
@@ -18,12 +20,15 @@ from mlet_bench.claims import CLAIMS
 from mlet_bench.config import cell_spec, cell_training, cells, check_config
 from mlet_bench.data import DATASETS
 from mlet_bench.embeddings import METHODS
-from mlet_bench.embeddings.formats import PLAIN
-from mlet_bench.errors import BenchError
+from mlet_bench.errors import BenchError, OverBudgetError
+from mlet_bench.files import sealed
 from mlet_bench.report import FIGURES
+from mlet_bench.runs import PLAIN
 from mlet_bench.spec import SPLITS, DatasetSchema
 from mlet_bench.stages.cell import lacking
 from mlet_bench.stages.code import code_of
+from mlet_bench.stages.follow import Follower
+from mlet_bench.stages.common import RECIPE
 from mlet_bench.training.memory import OVERHEAD, training_need
 
 
@@ -66,6 +71,16 @@ def in_prefix(word):
     return shlex.quote(str(word)).replace("{", "{{").replace("}", "}}")
 
 
+# In the quiet way (--quiet progress) a line a finished cell stands in the place of all that Snakemake says but errors.
+FOLLOWER = None
+quietly = Quietness.PROGRESS in (workflow.output_settings.quiet or ())
+if quietly and workflow.is_main_process and not workflow.output_settings.dryrun:
+    FOLLOWER = Follower(config, Path(RESULTS))
+    for handler in logger.handlers:
+        if handler.name == "DefaultStreamHandler":
+            handler.setLevel("WARNING")
+
+
 # Jobs run the mlet-bench of the Python that runs Snakemake, activated or not, with the plugins of the configuration: here
 # and not as a parameter, so that one that is added makes no job stale that does not use it.
 PLUGINS = " ".join(f"--plugin {in_prefix(name)}" for name in config["plugins"])
@@ -78,7 +93,7 @@ shell.prefix(
 wildcard_constraints:
     dataset="|".join(config["datasets"]),
     model="|".join(config["models"]),
-    cell=r"[^/]+-d\d+(-k\d+)?(-e\d+)?",
+    cell=r"[^/]+-d\d+(-k\d+)?(-b[0-9A-Za-z_.]+)?(-e\d+)?",
 
 
 def seeds(pattern):
@@ -194,6 +209,7 @@ def training_options(wildcards):
     cell = cell_of(wildcards)
     tuning = {"embedding_lr_factors": config["embedding_lr_factors"]} if ARMS[cell.arm].tunes_lr else {}
     widths = {"dim": cell.dim} | ({"inner_dim": cell.inner_dim} if cell.inner_dim is not None else {})
+    widths |= {"budget": cell.budget} if cell.budget else {}
     hyper = config["models"][cell.model]
     formats = {"formats": config["formats"]} if config["formats"] != [PLAIN] else {}
     return as_options({"arm": cell.arm} | widths | cell_training(config, cell) | hyper | tuning | formats)
@@ -207,7 +223,10 @@ def training_mb(wildcards, input):
     except BenchError:
         return OVERHEAD // 2**20  # the job says what is wrong with it, and stops no other data set's
     spec = cell_spec(config, cell_of(wildcards), seed=0, fingerprint=schema.fingerprint)
-    return (training_need(spec, schema).bytes + OVERHEAD) // 2**20 + 1
+    try:
+        return (training_need(spec, schema).bytes + OVERHEAD) // 2**20 + 1
+    except OverBudgetError:
+        return OVERHEAD // 2**20  # nothing is trained
 
 
 def run_folders(wildcards):
@@ -232,8 +251,10 @@ def baseline_folders(wildcards):
 
 
 def compared(pattern):
-    """A file of each run that is compared with another; longer trainings are read on validation alone."""
-    main = [name for name, cell in CELLS.items() if cell.epochs == config["training"]["epochs"]]
+    """A file of each run that is compared with another; longer trainings are read on validation alone, and what is
+    fitted to a budget is compared at equal bytes.
+    """
+    main = [name for name, cell in CELLS.items() if cell.epochs == config["training"]["epochs"] and not cell.budget]
     found = [name for name in main if baseline_of(CELLS[name])]
     return expand(f"{RESULTS}/runs/{{cell}}/seed{{seed}}/{pattern}", cell=found, seed=config["seeds"])
 
@@ -247,7 +268,7 @@ def timed():
 
 def overhead_options(wildcards):
     """The grid, the overhead block, the recipe and the model, as options of the command line."""
-    recipe = {name: config["training"][name] for name in ("recipe", "optimizer", "lr")}
+    recipe = {name: config["training"][name] for name in RECIPE if name in config["training"]}
     grid = {"dims": config["dims"], "inner_dims": config["inner_dims"]}
     model = {"model": wildcards.model} | config["models"][wildcards.model]
     return as_options(grid | config["overhead"] | recipe | model)

@@ -22,9 +22,10 @@ rule synthesize:
         code=data_code("stages.synthesize"),
         rows=lambda wildcards: config["datasets"][wildcards.dataset]["rows"],
         seed=lambda wildcards: config["datasets"][wildcards.dataset].get("seed", 0),
+        plant=lambda wildcards: config["datasets"][wildcards.dataset].get("plant", "none"),
     shell:
-        "mlet-bench synthesize {wildcards.dataset:q} --rows {params.rows} --seed {params.seed} --out {output.raw:q}"
-        " > {log:q} 2>&1"
+        "mlet-bench synthesize {wildcards.dataset:q} --rows {params.rows} --seed {params.seed} --plant {params.plant}"
+        " --out {output.raw:q} > {log:q} 2>&1"
 
 
 rule prepare:

@@ -4,13 +4,14 @@ rule config:
         f"{RESULTS}/config.json",
     log:
         f"{RESULTS}/logs/config.log",
+    priority: 100  # first, so that 'mlet-bench status' can look at any time
     localrule: True
     conda:
         "../../environment.yml"
     params:
-        config=json.dumps(config, indent=2),
+        config=json.dumps(sealed(config), indent=2),
     shell:
-        "printf '%s\\n' {params.config:q} > {output:q} 2> {log:q}"
+        "printf '%s\\n' {params.config:q} > {output:q} 2> {log:q} && sync {output:q} 2>> {log:q}"
 
 
 rule report:

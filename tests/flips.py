@@ -1,0 +1,187 @@
+"""Single bits flipped at random places of every kind of file: what is read then is right, or is refused by a sentence.
+
+Each kind is a list of files and a function that reads them as the commands do. It tells ``survived`` where all numbers
+are right, ``wrong`` where one is not, and tells ``refused`` or raises BenchError where a sentence says what is damaged.
+"""
+
+import random
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from finished import cell_words, is_told, right_of, runs_of
+from kill_at import numbers
+from staged import call
+
+from mlet_bench.data.dataset import load_split, training_counts
+from mlet_bench.data.prepare import prepare
+from mlet_bench.errors import BenchError
+from mlet_bench.evaluation.deploy import load_deployed, load_trained
+from mlet_bench.kernels import build
+from mlet_bench.runs import RunFolder
+from mlet_bench.spec import SPLITS, DatasetSchema
+from mlet_bench.tracking import restore, sync
+from mlet_bench.training.checkpoint import load_checkpoint
+
+CODE = "c" * 12  # of the checkpoint
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Files that are read together, below a results folder.
+
+    Attributes:
+        files: patterns of their names.
+        read: tells what came of a folder whose files may be damaged.
+        slow: whether reading takes about a second.
+    """
+
+    files: tuple[str, ...]
+    read: Callable[[Path], str]
+    slow: bool = False
+
+
+def of_raw(results: Path) -> str:
+    place = results.parent / "prepared"
+    try:
+        found = prepare("avazu", results / "raw/avazu.txt.gz", place)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    right = DatasetSchema.read(results / "data/avazu")
+    return "survived" if (found, found.sums) == (right, right.sums) else "wrong"
+
+
+def of_data(results: Path) -> str:
+    """The tensors and counts of the data set against those of the whole one beside."""
+    found, right = _data(results / "data/avazu"), _data(results.parent / "whole")
+    return "survived" if all(map(torch.equal, found, right)) and len(found) == len(right) else "wrong"
+
+
+def _data(folder: Path) -> list[torch.Tensor]:
+    schema, found = DatasetSchema.read(folder), []
+    for split in SPLITS:
+        rows = load_split(folder, schema, split)
+        found += [rows.label, rows.dense, rows.ids]
+    return found + [torch.tensor(training_counts(folder, schema, field.name)) for field in schema.fields]
+
+
+def of_model(results: Path) -> str:
+    """The models of a run, as deploying and scoring read them."""
+    found = [_models(place, results) for place in (runs_of(results, "mlet-d4-k8") / "seed0", results.parent / "run")]
+    return "survived" if all(map(torch.equal, *found)) else "wrong"
+
+
+def _models(folder: Path, results: Path) -> list[torch.Tensor]:
+    schema = DatasetSchema.read(results.parent / "whole")
+    trained, deployed = load_trained(RunFolder(folder).spec, schema, folder), load_deployed(folder)[0]
+    return [*trained.state_dict().values(), *deployed.state_dict().values()]
+
+
+def of_checkpoint(results: Path) -> str:
+    found = load_checkpoint(results.parent, "run", CODE)
+    if found is None:
+        return "refused"  # of another run, as far as can be read: the training begins from the start
+    right = torch.load(results.parent / "checkpoint.right", weights_only=True)
+    same = all(torch.equal(found["model"][name], right["model"][name]) for name in right["model"])
+    return "survived" if same and found["progress"] == right["progress"] else "wrong"
+
+
+def of_report(results: Path) -> str:
+    return is_told(right_of(results.parent / "right"), results)
+
+
+def of_cell(results: Path) -> str:
+    """The command that made the runs, called again, ends in the files that it made."""
+    mine, right = (runs_of(place, "mlet-d4-k8") for place in (results, results.parent / "right"))
+    try:
+        if call(*cell_words(results, "mlet-d4-k8")):
+            return "refused"
+        found, expected = numbers(mine), numbers(right)
+        # A comparison goes with the run that is made again; another job makes it.
+        made = [name for name in expected if not name.endswith("sampling.json")]
+        return "survived" if all(found.get(name) == expected[name] for name in made) else "wrong"
+    finally:
+        shutil.rmtree(mine)
+        shutil.copytree(right, mine)
+
+
+def of_store(results: Path) -> str:
+    """Sync into a damaged store, and restore from it."""
+    again = results.parent / "again"
+    try:
+        sync(results)
+        restore("toy", again)
+        return is_told(right_of(results.parent / "right"), again)
+    finally:
+        shutil.rmtree(again, ignore_errors=True)
+
+
+def of_kernels(results: Path) -> str:
+    library = build.library()
+    assert library is not None
+    place = results.parent / "kernels" / Path(library._name).name
+    return "survived" if build._is_whole(place) else "refused"
+
+
+KINDS = {
+    "raw file, gz": Kind(("raw/avazu.txt.gz", "raw/avazu.txt.gz.planted.json"), of_raw),
+    "data set": Kind(("data/avazu/*.parquet", "data/avazu/vocabulary/*", "data/avazu/schema.json"), of_data),
+    "model": Kind(("runs/avazu/dlrm/mlet-d4-k8/seed0/*.safetensors",), of_model),
+    "checkpoint": Kind(("../checkpoint.pt",), of_checkpoint),
+    "Parquet of a run": Kind(("runs/*/*/*/*/*.parquet", "overhead/*/*.parquet"), of_report),
+    "JSON": Kind(("runs/*/*/*/*/*.json", "config.json", "data/avazu/schema.json"), of_report),
+    "JSON, cell again": Kind(("runs/*/*/mlet-d4-k8/*/*.json", "runs/*/*/mlet-d4-k8/*.json"), of_cell, True),
+    "mlflow.db": Kind(("../mlflow.db",), of_store, True),
+    "compiled kernels": Kind(("../kernels/*",), of_kernels),
+}  # fmt: skip
+
+
+def prepare_place(finished: Path, place: Path) -> Path:
+    """Copy a finished results folder, with what is compared with it; the copy's results."""
+    results = shutil.copytree(finished, place / "toy")
+    for source, name in ((finished, "right"), (finished / "data/avazu", "whole")):
+        shutil.copytree(source, place / name)
+    shutil.copytree(runs_of(finished, "mlet-d4-k8") / "seed0", place / "run")
+    run = runs_of(finished, "mlet-d4-k8") / "seed0"
+    model = {name: value for name, value in load_trained(
+        RunFolder(run).spec, DatasetSchema.read(finished / "data/avazu"), run).state_dict().items()}  # fmt: skip
+    state = {"run_id": "run", "code": CODE, "model": model, "step": {}, "progress": {"curve": [0.25, 0.5]}}
+    torch.save(state | {"kernels": build.library() is not None}, place / "checkpoint.pt")
+    shutil.copy(place / "checkpoint.pt", place / "checkpoint.right")
+    library = build.library()
+    if library is not None:
+        (place / "kernels").mkdir(mode=0o700)
+        for file in (Path(library._name), build._sum_of(Path(library._name))):
+            shutil.copy(file, place / "kernels")
+            (place / "kernels" / file.name).chmod(0o600)
+    sync(results)
+    return results
+
+
+def flip_and_read(results: Path, kind: Kind, attempts: int, generator: random.Random) -> tuple[Counter, list[str]]:
+    """Flip a bit, read, put everything back, ``attempts`` times; what came of them, and which were wrong."""
+    files = sorted(path for pattern in kind.files for path in results.glob(pattern) if path.is_file())
+    assert files
+    came, wrong = Counter(), []
+    for _ in range(attempts):
+        path = generator.choice(files)
+        right = path.read_bytes()
+        place, bit = generator.randrange(len(right)), generator.randrange(8)
+        path.write_bytes(right[:place] + bytes([right[place] ^ 1 << bit]) + right[place + 1 :])
+        said = ""
+        try:
+            found = kind.read(results)
+        except BenchError as error:
+            assert len(str(error)) > 20
+            found = "refused"
+        except Exception as error:  # nobody foresaw it, so that a user gets a traceback
+            found, said = "wrong", f" ({type(error).__name__}: {error})"
+        finally:
+            path.write_bytes(right)
+        came[found] += 1
+        if found == "wrong":
+            wrong.append(f"{path}, byte {place} of {len(right)}, bit {bit}{said}")
+    return came, wrong

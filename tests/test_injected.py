@@ -1,0 +1,45 @@
+"""Injected faults, a few of each kind: ``make stress`` injects thousands of the same."""
+
+import random
+
+import pytest
+from broken_disk import Command, compiled, fail_everywhere, made_up, staged, tracked
+from finished import make_finished
+from flips import KINDS, flip_and_read, prepare_place
+
+pytest.importorskip("mlflow", reason="MLflow comes with the 'workflow' extra")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_outer_store():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        yield
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    finished = make_finished(tmp_path_factory.mktemp("finished"))
+    return prepare_place(finished, tmp_path_factory.mktemp("flips"))
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_flipped_bit_is_refused_or_changes_no_number(results, name):
+    kind = KINDS[name]
+    came, wrong = flip_and_read(results, kind, 1 if kind.slow else 4, random.Random(name))
+    assert not wrong and came.total(), "\n".join(wrong)
+
+
+@pytest.fixture(scope="module")
+def preload(tmp_path_factory):
+    return compiled(tmp_path_factory.mktemp("shim"))
+
+
+@pytest.mark.parametrize("name", ["synthesize", "evaluate", "sync"])
+def test_the_last_write_fsync_or_rename_of_a_command_fails(name, whole, preload, tmp_path, tmp_path_factory):
+    command: Command = (
+        staged(whole, name) if name != "sync" else tracked(made_up(tmp_path_factory.mktemp("up") / "results"), name)
+    )
+    came, wrong = fail_everywhere(command, tmp_path, preload, 1)
+    assert not wrong, "\n".join(wrong)
+    assert sum(counts["refused"] for counts in came.values()) >= 4

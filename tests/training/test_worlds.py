@@ -1,0 +1,61 @@
+"""What is planted is what training finds: a gain of step size, and a gain for rows with rare categories."""
+
+import numpy as np
+import pytest
+import torch
+
+from mlet_bench.data.dataset import load_split, training_counts
+from mlet_bench.data.generate import synthesize
+from mlet_bench.data.prepare import prepare
+from mlet_bench.evaluation.metrics import auc
+from mlet_bench.evaluation.score import logits
+from mlet_bench.evaluation.scores import probabilities
+from mlet_bench.models import MODELS
+from mlet_bench.models.base import resolve_hyper
+from mlet_bench.spec import RunSpec
+from mlet_bench.training.captured import make_steps
+from mlet_bench.training.loop import epoch_order
+from mlet_bench.training.pack import build_pack
+from mlet_bench.training.step import TrainStep
+
+CPU = torch.device("cpu")
+HYPER = resolve_hyper(MODELS["dlrm"], {}, "authors")
+ARMS = {"single": None, "single-lr": 64, "mlet": 64}  # with k=64 both have 4 times the step of single
+
+
+def gains(world, folder):
+    """Gain in test AUC over ``single``, all test rows first, then by thirds with more and more rare categories."""
+    synthesize("criteo-kaggle", 24_000, 0, folder / "raw", world)
+    schema = prepare("criteo-kaggle", folder / "raw", folder / "data")
+    train, test = (load_split(folder / "data", schema, split) for split in ("train", "test"))
+    counts = [training_counts(folder / "data", field.name)[ids] for field, ids in zip(schema.fields, test.ids.T)]
+    rare = (np.array(counts) < 16).sum(0)
+    third = np.digitize(rare, np.quantile(rare, [1 / 3, 2 / 3]))
+    label, found = test.label.numpy(), {}
+    for arm, k in ARMS.items():
+        scores = [scores_of(RunSpec(schema.name, schema.fingerprint, "dlrm", arm, 4, k, seed, hyper=HYPER), schema,
+                            train, test) for seed in (0, 1)]  # fmt: skip
+        groups = [np.ones(len(test), bool), *(third == number for number in range(3))]
+        found[arm] = np.mean([[auc(label[rows], score[rows]) for rows in groups] for score in scores], axis=0)
+    return {arm: found[arm] - found["single"] for arm in ("mlet", "single-lr")}
+
+
+def scores_of(spec, schema, train, test):
+    pack = build_pack([spec], schema, CPU)
+    steps = make_steps(TrainStep(pack, spec), train, spec.batch_size)
+    steps.start([epoch_order(spec.seed, 0, len(train))], 0)
+    steps.advance(len(train) // spec.batch_size)
+    return probabilities(logits(pack.models[0], test))
+
+
+def test_a_gain_of_step_size_alone(tmp_path):
+    """MLET gains; so does a single table with its step, as much; and rows gain whatever their categories are."""
+    found = gains("step-size", tmp_path)
+    assert found["mlet"][0] > 0.01
+    assert found["single-lr"][0] == pytest.approx(found["mlet"][0], rel=0.5)
+    assert found["mlet"][1:].min() > 0.25 * found["mlet"][1:].max() > 0
+
+
+def test_a_gain_for_rare_categories_alone(tmp_path):
+    found = gains("rare", tmp_path)
+    assert found["mlet"][3] > 3 * max(found["mlet"][1], 0) and found["mlet"][3] > 0.01
