@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from mlet_bench.arms import ARMS, with_recipe
+from mlet_bench.data import dataset_of
+from mlet_bench.data.base import PREPARED
 from mlet_bench.errors import BenchError
 from mlet_bench.files import read_json
 from mlet_bench.plugins import load_plugins
-from mlet_bench.spec import RunSpec, cell_name
+from mlet_bench.spec import DatasetSchema, RunSpec, cell_name
 
 LARGEST = sys.float_info.max
 OWN_MODEL = "own model"  # the source of rows that mlet_bench.sweep knows by their scores alone
@@ -56,7 +58,8 @@ def check_config(config: dict[str, Any]) -> dict[str, Any]:
 
     if isinstance(plugins := config.get("plugins"), list):
         load_plugins(name for name in plugins if isinstance(name, str))
-    schema = config_schema()
+    given = config.get("datasets")
+    schema = config_schema(given if isinstance(given, dict) else {})
     types = Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": _is_integer, "number": _is_number})
     error = best_match(extend(Draft202012Validator, type_checker=types)(schema).iter_errors(config))
     if error is not None:
@@ -198,7 +201,7 @@ def _sentence(error) -> str:
 
 def _with_defaults(value: Any, schema: dict[str, Any]) -> Any:
     """Write the schema's ``default`` wherever an object lacks a key."""
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or "properties" not in schema:
         return value
     filled = {}
     for key, part in schema.get("properties", {}).items():
@@ -208,18 +211,31 @@ def _with_defaults(value: Any, schema: dict[str, Any]) -> Any:
 
 
 def _check_source(name: str, dataset: dict[str, Any]) -> None:
-    where = f"config.datasets.{name}"
-    needs = {"file": "file", "synthesize": "rows"}
-    for source, key in needs.items():
-        if (dataset["source"] == source) != (key in dataset):
-            problem = "is missing" if dataset["source"] == source else "has no meaning"
-            raise BenchError(f"{where}: {key!r} {problem} with source {dataset['source']!r}; it goes with {source!r}")
+    where, source = f"config.datasets.{name}", dataset["source"]
+    needs = {"file": ("file", "table", PREPARED), "rows": ("synthesize",)}
+    for key, sources in needs.items():
+        if (source in sources) != (key in dataset):
+            problem = "is missing" if source in sources else "has no meaning"
+            raise BenchError(
+                f"{where}: {key!r} {problem} with source {source!r}; it goes with {' or '.join(map(repr, sources))}"
+            )
     for key in ("seed", "plant"):
-        if key in dataset and dataset["source"] != "synthesize":
-            found = f"{key!r} has no meaning with source {dataset['source']!r}"
-            raise BenchError(f"{where}: {found}; it goes with 'synthesize'")
-    if dataset["source"] == "file" and not Path(dataset["file"]).is_file():
+        if key in dataset and source != "synthesize":
+            raise BenchError(f"{where}: {key!r} has no meaning with source {source!r}; it goes with 'synthesize'")
+    if source == "file" and not Path(dataset["file"]).is_file():
         raise BenchError(f"{where}.file is {dataset['file']!r}: there is no such file (looked in {Path.cwd()})")
+    kind = dataset_of(name, dataset)
+    try:
+        if source == PREPARED:
+            DatasetSchema.read(dataset["file"])
+            return
+        kind({option: dataset[option] for option in kind.options if option in dataset}, dataset["split"])
+        if source == "package":
+            kind.installed()
+        elif "file" in dataset:
+            kind.files(dataset["file"])
+    except BenchError as error:
+        raise BenchError(f"{where}: {error}") from None
 
 
 def _check_budgets(config: dict[str, Any]) -> None:

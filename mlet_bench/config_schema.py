@@ -4,15 +4,19 @@
 it.
 """
 
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_origin, get_type_hints
 
 from mlet_bench.arms import ARMS, RECIPES
 from mlet_bench.budgets import PATTERN as BUDGET
-from mlet_bench.data import DATASETS
+from mlet_bench.data import DATASETS, dataset_of
+from mlet_bench.data.base import PREPARED, DataSet
 from mlet_bench.data.worlds import WORLDS
 from mlet_bench.embeddings.formats import FORMATS
+from mlet_bench.errors import BenchError
 from mlet_bench.files import write_json
 from mlet_bench.models import MODELS
 from mlet_bench.runs import PLAIN
@@ -23,10 +27,13 @@ OPTIMIZERS = ("sgd", "adagrad")
 
 WHOLE, COUNT, ABOVE_ZERO = ({"type": "integer", "minimum": 0}, {"type": "integer", "minimum": 1},
                             {"type": "number", "exclusiveMinimum": 0})  # fmt: skip
+NAMES = "^[A-Za-z0-9][A-Za-z0-9_-]*$"
 SOURCE = {
-    "source": "download: the whole set; sample: a part that its owner publishes; synthesize: planted rows; file: a raw "
-    "file of yours",
-    "file": "path of the raw file, with source: file",
+    "of": "the data set that it is, where the entry has a name of its own",
+    "source": "download: the whole set; sample: a part that its owner publishes; synthesize: planted rows; package: an "
+    "installed Python package; file: a raw file of yours; table: a table of yours; prepared: a folder that is ready",
+    "file": "path of the raw file, with source: file; of a file, a folder of parts or a glob, with source: table; of "
+    "the folder, with source: prepared",
     "rows": "rows to make, with source: synthesize",
     "seed": "seed of the planted rows",
     "plant": "what is planted in them: " + "; ".join(f"{world.name}: {world.purpose}" for world in WORLDS.values()),
@@ -34,8 +41,12 @@ SOURCE = {
 }
 
 
-def config_schema() -> dict[str, Any]:
-    """The schema, with every default; what plugins have registered is part of it."""
+def config_schema(datasets: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The schema, with every default; what plugins have registered is part of it.
+
+    Args:
+        datasets: the entries of a config, which decide what each may say; None: any.
+    """
     arms, widths = _several({"enum": list(ARMS)}), _several(COUNT)
     more = {"arms": arms, "dims": widths, "inner_dims": widths}
     switch = {"enabled": {"type": "boolean", "default": True}}
@@ -47,7 +58,7 @@ def config_schema() -> dict[str, Any]:
                 "profile": {
                     "description": "names the results folder: results/<profile>",
                     "type": "string",
-                    "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]*$",
+                    "pattern": NAMES,
                 },
                 "plugins": {
                     "description": "modules or .py files with methods, models, data sets, metrics, claims or figures "
@@ -56,7 +67,7 @@ def config_schema() -> dict[str, Any]:
                     "items": {"type": "string", "minLength": 1},
                     "default": [],
                 },
-                "datasets": _object({name: _dataset(data) for name, data in DATASETS.items()}, minProperties=1),
+                "datasets": _datasets(datasets),
                 "models": _models(),
                 "arms": arms,
                 "controls": {
@@ -107,6 +118,12 @@ def config_schema() -> dict[str, Any]:
                     "enum": ["auto", "cpu", "cuda"],
                     "default": "auto",
                 },
+                "deterministic": {
+                    "description": "on a GPU, only operations that give the same bits each time: slower; a CPU always "
+                    "does",
+                    "type": "boolean",
+                    "default": False,
+                },
                 "threads": {"description": "CPU threads of a training job", **COUNT, "default": 1},
                 "keep": {
                     "description": "what stays of each run once it is evaluated: its numbers and test scores, also the "
@@ -129,19 +146,40 @@ def _several(items: dict[str, Any]) -> dict[str, Any]:
     return {"type": "array", "minItems": 1, "uniqueItems": True, "items": items}
 
 
-def _dataset(data) -> dict[str, Any]:
-    kinds = {
+def _datasets(entries: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Entries of names of one's own are known by what they are of."""
+    known = {name: _dataset(data, name) for name, data in DATASETS.items() if name != "table"}
+    names = {"minProperties": 1, "propertyNames": {"pattern": NAMES}}
+    if entries is None:
+        other = {"anyOf": [_dataset(data) for data in DATASETS.values()]}
+        return _object(known) | names | {"additionalProperties": other}
+    for name, entry in entries.items():
+        if isinstance(entry, dict) and (name in known or {"of", "source"} & entry.keys()):
+            with suppress(BenchError):  # of what does not exist: the schema says what there is
+                known[name] = _dataset(dataset_of(name, entry), name, entry.get("source") == PREPARED)
+    return _object(known) | names
+
+
+def _dataset(data: type[DataSet], name: str = "", prepared: bool = False) -> dict[str, Any]:
+    """An entry that is of a data set; of one that is prepared there is nothing more to choose."""
+    kinds: dict[str, Any] = {
+        "of": {"enum": [data.name]} | ({} if name == data.name else {"default": data.name}),
         "source": {"enum": list(data.sources())},
         "file": {"type": "string", "minLength": 1},
-        "rows": {"type": "integer", "minimum": 100},
-        "seed": WHOLE,
-        "plant": {"enum": list(WORLDS)},
-        "max_rows": {"type": "integer", "minimum": 20},
     }
+    if not prepared:
+        kinds |= {
+            "rows": {"type": "integer", "minimum": 100},
+            "seed": WHOLE,
+            "plant": {"enum": list(WORLDS)},
+            "max_rows": {"type": "integer", "minimum": 20},
+        }
     properties = {name: {"description": SOURCE[name], **kind} for name, kind in kinds.items()}
-    properties["split"] = {"enum": list(data.splits), "default": data.splits[0]}
-    for name, said in data.options.items():
-        properties[name] = {"description": said, "type": "boolean", "default": False}
+    if not prepared:
+        properties["split"] = data.split_schema()
+        for name, option in data.every_option().items():
+            default = {} if option.default is None else {"default": option.default}
+            properties[name] = {"description": option.help, **option.schema, **default}
     return _object(properties, required=["source"])
 
 

@@ -39,6 +39,17 @@ def resolve_device(name: str, threads: int | None = None) -> torch.device:
     return device
 
 
+def be_deterministic() -> None:
+    """From now on only operations that give the same bits each time; one that has no such way raises an error.
+
+    Must come before the first product on a GPU: cuBLAS reads its setting once.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else its streams may share a workspace
+    torch.use_deterministic_algorithms(True)
+    # The suite reads no memory that it has not written.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def _set_threads(threads: int | None) -> None:
     """More threads than cores would wait for each other at each step."""
     cores = free_cores()

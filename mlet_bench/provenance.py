@@ -38,6 +38,7 @@ def provenance(device: torch.device, started: datetime, seconds: float, rows: in
         "device": device_label(device),
         "threads": torch.get_num_threads(),
         "kernels": device.type == "cpu" and library() is not None,
+        "deterministic": device.type == "cpu" or torch.are_deterministic_algorithms_enabled(),
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(seconds, 3),
         "rows_per_second": None if rows is None else round(rows / seconds, 1),

@@ -27,7 +27,7 @@ def load(name):
     return check_config(yaml.safe_load((ROOT / "workflow" / "config" / f"{name}.yaml").read_text()))
 
 
-@pytest.mark.parametrize("name", ["paper", "smoke", "sample"])
+@pytest.mark.parametrize("name", ["paper", "smoke", "sample", "budget"])
 def test_shipped_configs_are_sound(name):
     assert load(name)["profile"] == name
 

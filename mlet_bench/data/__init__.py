@@ -3,7 +3,8 @@
 A data set is one file that describes it, a subclass of ``mlet_bench.data.base.DataSet``, and one line here.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from mlet_bench.registry import Registry
 
@@ -16,5 +17,17 @@ DATASETS: Registry[type["DataSet"]] = Registry(
     {
         "criteo-kaggle": "criteo",
         "avazu": "avazu",
+        "table": "table",
+        "flights": "flights",
     },
 )
+
+
+def dataset_of(name: str, entry: Mapping[str, Any]) -> type["DataSet"]:
+    """The data set that an entry of a config is of: what it says, else the one of its name, else a table of one's own.
+
+    Raises:
+        BenchError: there is none of that name.
+    """
+    tables = entry.get("source") == "table" or (entry.get("source") == "prepared" and name not in DATASETS)
+    return DATASETS[entry.get("of") or ("table" if tables else name)]

@@ -59,6 +59,7 @@ class Avazu(DataSet):
         "authors_hour": "parse the hour as the authors' code does, as a unix time stamp, which makes it the constant "
         "ln 6"
     }
+    of_papers = True
     full_rows = 40_428_967
     full_clicks = 6_865_066
     table_sizes = (

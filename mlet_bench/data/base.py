@@ -5,11 +5,11 @@ A description imports neither numpy nor polars: the command line and the config 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from mlet_bench.data.remote import RemoteFile
 from mlet_bench.errors import BenchError
@@ -17,8 +17,10 @@ from mlet_bench.spec import DatasetSchema
 
 if TYPE_CHECKING:
     import polars as pl
+    import pyarrow as pa
 
-    from mlet_bench.data.raw import Block, RawFile
+KEY = "split key"  # the column of typed rows, beside label, dense features and fields, that a split goes by
+PREPARED = "prepared"  # the source of a data set that is ready as a folder
 
 
 @dataclass(frozen=True)
@@ -40,14 +42,30 @@ class Dense:
     """A dense feature, called as the numeric column that it is made of; a missing value is 0.
 
     Attributes:
-        transform: a name of ``mlet_bench.data.parse.TRANSFORMS``: ``log1p``, ln(x + 1) with a negative x as 0, or
-            ``none``.
+        transform: a name of ``mlet_bench.data.parse.TRANSFORMS``: ``log1p``, ln(x + 1) with a negative x as 0;
+            ``none``; or ``standard``, by mean and standard deviation of the training rows, where the missing value is
+            the mean.
         of: x as an expression of the column's value, if it is not the value itself.
     """
 
     column: str
     transform: str = "log1p"
     of: Callable[[pl.Expr], pl.Expr] = lambda value: value
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of a preparation, known to the command line, the config's schema and ``schema.json`` by its name.
+
+    Attributes:
+        help: a sentence.
+        schema: JSON schema of its values, which also says how the command line reads a word.
+        default: its value where it is left out.
+    """
+
+    help: str
+    schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "boolean"})
+    default: Any = False
 
 
 @dataclass(frozen=True)
@@ -99,6 +117,26 @@ class Planted:
     zero: Mapping[str, int] = field(default_factory=dict)
 
 
+class Source(Protocol):
+    """A raw file, or several, to iterate over once, in blocks.
+
+    Attributes:
+        rows: rows given out so far.
+        share: how much of the file is read; for showing the time left.
+        whole: whether everything was read; False where ``max_rows`` left something.
+        md5: of the unpacked bytes given out so far.
+    """
+
+    rows: int
+    share: float
+    whole: bool
+
+    @property
+    def md5(self) -> str: ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
 class DataSet:
     """A data set of text lines: a subclass describes it, an instance is the data set prepared with certain options.
 
@@ -110,8 +148,12 @@ class DataSet:
         splits: names of the ways to split it (see ``mlet_bench.data.split``), the default first.
         separator: one byte between columns; there is no quoting.
         header: whether the first line holds the column names.
-        options: boolean options of the preparation, name → sentence of help; all are off by default.
+        options: options of the preparation, name → ``Option``, or for a switch that is off by default its sentence of
+            help.
         recorded: written into the schema's ``preparation`` beside split, max_rows and options.
+        min_count: categories with fewer training rows are put together.
+        max_categories: a column that has more is hashed into as many; None: none is.
+        of_papers: whether the papers report it; a verdict on another data set is one about its rows alone.
         full_rows, full_clicks, table_sizes: the published facts about the complete file; a table's size counts the
             missing value. None and empty where nothing is published.
         downloads: what ``mlet-bench download`` takes → the files, of which the first that can be had is taken.
@@ -124,11 +166,14 @@ class DataSet:
     columns: tuple[Column, ...]
     dense: tuple[Dense, ...]
     fields: tuple[str, ...]
-    splits: tuple[str, ...]
+    splits: tuple[str, ...] = ("random",)
     separator: str = "\t"
     header: bool = False
-    options: ClassVar[Mapping[str, str]] = {}
+    options: ClassVar[Mapping[str, str | Option]] = {}
     recorded: ClassVar[Mapping[str, Any]] = {}
+    min_count: int = 1
+    max_categories: int | None = None
+    of_papers: ClassVar[bool] = False
     full_rows: int | None = None
     full_clicks: int | None = None
     table_sizes: tuple[int, ...] = ()
@@ -136,24 +181,66 @@ class DataSet:
     served: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     planted: Planted | None = None
 
-    def __init__(self, options: Mapping[str, bool] | None = None):
+    def __init__(self, options: Mapping[str, Any] | None = None, split: Any = None):
         """
         Args:
-            options: the options that are on or off; those left out are off.
+            options: values of options; those left out have their defaults.
+            split: a name of ``splits``, or what else a subclass takes; None for the first.
 
         Raises:
-            BenchError: there is no such option.
+            BenchError: there is no such option or split.
         """
         for name in options or {}:
             if name not in self.options:
                 known = f"there are {', '.join(self.options)}" if self.options else "it has none"
                 raise BenchError(f"{self.name} has no option {name!r}: {known}; leave it out")
-        self.chosen = dict.fromkeys(self.options, False) | dict(options or {})
+        self.chosen = {name: option.default for name, option in self.every_option().items()} | dict(options or {})
+        self.split = self.read_split(self.splits[0] if split is None else split)
+
+    @classmethod
+    def every_option(cls) -> dict[str, Option]:
+        """The options, switches among them."""
+        return {name: Option(said) if isinstance(said, str) else said for name, said in cls.options.items()}
+
+    @classmethod
+    def split_schema(cls) -> dict[str, Any]:
+        """JSON schema of the splits that a config may ask for."""
+        return {"enum": list(cls.splits), "default": cls.splits[0]}
+
+    def read_split(self, split: Any) -> Any:
+        """The split as ``schema.json`` has it.
+
+        Raises:
+            BenchError: there is no such split.
+        """
+        if split not in self.splits:
+            raise BenchError(f"{self.name} has no split {split!r}: there are {', '.join(self.splits)}")
+        return split
 
     @classmethod
     def sources(cls) -> tuple[str, ...]:
-        """Where a config may take the data set from: ``download``, ``sample``, ``synthesize``, ``file``."""
-        return (*cls.served, *(["synthesize"] if cls.planted else []), "file")
+        """Where a config may take it from: ``download``, ``sample``, ``synthesize``, ``file``, ``prepared``."""
+        return (*cls.served, *(["synthesize"] if cls.planted else []), "file", PREPARED)
+
+    @classmethod
+    def files(cls, given: Path | str) -> list[Path]:
+        """The raw files that a path stands for.
+
+        Raises:
+            BenchError: there is none.
+        """
+        if not Path(given).is_file():
+            raise BenchError(f"{str(given)!r} is no file (looked in {Path.cwd()})")
+        return [Path(given)]
+
+    @classmethod
+    def installed(cls) -> Path | None:
+        """The raw file of a data set that a Python package holds; None for the others.
+
+        Raises:
+            BenchError: the package is not installed.
+        """
+        return None
 
     @classmethod
     def download_name(cls, source: str, split: str) -> str:
@@ -178,13 +265,17 @@ class DataSet:
         """The dense features with the options that were chosen."""
         return self.dense
 
-    def open(self, path: Path | str, max_rows: int | None = None) -> RawFile:
-        """A raw file as blocks, of which ``rows`` makes typed columns."""
+    def open(self, path: Path | str, scratch: Path, max_rows: int | None = None) -> Source:
+        """A raw file as blocks, of which ``rows`` makes typed columns.
+
+        Args:
+            scratch: a folder for what has to be unpacked first.
+        """
         from mlet_bench.data.raw import RawFile
 
         return RawFile(path, self.check_header if self.header else None, max_rows)
 
-    def rows(self, block: Block) -> pl.DataFrame:
+    def rows(self, block: Any) -> pl.DataFrame:
         """The rows of a block as ``mlet_bench.data.parse.parse`` describes them.
 
         Raises:
@@ -193,6 +284,16 @@ class DataSet:
         from mlet_bench.data.parse import parse
 
         return parse(block, self)
+
+    def types(self) -> dict[str, str]:
+        """What the columns of an opened file were taken for, where that was for the file to say."""
+        return {}
+
+    def spell(self, field: str, tokens: pa.Array) -> pa.Array:
+        """Tokens of a field as the strings of its vocabulary."""
+        from mlet_bench.data.parse import KINDS
+
+        return KINDS[self.kind(field)].spell(tokens)
 
     def check_header(self, line: bytes, where: str) -> None:
         """Refuse a header line with other names, or in another order, than the columns'.

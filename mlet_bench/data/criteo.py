@@ -48,6 +48,7 @@ class CriteoKaggle(DataSet):
     fields = FIELDS
     splits = ("blocks",)
     recorded: ClassVar = {"authors_hour": False}  # an option of Avazu's: fingerprints have held it from the start
+    of_papers = True
     full_rows = 45_840_617
     full_clicks = 11_745_438
     # As facebookresearch/dlrm counts them, a missing value as a category.

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,9 +21,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from mlet_bench.data.base import DataSet
-from mlet_bench.data.parse import KINDS
-from mlet_bench.data.raw import Block, RawFile
+from mlet_bench.data.base import KEY, DataSet, Source
+from mlet_bench.data.learn import Scale, merged
 from mlet_bench.data.split import TRAIN
 from mlet_bench.spec import SPLITS
 
@@ -37,21 +37,22 @@ class NumberedRows:
     """The rows of a raw file with the tokens as numbers, in a file that goes at the end.
 
     Attributes:
-        days: (n_rows,) int32, growing with time; empty where the data set has no hour.
+        keys: (n_rows,) what the split goes by; empty where it is the number of rows alone.
+        count: the number of rows.
     """
 
     def __init__(self, data: DataSet, file: Path):
         self.data, self._file = data, file
-        self.days = np.empty(0, np.int32)
+        self.keys, self.count = np.empty(0, np.int32), 0
         self._distinct: dict[str, list[pa.Array]] = {field: [] for field in data.fields}
 
-    def read(self, source: RawFile) -> None:
+    def read(self, source: Source) -> None:
         """Pass 1: check and store all rows.
 
         Raises:
             BenchError: the first fault of the file.
         """
-        days = [self.days]
+        keys = []
         threads = min(PARSERS, os.cpu_count() or 1)
         with _bar("read") as progress, ExitStack() as stack:
             writer = None
@@ -60,13 +61,14 @@ class NumberedRows:
                 writer.write_batch(batch)
                 for field, tokens in distinct.items():
                     self._distinct[field].append(tokens)
-                if "day" in batch.schema.names:
-                    days.append(batch["day"].to_numpy())
+                if KEY in batch.schema.names:
+                    keys.append(batch[KEY].to_numpy())
+                self.count += len(batch)
                 progress.total = round(source.rows / source.share) if source.share else None
                 progress.update(len(batch))
-        self.days = np.concatenate(days)
+        self.keys = np.concatenate(keys or [self.keys])
 
-    def _numbered(self, block: Block) -> tuple[pa.RecordBatch, dict[str, pa.Array]]:
+    def _numbered(self, block: Any) -> tuple[pa.RecordBatch, dict[str, pa.Array]]:
         """A block's rows with each field's tokens as places in its distinct tokens, and those."""
         rows = self.data.rows(block).rechunk()
         plain = pl.CompatLevel.oldest()  # strings as Arrow can number them
@@ -77,16 +79,21 @@ class NumberedRows:
             columns[field], distinct[field] = encoded.indices, encoded.dictionary
         return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns)), distinct
 
-    def write(self, codes: np.ndarray, folder: Path) -> tuple[list[int], dict[str, int], dict[str, int]]:
+    def write(
+        self, codes: np.ndarray, folder: Path
+    ) -> tuple[list[int], dict[str, int], dict[str, int], dict[str, Scale]]:
         """Pass 2: a Parquet file for each split, row order as in the raw file, and a vocabulary for each field.
 
         Args:
             codes: (n_rows,) the split of each row; the vocabulary counts training rows.
 
         Returns:
-            the fields' table sizes; rows and clicks of each split.
+            the fields' table sizes; rows and clicks of each split; what was learnt from the training rows.
         """
-        vocabularies = {field: Vocabulary(self._distinct.pop(field)) for field in self.data.fields}
+        vocabularies = {
+            field: Vocabulary(self._distinct.pop(field), partial(self.data.spell, field)) for field in self.data.fields
+        }
+        scales = self._learn(codes, vocabularies)
         types = {"label": pa.int8()} | {dense.column: pa.float32() for dense in self.data.dense}
         types |= dict.fromkeys(self.data.fields, pa.int32())
         schema = pa.schema([pa.field(name, kind, nullable=False) for name, kind in types.items()])
@@ -94,7 +101,8 @@ class NumberedRows:
         def with_ids(numbered: tuple[int, int, pa.RecordBatch]) -> list[pa.Table]:
             number, start, batch = numbered
             of_batch = codes[start : start + len(batch)]
-            columns = {name: batch[name] for name in batch.schema.names if name != "day"}
+            columns = {name: batch[name] for name in batch.schema.names if name != KEY}
+            columns |= {name: scale.apply(columns[name]) for name, scale in scales.items()}
             for field, vocabulary in vocabularies.items():
                 columns[field] = pa.array(vocabulary.ids(number, columns[field].to_numpy(), of_batch == TRAIN))
             table = pa.Table.from_arrays(list(columns.values()), schema=schema)
@@ -112,8 +120,25 @@ class NumberedRows:
                     progress.update(len(table))
         (folder / "vocabulary").mkdir()
         for field, vocabulary in vocabularies.items():
-            vocabulary.write(folder / "vocabulary" / f"{field}.parquet", KINDS[self.data.kind(field)].spell)
-        return [len(vocabulary) for vocabulary in vocabularies.values()], rows, clicks
+            vocabulary.write(folder / "vocabulary" / f"{field}.parquet")
+        return [len(vocabulary) for vocabulary in vocabularies.values()], rows, clicks, scales
+
+    def _learn(self, codes: np.ndarray, vocabularies: "dict[str, Vocabulary]") -> dict[str, Scale]:
+        """A pass over the training rows where something is to be learnt: rare categories, means and spreads."""
+        data = self.data
+        scales = {dense.column: Scale() for dense in data.features() if dense.transform == "standard"}
+        merges = data.min_count > 1 or data.max_categories is not None
+        if not (merges or scales):
+            return {}
+        for number, start, batch in self._batches():
+            train = codes[start : start + len(batch)] == TRAIN
+            for name, scale in scales.items():
+                scale.add_array(batch[name], train)
+            for field, vocabulary in vocabularies.items() if merges else ():
+                vocabulary.ids(number, batch[field].to_numpy(), train)
+        for field, vocabulary in vocabularies.items() if merges else ():
+            vocabulary.merge(data.min_count, data.max_categories, field)
+        return scales
 
     def _batches(self) -> Iterator[tuple[int, int, pa.RecordBatch]]:
         """Each batch with its number and that of its first row."""
@@ -130,14 +155,15 @@ class Vocabulary:
 
     Args:
         distinct: the distinct tokens of each block, in the order of the file.
+        spell: makes strings of tokens.
     """
 
-    def __init__(self, distinct: list[pa.Array]):
+    def __init__(self, distinct: list[pa.Array], spell: Callable[[pa.Array], pa.Array]):
         # Of chunks, the dictionary is one for all, in order of first appearance; a chunk's indices are its tokens' ids.
         encoded = pa.chunked_array(distinct).dictionary_encode(null_encoding="encode")
         self._tokens = encoded.chunk(0).dictionary
         self._ids = [chunk.indices.to_numpy() for chunk in encoded.chunks]
-        self._counts = np.zeros(len(self._tokens), np.int64)
+        self._counts, self._spell = np.zeros(len(self._tokens), np.int64), spell
 
     def __len__(self) -> int:
         return len(self._tokens)
@@ -145,13 +171,19 @@ class Vocabulary:
     def ids(self, block: int, places: np.ndarray, train: np.ndarray) -> np.ndarray:
         """The ids (B,) of a block's rows, given as places in its distinct tokens; counts those of ``train`` (B,)."""
         ids = self._ids[block]
-        self._counts[ids] += np.bincount(places[train], minlength=len(ids))
+        np.add.at(self._counts, ids, np.bincount(places[train], minlength=len(ids)))
         return ids[places]
 
-    def write(self, path: Path, spell: Callable[[pa.Array], pa.Array]) -> None:
-        """Write ``token``, as ``spell`` makes a string of it, ``id`` and ``count``."""
+    def merge(self, min_count: int, max_categories: int | None, column: str) -> None:
+        """Put categories together by the training rows that were counted (see ``merged``), and count from 0 again."""
+        ids, tokens = merged(self._spell(self._tokens), self._counts, min_count, max_categories, column)
+        self._ids = [ids[of_block] for of_block in self._ids]
+        self._tokens, self._counts, self._spell = tokens, np.zeros(len(tokens), np.int64), lambda spelled: spelled
+
+    def write(self, path: Path) -> None:
+        """Write ``token``, a string, ``id`` and ``count``."""
         columns = {
-            "token": spell(self._tokens),
+            "token": self._spell(self._tokens),
             "id": pa.array(np.arange(len(self), dtype=np.int32)),
             "count": pa.array(self._counts),
         }

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from mlet_bench.data.base import Column, DataSet, shown
+from mlet_bench.data.base import KEY, Column, DataSet, shown
 from mlet_bench.data.raw import BOM, Block, count_byte
 from mlet_bench.errors import BenchError
 
@@ -27,8 +27,8 @@ def parse(block: Block, data: DataSet) -> pl.DataFrame:
 
     Returns:
         ``label`` (int8), the dense features (float32, transformed), the fields as tokens (uint32 for ``hex``, int64 for
-        ``int``, strings for ``text``; null where missing) and, where the data set has an hour, ``day`` (int32, growing
-        with time).
+        ``int``, strings for ``text``; null where missing) and, where the data set has an hour, ``KEY``: the day (int32,
+        growing with time).
 
     Raises:
         BenchError: names file, line, column and value of the first fault.
@@ -189,7 +189,7 @@ def _read(block: Block, data: DataSet) -> pl.DataFrame | None:
             for dense in data.features()
         ),
         *(pl.col(name) for name in data.fields),
-        *((hour // 100).alias("day") for hour in hours[:1]),
+        *((hour // 100).alias(KEY) for hour in hours[:1]),
     )
 
 

@@ -9,7 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mlet_bench.data import DATASETS
+from mlet_bench.data.base import DataSet
 from mlet_bench.data.encode import NumberedRows
 from mlet_bench.data.split import assign
 from mlet_bench.errors import BenchError
@@ -27,9 +30,10 @@ def prepare(
     raw: Path,
     out: Path,
     *,
-    split: str | None = None,
+    split: Any = None,
     max_rows: int | None = None,
-    options: Mapping[str, bool] | None = None,
+    options: Mapping[str, Any] | None = None,
+    called: str | None = None,
 ) -> DatasetSchema:
     """Prepare the raw file of data set ``name`` as the folder ``out``.
 
@@ -39,11 +43,13 @@ def prepare(
     rows with it. Row order is the raw file's in every split.
 
     Args:
-        raw: plain, ``.gz``, ``.tar.gz`` or ``.zip``; ``<raw>.planted.json`` beside it marks a generated file.
+        raw: plain, ``.gz``, ``.tar.gz`` or ``.zip``; ``<raw>.planted.json`` beside it marks a generated file. For a
+            table see ``mlet_bench.data.tablefile``.
         out: made whole or not at all. A data set that stands there is replaced once the new one is complete.
         split: one of the data set's ``splits``, None for its first.
         max_rows: use the first rows only.
-        options: those of the data set's ``options`` that are on.
+        options: values of the data set's ``options``.
+        called: the name of what is prepared, if it is not the data set's: one may be prepared in several ways.
 
     Raises:
         BenchError: an unknown data set, split or option, a faulty raw file, too few rows, a complete file that differs
@@ -54,32 +60,40 @@ def prepare(
         schema = prepare("criteo-kaggle", Path("train.txt"), Path("criteo"), max_rows=1_000_000)
         rows = load_split(Path("criteo"), schema, "train")
     """
-    data = DATASETS[name](options)
-    split = data.splits[0] if split is None else split
-    if split not in data.splits:
-        raise BenchError(f"{name} has no split {split!r}: there are {', '.join(data.splits)}")
+    return prepare_as(DATASETS[name](options, split), raw, out, max_rows, called)
+
+
+def prepare_as(
+    data: DataSet, raw: Path, out: Path, max_rows: int | None = None, called: str | None = None
+) -> DatasetSchema:
+    """The same of a data set with its options and split."""
     if max_rows is not None and max_rows < 1:
         raise BenchError(f"max_rows is {max_rows}: it must be 1 or more, or left out")
-    source, clock = data.open(raw, max_rows), time.perf_counter()
+    name, clock = called or data.name, time.perf_counter()
     out = Path(out).resolve()
-    with writing(out), _replacing(out) as folder:
-        rows = NumberedRows(data, folder / "rows.arrow")
+    with writing(out), replacing(out) as folder:
+        scratch = folder / "scratch"
+        scratch.mkdir()
+        source, rows = data.open(raw, scratch, max_rows), NumberedRows(data, scratch / "rows.arrow")
         rows.read(source)
-        planted = _planted(Path(raw), name, split, source.rows, source.md5 if source.whole else None)
-        codes = assign(split, source.rows, rows.days)
-        sizes, counts, clicks = rows.write(codes, folder)
+        planted = _planted(Path(raw), data.name, data.split, source.rows, source.md5 if source.whole else None)
+        _note_order(data.split, rows.keys)
+        codes = assign(data.split, rows.count, rows.keys)
+        sizes, counts, clicks, scales = rows.write(codes, folder)
+        learnt = {"scales": {column: [scale.mean, scale.spread] for column, scale in scales.items()}} if scales else {}
         schema = DatasetSchema(
             name=name,
             fields=tuple(Field(field, size) for field, size in zip(data.fields, sizes, strict=True)),
             dense=tuple(dense.column for dense in data.dense),
             rows=counts,
             clicks=clicks,
-            source={"file": Path(raw).name, "md5": source.md5, "rows": source.rows, "planted": planted},
-            preparation={"split": split, "max_rows": max_rows, **data.recorded, **data.chosen},
+            source={"file": Path(raw).name, "md5": source.md5, "rows": source.rows, "planted": planted}
+            | ({} if name == data.name else {"of": data.name}),
+            preparation={"split": data.split, "max_rows": max_rows, **data.recorded, **data.chosen, **learnt},
             version=VERSION,
         ).sealed()
         data.check_full(schema)
-        (folder / "rows.arrow").unlink()
+        shutil.rmtree(scratch)
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         schema = replace(schema, sums={path.relative_to(folder).as_posix(): file_digest(path) for path in files})
         schema.write(folder)
@@ -88,8 +102,17 @@ def prepare(
     return schema
 
 
+def _note_order(split: Any, times: np.ndarray) -> None:
+    """Say so where the rows of a split by time are not in its order: who reads the file from the top may expect it."""
+    if (split["by"] if isinstance(split, Mapping) else split) == "time" and (back := np.diff(times) < 0).any():
+        row = int(back.argmax()) + 2
+        print(
+            f"time goes backwards in {back.sum():,} rows, first in row {row:,}: the split is by value", file=sys.stderr
+        )
+
+
 @contextmanager
-def _replacing(out: Path) -> Iterator[Path]:
+def replacing(out: Path) -> Iterator[Path]:
     """Yield a folder to fill; put it in the place of ``out`` on success, remove it on any error."""
     if out.exists():
         if not out.is_dir():

@@ -1,7 +1,10 @@
-"""Which row belongs to which split: pure functions of the number of rows, or of the rows' days.
+"""Which row belongs to which split: pure functions of the number of rows, or of a key of each row, such as its day.
 
 Each returns an int8 array (n_rows,) of ``TRAIN``, ``VAL`` and ``TEST``, positions in ``mlet_bench.spec.SPLITS``.
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -12,15 +15,18 @@ TRAIN, VAL, TEST = range(len(SPLITS))
 BLOCKS = 7  # the days of Criteo-Kaggle, which has no time stamp
 
 
-def assign(name: str, n_rows: int, days: np.ndarray) -> np.ndarray:
-    """The split called ``name``.
+def assign(split: str | Mapping[str, Any], n_rows: int, keys: np.ndarray) -> np.ndarray:
+    """The split of each row.
 
     Args:
-        days: (n_rows,) integers that grow with time, for ``last-day`` alone; empty where no row has a time.
+        split: its name, or a mapping that has the name as ``by``.
+        keys: (n_rows,) numbers that grow with time for ``last-day`` and ``time``, the splits themselves for
+            ``column``; empty for the others.
 
     Raises:
         BenchError: there is no such split, or one of its parts is empty.
     """
+    name = split["by"] if isinstance(split, Mapping) else split
     match name:
         case "blocks":
             codes = blocks(n_rows)
@@ -29,11 +35,17 @@ def assign(name: str, n_rows: int, days: np.ndarray) -> np.ndarray:
         case "random-90":
             codes = random(n_rows, one_in=100)
         case "last-day":
-            codes = last_day(days)
+            codes = last_day(keys)
+        case "time":
+            codes = latest(keys)
+        case "column":
+            codes = keys
         case _:
-            raise BenchError(f"unknown split {name!r}: there are blocks, random, random-90 and last-day")
+            raise BenchError(f"unknown split {name!r}: there are blocks, random, random-90, last-day, time and column")
     for code, part in enumerate(SPLITS):
         if not (codes == code).any():
+            if name == "column":
+                raise BenchError(f"no row of {n_rows} has a value of the split's column that is for {part}")
             raise BenchError(f"{n_rows} rows are too few: split {name!r} leaves no row for {part}; use more rows")
     return codes
 
@@ -75,6 +87,28 @@ def last_day(days: np.ndarray) -> np.ndarray:
     if latest.all():
         raise BenchError("all rows are of one day: split 'last-day' needs at least two; use split 'random'")
     return _halve(len(days), np.flatnonzero(latest))
+
+
+def latest(times: np.ndarray) -> np.ndarray:
+    """The latest tenth (rounded down) is test, the tenth before it validation; rows of equal time stay together.
+
+    Args:
+        times: (n_rows,) numbers that grow with time; the rows may stand in any order.
+
+    Raises:
+        BenchError: too many rows have the same time for three parts.
+    """
+    tenth, codes = len(times) // 10, np.full(len(times), TRAIN, np.int8)
+    if tenth:
+        first_val, first_test = np.partition(times, [-2 * tenth, -tenth])[[-2 * tenth, -tenth]]
+        codes[times >= first_val] = VAL
+        codes[times >= first_test] = TEST
+        if len(np.unique(codes)) < len(SPLITS):
+            raise BenchError(
+                "too many rows have the same time for a split 'time', which leaves rows of one time together: give a "
+                "column with finer times, or use split 'random'"
+            )
+    return codes
 
 
 def _halve(n_rows: int, held_out: np.ndarray) -> np.ndarray:

@@ -55,7 +55,7 @@ class PairProducts(nn.Module):
         super().__init__()
         i, j = torch.tril_indices(vectors, vectors, offset=-1)  # j < i, row by row
         count = len(i)
-        place = torch.full((vectors, vectors), count)  # of each entry of G among the pairs; the diagonal is behind them
+        place = torch.zeros((vectors, vectors), dtype=torch.int64)  # of each entry of G among the pairs; no diagonal
         place[i, j] = place[j, i] = torch.arange(count)
         self.register_buffer("pairs", i * vectors + j, persistent=False)  # positions in a flattened matrix
         self.register_buffer("place", place.flatten(), persistent=False)
@@ -98,8 +98,8 @@ class _PairProducts(torch.autograd.Function):
     def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
         stacked, place = ctx.saved_tensors
         vectors = stacked.shape[1]
-        padded = nn.functional.pad(grad, (0, 1))  # a zero for the diagonal
-        symmetric = padded.index_select(1, place).view(-1, vectors, vectors)  # G, (B, V, V)
+        symmetric = grad.index_select(1, place).view(-1, vectors, vectors)  # G, (B, V, V)
+        symmetric.diagonal(dim1=1, dim2=2).zero_()
         return torch.bmm(symmetric, stacked), None, None
 
 

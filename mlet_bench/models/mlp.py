@@ -1,4 +1,4 @@
-"""Linear layers with ReLU between them, multiplied with oneDNN on a CPU with AVX-512.
+"""Linear layers with ReLU between them: on a GPU the product has the ReLU in it, on a CPU oneDNN multiplies.
 
 torch multiplies float32 matrices with MKL, which leaves AVX-512 unused on processors that are not Intel's: at DLRM's
 sizes oneDNN is about twice as fast there, and no faster without AVX-512. torch ships oneDNN but gives float32 to it
@@ -21,6 +21,7 @@ HAS_ONEDNN = (
     and hasattr(torch.ops.mkldnn, "_linear_pointwise")
     and torch.backends.cpu.get_cpu_capability().startswith("AVX512")
 )
+_with_relu = torch.ops.aten._addmm_activation  # relu(bias + x w): on a GPU one kernel of cuBLASLt
 
 
 def dlrm_law(layer: nn.Linear, draws: Draws) -> None:
@@ -36,7 +37,7 @@ def torch_law(layer: nn.Linear, draws: Draws) -> None:
 
 
 class MLP(nn.Sequential):
-    """An ``nn.Sequential`` of ``nn.Linear`` and ``nn.ReLU``: the same function, parameters and names, faster on a CPU.
+    """An ``nn.Sequential`` of ``nn.Linear`` and ``nn.ReLU``: the same function, parameters and names, faster.
 
     Args:
         widths: inputs of the first layer, then outputs of each.
@@ -76,7 +77,7 @@ class MLP(nn.Sequential):
             for layer in self:
                 x = x @ layer.weight.t() + layer.bias if isinstance(layer, nn.Linear) else layer(x)
             return x
-        if self.plain or x.device.type != "cpu" or x.dtype != torch.float32:
+        if self.plain or x.dtype != torch.float32:
             return super().forward(x)
         return _FastMLP.apply(x, self._last_relu, *self.parameters())
 
@@ -118,7 +119,9 @@ class _FastMLP(torch.autograd.Function):
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None = None, relu: bool = False) -> Tensor:
     """x weightᵀ + bias, and the positive part of it. x: (M, K), weight: (N, K) → (M, N)."""
-    if HAS_ONEDNN and weight.numel() >= ONEDNN_WEIGHTS:
+    if x.is_cuda and relu and bias is not None:
+        return _with_relu(bias, x, weight.t())
+    if x.device.type == "cpu" and HAS_ONEDNN and weight.numel() >= ONEDNN_WEIGHTS:
         return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "relu" if relu else "none", [], "")
     result = nn.functional.linear(x, weight, bias)
     return result.relu_() if relu else result

@@ -10,7 +10,7 @@ import torch
 
 from mlet_bench.arms import RECIPES
 from mlet_bench.data.dataset import Rows, load_split
-from mlet_bench.device import resolve_device
+from mlet_bench.device import be_deterministic, resolve_device
 from mlet_bench.errors import BenchError, RunsFailed
 from mlet_bench.files import read_json, write_json
 from mlet_bench.runs import DATA, MADE_BY, PROVENANCE, SPEC, RunFolder, failure_recorded, require_keys
@@ -163,9 +163,15 @@ def recipe_options(parser: argparse.ArgumentParser) -> None:
 def device_options(parser: argparse.ArgumentParser) -> None:
     """Where a stage runs."""
     parser.add_argument("--device", default="auto", help="auto (cuda where there is a GPU), cpu or cuda")
+    parser.add_argument(
+        "--deterministic", action="store_true",
+        help="on a GPU, only operations that give the same bits each time: slower; a CPU always does",
+    )  # fmt: skip
     parser.add_argument("--threads", type=count, help="CPU threads, at most the cores that are free")
 
 
 def device_of(arguments: argparse.Namespace) -> torch.device:
     """The device that was asked for; sets the number of CPU threads."""
+    if arguments.deterministic:
+        be_deterministic()
     return resolve_device(arguments.device, arguments.threads)

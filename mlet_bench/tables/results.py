@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from mlet_bench.config import OWN_MODEL
-from mlet_bench.data import DATASETS
+from mlet_bench.data import dataset_of
 from mlet_bench.spec import DatasetSchema
 
 # What names a cell in every table.
@@ -91,7 +91,13 @@ class Results:
         """Whether only a part of a genuine data set's rows was used."""
         if dataset not in self.schemas or self.planted(dataset) is not None:
             return False
-        return DATASETS[dataset].full_rows not in (None, self.schemas[dataset].source["rows"])
+        full = dataset_of(dataset, self.config["datasets"][dataset]).full_rows
+        return full not in (None, self.schemas[dataset].source["rows"])
+
+    def is_of_papers(self, dataset: str) -> bool:
+        """Whether the papers report the data set; a verdict on another one is a verdict on its rows."""
+        entry = self.config["datasets"][dataset]
+        return entry["source"] != OWN_MODEL and dataset_of(dataset, entry).of_papers
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,12 +24,13 @@ class CapturedSteps(Steps):
 
     def advance(self, count: int) -> None:
         """Train on the next ``count`` full batches: whole replays first, the rest step by step."""
-        if not self._warm:
-            count -= self._warm_up(min(count, WARM_UP))
-        for length in (LENGTH, 1):
-            while count >= length:
-                self._graph(length).replay()
-                count -= length
+        with torch.cuda.device(self.rows.label.device):  # streams and graphs are the current device's
+            if not self._warm:
+                count -= self._warm_up(min(count, WARM_UP))
+            for length in (LENGTH, 1):
+                while count >= length:
+                    self._graph(length).replay()
+                    count -= length
 
     def _warm_up(self, count: int) -> int:
         # Captured work must not run on the default stream, and what it allocates must not be warm from there.

@@ -33,9 +33,12 @@ def _takes_kernels(device: torch.device) -> bool | None:
 
 
 def _own(value: Any) -> Any:
-    """A tensor with storage of its own: torch stores the whole of the storage that a view looks into."""
+    """A tensor with storage of its own: torch stores the whole of the storage that a view looks into.
+
+    It is made on the host: on a GPU the tables of a pack may leave no room for a copy of one model's.
+    """
     if isinstance(value, torch.Tensor) and value.untyped_storage().nbytes() != value.nbytes:
-        return value.clone()
+        return torch.empty_like(value, device=CPU).copy_(value)
     return value
 
 

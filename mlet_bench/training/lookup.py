@@ -24,7 +24,8 @@ class RowLookup:
     def gather(self, ids: Tensor) -> tuple[Tensor, Tensor]:
         """What the step is differentiated by, (S, F, B, slots, width), and what ``update`` needs. ids: (S, B, F)."""
         slots = self.tables.slots(ids)
-        return self.tables.gather(slots), slots.flatten()
+        index, weight = slots.flatten(), self.tables.weight
+        return weight.index_select(0, index).view(*slots.shape, weight.shape[1]), index
 
     def update(self, index: Tensor, grad: Tensor) -> Tensor | None:
         """Update the rows in place; the gradient of ``own``: none."""

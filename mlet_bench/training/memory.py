@@ -14,6 +14,7 @@ from mlet_bench.models.build import empty_embedding
 from mlet_bench.spec import DatasetSchema, RunSpec
 from mlet_bench.training.step import optimizers
 
+CPU = torch.device("cpu")
 FLOAT = 4
 OVERHEAD = 600 << 20  # Python, torch and its caches; measured, see tests/training/test_memory.py
 MEMINFO, CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
@@ -59,6 +60,18 @@ def training_need(spec: RunSpec, schema: DatasetSchema) -> Need:
     of_row = gathered + model.activation_values(make_hyper(model, spec.hyper), fields, len(schema.dense), spec.dim)
     rest = FLOAT * of_row * max(EVALUATION_BATCH, 3 * min(spec.batch_size, schema.rows["train"]))
     return Need(tables, data, rest)
+
+
+def deployment_bytes(spec: RunSpec, schema: DatasetSchema) -> int:
+    """What deploying a run holds on the host at its peak, wherever it was trained: its tables as they were drawn, those
+    that are read into their place, the ones that are served, and the rows that the two are compared on.
+    """
+    sizes, widths = schema.table_sizes, 1 + len(schema.dense) + len(schema.fields)
+    with torch.device("meta"):
+        tables = empty_embedding(spec, sizes).training_bytes()
+        if MODELS[spec.model].wide:
+            tables += SingleTables(sizes, 1).training_bytes()
+    return 2 * tables + FLOAT * (sum(sizes) * spec.dim + schema.rows["val"] * widths)
 
 
 def free_bytes(device: torch.device) -> int | None:

@@ -33,11 +33,8 @@ class PackedTables:
     def slots(self, ids: Tensor) -> Tensor:
         """The rows of ``weight`` that each id reads. ids: (S, B, F) int → (S, F, B, slots of an id) int64."""
         slots = self.first.slots(ids.flatten(0, 1))  # (F, S·B, slots)
-        return slots.unflatten(1, ids.shape[:2]).transpose(0, 1) + self._offsets
-
-    def gather(self, slots: Tensor) -> Tensor:
-        """Stored rows. slots: of ``slots`` → the same with the width appended."""
-        return self.weight.index_select(0, slots.flatten()).view(*slots.shape, self.weight.shape[1])
+        slots = slots.unflatten(1, ids.shape[:2]).transpose(0, 1)
+        return slots + self._offsets if self.count > 1 else slots
 
 
 class Pack:
@@ -70,9 +67,16 @@ class Pack:
         if len(self) == 1:
             self.trained = [p for p in named[0].values() if p.requires_grad]
             return
+        layers = self.models[0].named_modules()
+        weights_of_layers = {f"{name}.weight" for name, layer in layers if isinstance(layer, nn.Linear)}
         stacks = {}
         for name, first_of_them in named[0].items():
-            stacks[name] = torch.stack([parameters[name].detach() for parameters in named])  # (S, ...)
+            of_each = [parameters[name].detach() for parameters in named]
+            if name in weights_of_layers:
+                # Lying in memory as their gradients do, xᵀ g, so that one call updates all parameters.
+                stacks[name] = torch.stack([weight.t() for weight in of_each]).mT  # (S, out, in)
+            else:
+                stacks[name] = torch.stack(of_each)  # (S, ...)
             for parameters, mine in zip(named, stacks[name], strict=True):
                 parameters[name].data = mine
             stacks[name].requires_grad_(first_of_them.requires_grad)

@@ -6,14 +6,17 @@ from torch import Tensor
 from mlet_bench.embeddings.base import FieldTables
 
 
-def add_rows(weight: Tensor, index: Tensor, values: Tensor) -> None:
-    """weight[index] += values, repeats allowed. weight: (n, width), index: (M,) int64, values: (M, width)."""
+def add_rows(weight: Tensor, index: Tensor, values: Tensor, alpha: float = 1.0) -> None:
+    """weight[index] += alpha · values, repeats allowed.
+
+    weight: (n, width); index: (M,) int64; values: (M, width), which may be overwritten unless alpha is 1.
+    """
     if weight.device.type == "cpu":
         # With an index expanded over the columns torch sorts the rows and adds them in parallel; its index_add_ walks
         # them one by one, 3 to 5 times slower at M = 3,328.
-        weight.scatter_add_(0, index.unsqueeze(1).expand_as(values), values)
+        weight.scatter_add_(0, index.unsqueeze(1).expand_as(values), values if alpha == 1 else values.mul_(alpha))
     else:
-        weight.index_add_(0, index, values)
+        weight.index_add_(0, index, values, alpha=alpha)
 
 
 class RowSGD:
@@ -31,7 +34,7 @@ class RowSGD:
     @torch.no_grad()
     def update(self, index: Tensor, grad: Tensor) -> None:
         """index: (M,) rows of ``weight``, repeats allowed; grad: (M, width), which may be overwritten."""
-        add_rows(self.weight, index, _scaled(grad.mul_(-self.lr), index, self.scale))
+        add_rows(self.weight, index, _scaled(grad, index, self.scale), -self.lr)
 
     def state(self) -> dict[str, Tensor]:
         """Nothing: plain SGD has no state."""
@@ -64,11 +67,12 @@ class RowAdagrad:
         place = first.cumsum(0) - 1  # (M,) 0, 0, 1, ...: which distinct row
         total = torch.zeros_like(grad)  # (M, width), zeros beyond the last distinct row
         add_rows(total, place, grad.index_select(0, perm))
-        # Places beyond the last distinct row get the smallest one's index, and add 0 to it.
-        distinct = rows[0].expand_as(rows).scatter(0, place, rows)
+        # Places beyond the last distinct row keep the row that stood there, and add 0 to it: were all of them one row,
+        # a GPU would add their zeros one after the other.
+        distinct = rows.scatter(0, place, rows)
         add_rows(self.sum, distinct, total.square())
         root = self.sum.index_select(0, distinct).sqrt_().add_(self.eps)
-        add_rows(self.weight, distinct, _scaled(total.div_(root).mul_(-self.lr), distinct, self.scale))
+        add_rows(self.weight, distinct, _scaled(total.div_(root), distinct, self.scale), -self.lr)
 
     def state(self) -> dict[str, Tensor]:
         """The accumulated squares, shaped as the tables; the tensor itself."""

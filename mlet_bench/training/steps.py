@@ -30,8 +30,7 @@ class Steps:
         device, runs = rows.label.device, len(step.pack)
         self.step, self.rows, self.batch_size = step, rows, batch_size
         self.order = torch.empty(runs, len(rows), dtype=torch.int32, device=device)
-        self._cursor = torch.zeros((), dtype=torch.int64, device=device)  # the first row of the next batch
-        self._within = torch.arange(batch_size, device=device)
+        self._places = torch.arange(batch_size, device=device)  # (B,) of the next batch in the order
         self._losses = torch.zeros(runs, dtype=torch.float64, device=device)
 
     def start(self, orders: Iterable[Tensor], batch: int) -> None:
@@ -42,7 +41,8 @@ class Steps:
 
     def seek(self, batch: int) -> None:
         """Go to before the ``batch``-th batch of the epoch."""
-        self._cursor.fill_(batch * self.batch_size)
+        first = batch * self.batch_size
+        torch.arange(first, first + self.batch_size, out=self._places)
 
     def advance(self, count: int) -> None:
         """Train on the next ``count`` full batches."""
@@ -60,8 +60,8 @@ class Steps:
         return losses
 
     def _one(self) -> None:
-        self._train(self.order.index_select(1, self._cursor + self._within))
-        self._cursor += self.batch_size
+        self._train(self.order.index_select(1, self._places))
+        self._places += self.batch_size
 
     def _train(self, chosen: Tensor) -> None:
         """chosen: (S, B) rows."""

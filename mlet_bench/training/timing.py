@@ -2,12 +2,13 @@
 
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from torch import Tensor
 from tqdm import tqdm
 
 from mlet_bench.arms import BASELINE, TREATED
@@ -24,13 +25,15 @@ from mlet_bench.training.pack import build_pack
 from mlet_bench.training.step import TrainStep
 from mlet_bench.training.steps import Steps
 
+UNTIMED = 2  # pairs before the first that counts, see Timing
+
 
 @dataclass(frozen=True)
 class Timing:
     """How steps are timed.
 
     Attributes:
-        pairs: timings of each arm, after a warm-up of one untimed pair.
+        pairs: timings of each arm, after two untimed pairs: on a GPU the first warms up, the second captures.
         steps: steps per timing.
     """
 
@@ -62,28 +65,39 @@ def measure_overhead(
     device, largest = rows.label.device, max(timing.batch_sizes)
     if len(rows) < largest:
         raise BenchError(f"{schema.name} has {len(rows)} training rows, fewer than one batch of {largest} to time")
-    records, software = [], software_label(device)
-    widths = list(widths)
+    records, where = [], (device_label(device), software_label(device))
+    order, widths = epoch_order(0, 0, len(rows)), list(widths)
     for number, (dim, inner_dim) in enumerate(tqdm(widths, desc=f"overhead {schema.name}", unit="cell", disable=None)):
-        # The models are made once for all batch sizes: with large tables that takes longer than the timing.
         if not sys.stderr.isatty():  # there is no bar in a log
             done = f"{number + 1} of {len(widths)}"
             print(f"timing {schema.name} d={dim} k={inner_dim}, {done}", file=sys.stderr, flush=True)
-        made = {}
-        for arm, k in ((BASELINE, None), (TREATED, inner_dim)):
-            spec = RunSpec(schema.name, schema.fingerprint, arm=arm, dim=dim, inner_dim=k, seed=0, **training)
-            made[arm] = TrainStep(build_pack([spec], schema, device), spec)
-        for batch in timing.batch_sizes:
-            arms = {arm: make_steps(step, rows, batch) for arm, step in made.items()}
-            for steps_of_arm in arms.values():
-                steps_of_arm.start([epoch_order(0, 0, len(rows))], 0)
-            for pair in range(-1, timing.pairs):
-                order = (BASELINE, TREATED) if pair % 2 else (TREATED, BASELINE)
-                took = {arm: time_steps(arms[arm], (pair + 1) * timing.steps, timing.steps) for arm in order}
-                if pair >= 0:  # the first pair warms up, and on a GPU captures
-                    record = (schema.name, training["model"], dim, inner_dim, batch, device_label(device), software)
-                    records.append((*record, pair, took[BASELINE], took[TREATED]))
+        specs = {
+            arm: RunSpec(schema.name, schema.fingerprint, arm=arm, dim=dim, inner_dim=k, seed=0, **training)
+            for arm, k in ((BASELINE, None), (TREATED, inner_dim))
+        }
+        for batch, pair, took in _time_cell(specs, schema, rows, order, timing):
+            names = (schema.name, training["model"], dim, inner_dim, batch, *where)
+            records.append((*names, pair, took[BASELINE], took[TREATED]))
     return table_of_records(records, OVERHEAD.columns)
+
+
+def _time_cell(
+    specs: dict[str, RunSpec], schema: DatasetSchema, rows: Rows, order: Tensor, timing: Timing
+) -> Iterator[tuple[int, int, dict[str, float]]]:
+    """Batch size, number of the pair, and milliseconds a step of each arm. What it makes is gone when it ends, so that
+    the models of two cells are never on the device at once.
+    """
+    # The models are made once for all batch sizes: with large tables that takes longer than the timing.
+    made = {arm: TrainStep(build_pack([spec], schema, rows.label.device), spec) for arm, spec in specs.items()}
+    for batch in timing.batch_sizes:
+        arms = {arm: make_steps(step, rows, batch) for arm, step in made.items()}
+        for steps_of_arm in arms.values():
+            steps_of_arm.start([order], 0)
+        for pair in range(-UNTIMED, timing.pairs):
+            turn = (BASELINE, TREATED) if pair % 2 else (TREATED, BASELINE)
+            took = {arm: time_steps(arms[arm], (pair + UNTIMED) * timing.steps, timing.steps) for arm in turn}
+            if pair >= 0:
+                yield batch, pair, took
 
 
 def median_overheads(table: pa.Table) -> dict[tuple[int, int, int], float]:

@@ -43,7 +43,7 @@ def test_ids_count_by_first_appearance_over_all_blocks(tmp_path, monkeypatch, mi
     frame = frame.with_columns(pl.when(~pl.Series(absent)).then(pl.col("C1")).alias("C1"))
     rows = NumberedRows(Tokens(), tmp_path / "rows")
     rows.read(Source(frame.iter_slices(30_000)))
-    sizes, counts, clicks = rows.write(codes, tmp_path)
+    sizes, counts, clicks, _ = rows.write(codes, tmp_path)
     assert counts == {part: int((codes == code).sum()) for code, part in enumerate(counts)}
     assert clicks == {"train": 0, "val": counts["val"], "test": 0}
     for field, size in zip(("C1", "word"), sizes):

@@ -325,7 +325,7 @@ def test_a_signal_between_two_data_sets_leaves_the_first(tmp_path, monkeypatch):
 
 
 def test_wrong_arguments_are_refused(tmp_path):
-    with pytest.raises(BenchError, match="unknown data set 'movielens': there are criteo-kaggle, avazu"):
+    with pytest.raises(BenchError, match="unknown data set 'movielens': there are criteo-kaggle, avazu, table"):
         prepare("movielens", tmp_path / "raw", tmp_path / "out")
     with pytest.raises(BenchError, match="criteo-kaggle has no split 'last-day': there are blocks"):
         prepare("criteo-kaggle", tmp_path / "raw", tmp_path / "out", split="last-day")

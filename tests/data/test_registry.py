@@ -51,7 +51,7 @@ def toy():
     DATASETS.add(Toy)
     yield Toy
     DATASETS.remove("toy")
-    assert list(DATASETS) == before == ["criteo-kaggle", "avazu"]
+    assert list(DATASETS) == before == ["criteo-kaggle", "avazu", "table", "flights"]
 
 
 def lines(n):
@@ -137,8 +137,8 @@ def test_what_a_toy_lacks_is_said(tmp_path, monkeypatch):
     with pytest.raises(BenchError, match="toy cannot be synthesized: its description lacks full_rows, table_sizes"):
         synthesize("toy", 1000, 0, tmp_path / "planted")
     monkeypatch.undo()
-    assert Toy.sources() == ("file",)
-    with pytest.raises(BenchError, match="toy cannot be had by source 'download': use file"):
+    assert Toy.sources() == ("file", "prepared")
+    with pytest.raises(BenchError, match="toy cannot be had by source 'download': use file or prepared"):
         Toy.download_name("download", "random")
 
 
@@ -160,13 +160,13 @@ def test_a_toy_with_a_law_is_made_and_prepared(tmp_path, monkeypatch):
     schema = prepare("toy", tmp_path / "raw", tmp_path / "out")
     assert schema.table_sizes == (40, 30, 20) and schema.source["planted"]["best_auc"] == pytest.approx(0.7, abs=0.04)
     assert pd.read_parquet(tmp_path / "out" / "vocabulary" / "token.parquet")["token"].isna().sum() == 1
-    assert Toy.sources() == ("synthesize", "file")
+    assert Toy.sources() == ("synthesize", "file", "prepared")
 
 
 def test_what_can_be_chosen_of_each():
     criteo, avazu = DATASETS["criteo-kaggle"], DATASETS["avazu"]
-    assert criteo.sources() == ("download", "sample", "synthesize", "file")
-    assert avazu.sources() == ("download", "synthesize", "file")
+    assert criteo.sources() == ("download", "sample", "synthesize", "file", "prepared")
+    assert avazu.sources() == ("download", "synthesize", "file", "prepared")
     assert criteo.download_name("download", "blocks") == "criteo-kaggle"
     assert criteo.download_name("sample", "blocks") == "criteo-kaggle-sample"
     assert avazu.download_name("download", "random") == "avazu"
@@ -179,7 +179,7 @@ def test_a_toy_that_can_be_fetched_is_among_the_downloads(monkeypatch):
     monkeypatch.setattr(Toy, "downloads", {"toy-mirror": (mixed,)})
     monkeypatch.setattr(Toy, "served", {"sample": ("toy-mirror",)})
     assert downloads()["toy-mirror"] == (mixed,)
-    assert Toy.sources() == ("sample", "file") and Toy.download_name("sample", "random") == "toy-mirror"
+    assert Toy.sources() == ("sample", "file", "prepared") and Toy.download_name("sample", "random") == "toy-mirror"
     with pytest.raises(BenchError, match="shuffled, unfit for split 'last-day'"):
         Toy.download_name("sample", "last-day")
 

@@ -65,3 +65,9 @@ def test_without_the_operator_torchs_own_products_are_taken(monkeypatch):
     monkeypatch.setattr(torch.ops.mkldnn, "_linear_pointwise", None, raising=False)
     model, x = MLP((200, 100), Draws(0), False), torch.randn(5, 200)
     assert torch.equal(model(x), nn.functional.linear(x, model[0].weight, model[0].bias))
+
+
+def test_the_gpus_operator_is_the_product_with_a_relu():
+    generator = torch.Generator().manual_seed(0)
+    x, weight, bias = (torch.randn(*shape, generator=generator) for shape in ((8, 5), (7, 5), (7,)))
+    assert torch.allclose(mlp._with_relu(bias, x, weight.t()), (x @ weight.t() + bias).relu())

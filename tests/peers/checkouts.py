@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import importlib.util
 import io
 import os
 import subprocess
@@ -20,11 +21,15 @@ PYTHON = "MLET_BENCH_DLRM_PYTHON"
 
 @dataclass(frozen=True)
 class Peer:
-    """A repository; `commit` is the one that the comparison is about, None for whatever is checked out."""
+    """A repository; `commit` is the one that the comparison is about, None for whatever is checked out.
+
+    `marker` is a file that it has.
+    """
 
     name: str
     variable: str
     commit: str | None = None
+    marker: str = "dlrm_s_pytorch.py"
 
     @property
     def path(self) -> Path:
@@ -33,8 +38,8 @@ class Peer:
         if not os.environ.get(self.variable):
             raise PeerAbsent(f"{self.variable} is not set: give it the path of a checkout ({clone})")
         path = Path(os.environ[self.variable]).resolve()
-        if not (path / "dlrm_s_pytorch.py").is_file():
-            raise PeerAbsent(f"{self.variable}={path} has no dlrm_s_pytorch.py: it should be a checkout ({clone})")
+        if not (path / self.marker).is_file():
+            raise PeerAbsent(f"{self.variable}={path} has no {self.marker}: it should be a checkout ({clone})")
         if self.commit and not commit_of(path).startswith(self.commit):
             raise PeerAbsent(f"{self.variable}={path} is at {commit_of(path)[:7]}: git checkout {self.commit}")
         return path
@@ -52,6 +57,21 @@ class Peer:
 
 DLRM = Peer("facebookresearch/dlrm", "MLET_BENCH_DLRM")
 FORK = Peer("benghaem/dlrm_mlet", "MLET_BENCH_DLRM_MLET", "8a3e30e")
+CAFE = Peer("HugoZHL/CAFE", "MLET_BENCH_CAFE")
+LEB = Peer("chenxing1999/recsys-benchmark", "MLET_BENCH_LEB", marker="src/models/embeddings/tensortrain_embeddings.py")
+ROBE = Peer("apd10/universal_memory_allocation", "MLET_BENCH_ROBE", marker="hashedEmbeddingCPU.py")
+
+
+@cache
+def module_at(peer: Peer, file: str) -> types.ModuleType:
+    """One file of a peer's checkout, imported under a name of its own."""
+    name = f"{peer.variable}_{Path(file).stem}".lower()
+    spec = importlib.util.spec_from_file_location(name, peer.path / file)
+    if spec is None or spec.loader is None:
+        raise PeerAbsent(f"{peer.path / file} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def old_numpy_python() -> Path:

@@ -16,6 +16,7 @@ from compare_backbones import CLASSES, version
 from compare_preparation import formula_file
 from deepctr import DEEPCTR, THEIRS, Package, their_parts, value
 from paired_models import PeerModel, peer_tensors
+from paired_rivals import CASES
 from peer_metrics import peer_metrics, predictions
 from peer_preparation import SPLITS, Prepared, run_peer
 from tiny_backbones import ARMS, tiny_peer
@@ -29,7 +30,7 @@ SHOWN = 3  # rows of ids and dense values kept in full
 
 def main() -> None:
     """Write all files whose peer is here, and say of the others why not."""
-    for make in (of_dlrm, of_fork, lambda: of_deepctr(THEIRS), lambda: of_deepctr(DEEPCTR)):
+    for make in (of_dlrm, of_fork, lambda: of_deepctr(THEIRS), lambda: of_deepctr(DEEPCTR), of_rivals):
         try:
             make()
         except PeerAbsent as absent:
@@ -50,6 +51,12 @@ def of_deepctr(package: Package) -> None:
     """The models of paper B that a package has."""
     names = [name for name, (of, _, _) in CLASSES.items() if of is package]
     write(package.name, version(package), **{name: backbone(name) for name in names})
+
+
+def of_rivals() -> None:
+    """Other methods' tables, each by its own peer."""
+    rivals = ",\n".join(f"{json.dumps(name)}: {json.dumps(rival(name))}" for name in CASES)
+    (FIXTURES / "rivals.json").write_text(f"{{\n{rivals}\n}}\n", encoding="utf-8")
 
 
 def dlrm_preparation() -> dict:
@@ -88,6 +95,13 @@ def backbone(name: str) -> dict:
         )
 
     return {arm: trained(arm) for arm in ARMS}
+
+
+def rival(name: str) -> dict:
+    """A rival's vectors, by the peer: its name and commit, and (B, F, d) numbers, to 7 digits."""
+    case = CASES[name]
+    vectors = [[[float(f"{value:.7g}") for value in of] for of in row] for row in case.theirs().tolist()]
+    return {"peer": f"{case.peer.name} {case.peer.version}", "vectors": vectors}
 
 
 def metrics() -> dict[str, float]:

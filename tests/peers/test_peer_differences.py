@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from agreements import PeerAbsent
-from checkouts import DLRM, FORK
+from checkouts import DLRM, FORK, module_at
 from compare_preparation import formula_file
 from deepctr import THEIRS
 from paired_models import PeerModel
@@ -15,6 +15,7 @@ from tiny_backbones import tiny_peer
 from tiny_model import DENSE, LR, tiny
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from mlet_bench.embeddings import METHODS
 from mlet_bench.evaluation.metrics import all_metrics
 
 
@@ -93,6 +94,15 @@ def authors_net():
         pytest.skip(str(absent))
 
 
+@pytest.fixture
+def dlrm_qr():
+    """facebookresearch/dlrm's quotient-remainder tables, or a skip with the reason."""
+    try:
+        return module_at(DLRM, "tricks/qr_embedding_bag.py").QREmbeddingBag
+    except PeerAbsent as absent:
+        pytest.skip(str(absent))
+
+
 def test_the_authors_rows_of_large_logits_have_no_gradient(authors_net):
     """Their loss is taken from the probability, which is 1 in float32 beyond a logit of 17."""
     model, theirs = authors_net
@@ -117,3 +127,25 @@ def test_the_authors_dense_linear_weights_are_trained_on_a_cpu_alone():
         for device in ("cpu", "meta")
     ]
     assert names[0] - names[1] == {"weight"}
+
+
+def test_dlrm_draws_hashed_rows_from_one_side(dlrm_qr):
+    bag = dlrm_qr(10_000, 8, 100, operation="add", mode="sum")
+    # nn.init.uniform_ takes the lower bound alone: U(1/sqrt(n), 1), not U(-1/sqrt(n), 1/sqrt(n)).
+    assert bag.weight_q.min() >= 0.01 and bag.weight_q.max() > 0.9
+    mine = METHODS["qr"]([10_000], 8, collisions=100)
+    mine.reset_parameters(0)
+    assert mine.weight.abs().max() <= 0.01 and abs(mine.weight.mean().item()) < 1e-3
+
+
+def test_dlrm_divides_ids_in_float32(dlrm_qr):
+    size, collisions = 2**25, 2**20
+    bag = dlrm_qr(size, 1, collisions, operation="add", mode="sum")
+    wrong = 17 * collisions - 1  # its quotient is 16; in float32 the id itself is rounded up to 17 times c
+    with torch.no_grad():
+        bag.weight_q.copy_(torch.arange(float(len(bag.weight_q)))[:, None])
+        bag.weight_r.zero_()
+    assert bag(torch.tensor([[wrong]])).item() == 17
+    with torch.device("meta"):
+        mine = METHODS["qr"]([size], 1, collisions=collisions)
+    assert mine.slots(torch.tensor([[wrong]]))[0, 0, 0] == wrong // mine.divisors.item()

@@ -12,6 +12,7 @@ from deepctr import our_parts, value
 from formula import batch
 from make_fixtures import METRIC_ROWS, digest
 from paired_models import our_tensors
+from paired_rivals import CASES
 from peer_metrics import predictions
 from peer_preparation import ours as our_preparation
 from tiny_backbones import tiny as tiny_backbone
@@ -22,6 +23,7 @@ from mlet_bench.evaluation.metrics import all_metrics
 FILES = ("dlrm", "dlrm_mlet", "MLET-DeepCTR", "DeepCTR-Torch")
 DLRM, FORK, THEIRS, DEEPCTR = (json.loads((FOLDER / "fixtures" / f"{name}.json").read_text()) for name in FILES)
 BACKBONES = {name: found for name, found in (THEIRS | DEEPCTR).items() if isinstance(found, dict)}
+RIVALS = json.loads((FOLDER / "fixtures" / "rivals.json").read_text())
 MODELS = {"single": DLRM["model"], "mlet": FORK["trained"], "mlet-frozen": FORK["frozen"]}
 
 
@@ -69,6 +71,12 @@ def test_backbone_in_float32(name):
     dense, ids, _ = batch(0, BATCH, len(DENSE), SIZES)
     found = model(dense.float(), ids).sigmoid().tolist()
     assert found == pytest.approx(BACKBONES[name]["mlet"]["before"], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_vectors_of_rivals(name):
+    expected = torch.tensor(RIVALS[name]["vectors"])
+    torch.testing.assert_close(CASES[name].ours(), expected, rtol=0, atol=1e-6)
 
 
 def test_metrics():

@@ -11,6 +11,8 @@ from toys import make_rows, make_spec, make_step
 from mlet_bench.arms import ARMS
 from mlet_bench.errors import BenchError
 from mlet_bench.models.build import build_model
+from mlet_bench.training import rows as rows_module
+from mlet_bench.training.rows import RowAdagrad
 
 TORCH = {"sgd": torch.optim.SGD, "adagrad": torch.optim.Adagrad}
 
@@ -104,3 +106,13 @@ def test_unknown_optimizer_is_refused(schema):
     spec = make_spec(schema, optimizer="adam")
     with pytest.raises(BenchError, match="unknown optimizer 'adam': the optimizers are sgd, adagrad"):
         make_step(build_model(spec, schema), spec)
+
+
+def test_adagrad_adds_no_zeros_to_one_row(monkeypatch):
+    """A batch of many repeats leaves places over: their zeros are spread, since a GPU adds to one row one by one."""
+    places = []
+    add = rows_module.add_rows
+    monkeypatch.setattr(rows_module, "add_rows", lambda w, index, *rest: places.append(index) or add(w, index, *rest))
+    index = torch.arange(4096) % 64
+    RowAdagrad(torch.zeros(64, 2), 0.1).update(index, torch.ones(4096, 2))
+    assert len(places) == 3 and all(index.bincount().max() <= 64 + 1 for index in places)

@@ -1,11 +1,17 @@
 """Overhead: what is timed is the same work on the same batches, in turn."""
 
+import gc
+import weakref
+
 import pytest
 
 from mlet_bench.errors import BenchError
 from mlet_bench.parquet import table_of_records
 from mlet_bench.runs import OVERHEAD
 from mlet_bench.training import timing
+from mlet_bench.training.captured import LENGTH, CapturedSteps
+from mlet_bench.training.loop import epoch_order
+from mlet_bench.training.steps import Steps
 from mlet_bench.training.timing import Timing
 
 
@@ -47,10 +53,10 @@ def test_arms_alternate_and_see_the_same_batches(schema, splits, monkeypatch):
 
     monkeypatch.setattr(timing, "TrainStep", Recorder)
     measure(schema, splits, widths=[(4, 8)], pairs=3, steps=1)
-    assert [arm for arm, _ in calls] == ["single", "mlet", "mlet", "single"] * 2
-    pairs = [dict(calls[start : start + 2]) for start in range(0, 8, 2)]
+    assert [arm for arm, _ in calls] == ["mlet", "single", "single", "mlet"] * 2 + ["mlet", "single"]
+    pairs = [dict(calls[start : start + 2]) for start in range(0, 10, 2)]
     assert all(pair["single"] == pair["mlet"] for pair in pairs)
-    assert len({pair["single"] for pair in pairs}) == 4
+    assert len({pair["single"] for pair in pairs}) == 5
 
 
 def test_more_steps_than_an_epoch_has_begin_it_again(schema, splits):
@@ -71,3 +77,48 @@ def test_median_overheads_by_hand():
 def test_too_few_rows_for_a_batch(schema, splits):
     with pytest.raises(BenchError, match="700 training rows, fewer than one batch of 4096"):
         measure(schema, splits, batch_sizes=[4096])
+
+
+def test_nothing_is_captured_while_the_clock_runs(schema, splits, monkeypatch):
+    """With pretended graphs: steps of 25 need one of 20 steps and one of one step."""
+    captured, timed = [], []
+
+    class Pretended(CapturedSteps):
+        def advance(self, count):
+            Steps.advance(self, count)
+            for length in (1,) if not self._warm else (LENGTH, 1):  # what is left of the first 25 after the warm-up
+                if length not in self._graphs:
+                    captured.append(length)
+                    self._graphs[length] = None
+            self._warm = True
+
+    def take(steps, start, count):
+        before = len(captured)
+        took = time_steps(steps, start, count)
+        timed.append(len(captured) - before)
+        return took
+
+    time_steps = timing.time_steps
+    monkeypatch.setattr(timing, "make_steps", Pretended)
+    monkeypatch.setattr(timing, "time_steps", take)
+    measure(schema, splits, widths=[(4, 8)], batch_sizes=[16], pairs=3, steps=20)
+    assert timed == [1, 1, 1, 1, *[0] * 6]  # of two arms: two pairs that do not count, then three that do
+
+
+def test_one_cells_models_are_gone_before_the_next_are_made(schema, splits, monkeypatch):
+    alive, most = weakref.WeakSet(), []
+    build = timing.build_pack
+
+    def noted(*inputs):
+        gc.collect()
+        pack = build(*inputs)
+        alive.add(pack)
+        most.append(len(alive))
+        return pack
+
+    monkeypatch.setattr(timing, "build_pack", noted)
+    orders = []
+    monkeypatch.setattr(timing, "epoch_order", lambda *which: orders.append(which) or epoch_order(*which))
+    measure(schema, splits, widths=[(4, 4), (4, 8), (4, 16)], batch_sizes=(16, 32))
+    assert most == [1, 2] * 3
+    assert len(orders) == 1  # the order is the same for all, and drawn once

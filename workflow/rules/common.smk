@@ -18,7 +18,7 @@ if "{" in workflow.basedir:
 from mlet_bench.arms import ARMS, BASELINE, TREATED
 from mlet_bench.claims import CLAIMS
 from mlet_bench.config import cell_spec, cell_training, cells, check_config
-from mlet_bench.data import DATASETS
+from mlet_bench.data import DATASETS, dataset_of
 from mlet_bench.embeddings import METHODS
 from mlet_bench.errors import BenchError, OverBudgetError
 from mlet_bench.files import sealed
@@ -29,7 +29,7 @@ from mlet_bench.stages.cell import lacking
 from mlet_bench.stages.code import code_of
 from mlet_bench.stages.follow import Follower
 from mlet_bench.stages.common import RECIPE
-from mlet_bench.training.memory import OVERHEAD, training_need
+from mlet_bench.training.memory import CPU, OVERHEAD, deployment_bytes, free_bytes, training_need
 
 
 def with_homes(config):
@@ -38,7 +38,7 @@ def with_homes(config):
     for name, dataset in datasets.items() if isinstance(datasets, dict) else ():
         if isinstance(dataset, dict) and isinstance(dataset.get("file"), str):
             dataset["file"] = os.path.expanduser(dataset["file"])
-            if Path(dataset["file"]).is_dir():
+            if dataset.get("source") == "file" and Path(dataset["file"]).is_dir():
                 where = f"config.datasets.{name}.file is {dataset['file']!r}"
                 raise BenchError(f"{where}: that is a folder; give the raw file itself (plain, .gz, .tar.gz or .zip)")
     return config
@@ -64,6 +64,10 @@ GPUS = 1 if DEVICE == "cuda" else 0
 # Without a limit Snakemake would start any number of GPU jobs at once; --resources gpu=2 allows two.
 if "gpu" not in workflow.global_resources:
     workflow.global_resources["gpu"] = 1
+# Nor does it know the machine's memory: cells that fit one by one could be started together. One that is too large
+# starts alone, and its command says what it needs.
+if workflow.local_exec and "mem_mb" not in workflow.global_resources and (free := free_bytes(CPU)) is not None:
+    workflow.global_resources["mem_mb"] = free // 2**20
 
 
 def in_prefix(word):
@@ -129,7 +133,12 @@ def code(command, **members):
 
 def data_code(command):
     """The same of a stage that makes a data set, which its own description decides too."""
-    return lambda wildcards: code(command, more=[DATASETS.module_of(wildcards.dataset)])
+    return lambda wildcards: code(command, more=[DATASETS.module_of(kind_of(wildcards).name)])
+
+
+def kind_of(wildcards):
+    """The data set that an entry of the configuration is of."""
+    return dataset_of(wildcards.dataset, config["datasets"][wildcards.dataset])
 
 
 def cell_code(wildcards):
@@ -155,43 +164,69 @@ def cell_of(wildcards):
     return CELLS[f"{wildcards.dataset}/{wildcards.model}/{wildcards.cell}"]
 
 
+def own_files(wildcards):
+    """The files of one's own, or of an installed package, that a data set is made of."""
+    dataset = config["datasets"][wildcards.dataset]
+    if dataset["source"] == "prepared":
+        return [f"{dataset['file']}/schema.json"]
+    if dataset["source"] == "package":
+        return [str(kind_of(wildcards).installed())]
+    return list(map(str, kind_of(wildcards).files(dataset["file"]))) if "file" in dataset else []
+
+
 def raw_file(wildcards):
-    """The raw file, or for downloads the note that says where it lies.
+    """The raw files, or for downloads the note that says where it lies.
 
     Snakemake takes braces in the name of an input for a wildcard and has no way to write one: such a file of the user's
-    own is no input, and ``raw_stamp`` tells when it has changed.
+    own is no input, and ``raw_stamp`` tells when it has changed. Nor is a prepared folder, whose files keep their times.
     """
     dataset = config["datasets"][wildcards.dataset]
-    if dataset["source"] == "file":
-        return [] if "{" in dataset["file"] else dataset["file"]
+    if own := own_files(wildcards):
+        return [name for name in own if "{" not in name and dataset["source"] != "prepared"]
     if dataset["source"] == "synthesize":
         return f"{RESULTS}/raw/{wildcards.dataset}.txt"
-    name = DATASETS[wildcards.dataset].download_name(dataset["source"], dataset["split"])
+    name = kind_of(wildcards).download_name(dataset["source"], dataset["split"])
     return f"data/raw/{name}.path"
 
 
 def raw_stamp(wildcards):
-    """Size and time of a raw file that is no input."""
+    """Size and time of the raw files that are no input."""
     dataset = config["datasets"][wildcards.dataset]
-    if dataset["source"] != "file" or "{" not in dataset["file"]:
-        return None
-    found = os.stat(dataset["file"])
-    return [found.st_size, found.st_mtime_ns]
+    found = [os.stat(name) for name in own_files(wildcards) if "{" in name or dataset["source"] == "prepared"]
+    return [[status.st_size, status.st_mtime_ns] for status in found] or None
 
 
 def raw_option(wildcards, input):
-    """The raw file as a word of the shell."""
+    """The raw file, folder or glob as a word of the shell."""
     dataset = config["datasets"][wildcards.dataset]
-    if dataset["source"] == "file":
+    if "file" in dataset:
         return shlex.quote(dataset["file"])
+    if own := own_files(wildcards):
+        return shlex.quote(own[0])
     return shlex.quote(input.raw) if dataset["source"] == "synthesize" else f'"$(cat {shlex.quote(input.raw)})"'
+
+
+def prepared_as(wildcards):
+    """What a data set is prepared as: itself, or a folder that is ready."""
+    dataset = config["datasets"][wildcards.dataset]
+    return "prepared" if dataset["source"] == "prepared" else kind_of(wildcards).name
 
 
 def preparation_options(wildcards):
     """The options of a data set's preparation."""
     dataset = config["datasets"][wildcards.dataset]
-    names = ("split", "max_rows", *DATASETS[wildcards.dataset].options)
-    return as_options({name: dataset[name] for name in names if name in dataset})
+    given = {name: dataset[name] for name in ("split", "max_rows", *kind_of(wildcards).options) if name in dataset}
+    plain = {name: value for name, value in given.items() if isinstance(value, bool | int)}
+    words = {name: value for name, value in given.items() if name not in plain}
+    if wildcards.dataset != kind_of(wildcards).name:
+        words["name"] = wildcards.dataset
+    # A word each: a value may begin with a dash.
+    words = [f"--{name.replace('_', '-')}={_word(value)}" for name, value in words.items()]
+    return f"{shlex.join(words)} {as_options(plain)}".strip()
+
+
+def _word(value):
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def as_options(settings):
@@ -212,11 +247,14 @@ def training_options(wildcards):
     widths |= {"budget": cell.budget} if cell.budget else {}
     hyper = config["models"][cell.model]
     formats = {"formats": config["formats"]} if config["formats"] != [PLAIN] else {}
-    return as_options({"arm": cell.arm} | widths | cell_training(config, cell) | hyper | tuning | formats)
+    more = tuning | formats | {"deterministic": config["deterministic"]}
+    return as_options({"arm": cell.arm} | widths | cell_training(config, cell) | hyper | more)
 
 
 def training_mb(wildcards, input):
-    """Memory of a cell's training in MB, from the sizes of its tables and data: for clusters, see docs/scale-out.md."""
+    """Memory of a cell in MB, the larger of its training's and its deployment's, from the sizes of its tables and data:
+    for clusters, see docs/scale-out.md.
+    """
     open(input.schema).close()  # while the data set is not prepared the system's own error tells Snakemake to ask again
     try:
         schema = DatasetSchema.read(Path(input.schema).parent)
@@ -224,9 +262,10 @@ def training_mb(wildcards, input):
         return OVERHEAD // 2**20  # the job says what is wrong with it, and stops no other data set's
     spec = cell_spec(config, cell_of(wildcards), seed=0, fingerprint=schema.fingerprint)
     try:
-        return (training_need(spec, schema).bytes + OVERHEAD) // 2**20 + 1
+        most = max(training_need(spec, schema).bytes, deployment_bytes(spec, schema))
     except OverBudgetError:
         return OVERHEAD // 2**20  # nothing is trained
+    return (most + OVERHEAD) // 2**20 + 1
 
 
 def run_folders(wildcards):

@@ -1,4 +1,5 @@
-# Raw file → Parquet data set. The raw file is downloaded, made by the generator, or the user's own.
+# Raw file → Parquet data set. The raw file is downloaded, made by the generator, or the user's own; so may a table be, or a
+# prepared folder.
 rule download:
     output:
         "data/raw/{source}.path",
@@ -20,11 +21,12 @@ rule synthesize:
         "../../environment.yml"
     params:
         code=data_code("stages.synthesize"),
+        of=prepared_as,
         rows=lambda wildcards: config["datasets"][wildcards.dataset]["rows"],
         seed=lambda wildcards: config["datasets"][wildcards.dataset].get("seed", 0),
         plant=lambda wildcards: config["datasets"][wildcards.dataset].get("plant", "none"),
     shell:
-        "mlet-bench synthesize {wildcards.dataset:q} --rows {params.rows} --seed {params.seed} --plant {params.plant}"
+        "mlet-bench synthesize {params.of:q} --rows {params.rows} --seed {params.seed} --plant {params.plant}"
         " --out {output.raw:q} > {log:q} 2>&1"
 
 
@@ -44,9 +46,10 @@ rule prepare:
     threads: workflow.cores
     params:
         code=data_code("stages.prepare"),
+        of=prepared_as,
         raw=raw_option,
         stamp=raw_stamp,
         out=subpath(output.schema, parent=True),
         options=preparation_options,
     shell:
-        "mlet-bench prepare {wildcards.dataset:q} --raw {params.raw} --out {params.out:q} {params.options} > {log:q} 2>&1"
+        "mlet-bench prepare {params.of:q} --raw {params.raw} --out {params.out:q} {params.options} > {log:q} 2>&1"

@@ -9,7 +9,7 @@ rule config:
     conda:
         "../../environment.yml"
     params:
-        config=json.dumps(sealed(config), indent=2),
+        config=lambda wildcards: json.dumps(sealed(config), indent=2),  # a function: braces in a name are no wildcard
     shell:
         "printf '%s\\n' {params.config:q} > {output:q} 2> {log:q} && sync {output:q} 2>> {log:q}"
 
