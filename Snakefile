@@ -27,8 +27,9 @@ rule all:
         made_by_every_stage(),
 
 
-# The quiet profile: a line a finished cell in the place of Snakemake's own.
+# A forecast may say no; and the quiet profile: a line a finished cell in the place of Snakemake's own.
 onstart:
+    stop_if_too_long()
     if FOLLOWER is not None:
         FOLLOWER.start()
 

@@ -134,7 +134,7 @@ ARMS: Registry[Arm] = Registry("arm", built_in=(
     Arm("tt-fbtt", "tt", "rivals: tensor-train cores with FBTT's initial law", Look("#A0522D", ":"), {"law": "fbtt"}),
     *_tuned("robe", "robe", "rivals: all fields share one array", Look("#666699")),
     *_tuned("mlet-hash", "mlet-hash", "MLET over hashed rows", Look("#0072B2", "--"), inner_dim=True),
-    *_tuned("mlet-qr", "mlet-qr", "MLET over quotient and remainder", Look("#0072B2", "-."), inner_dim=True),
+    *_tuned("mlet-qr", "mlet-qr", "MLET over quotient and remainder", Look("#4477AA", "-."), inner_dim=True),
 ))  # fmt: skip
 
 

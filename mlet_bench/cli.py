@@ -65,6 +65,10 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "report.command", "write tables, figures, summary.md, claims.md and report.html",
         "mlet-bench report results/smoke",
     ),
+    "plan": (
+        "stages.plan", "what a config costs before it is run: trainings, disk, memory, hours from timed steps, money",
+        "mlet-bench plan workflow/config/paper.yaml --jobs 8 --price 2.50",
+    ),
     "status": (
         "stages.status", "how far a run is: each finished cell's AUC, and about how long the rest will take",
         "mlet-bench status results/paper",
@@ -83,7 +87,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
 EXTRAS = {
     "workflow": (
         "filelock", "huggingface_hub", "jinja2", "jsonschema", "kagglehub", "matplotlib", "mlflow", "polars", "scipy",
-        "snakemake",
+        "snakemake", "yaml",
     ),
     "postgres": ("psycopg2",),
 }  # fmt: skip

@@ -1,8 +1,9 @@
 """The suite's configuration: checked, filled with defaults, and expanded into the grid of cells."""
 
 import math
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,48 @@ class Cell:
         return f"{self.dataset}/{self.model}/{self.name}"
 
 
+def load_config(files: Sequence[str]) -> dict[str, Any]:
+    """A configuration from YAML files, as Snakemake merges them: a later one overrides single keys; checked.
+
+    Raises:
+        BenchError: as ``check_config``; or a file is absent, or no YAML.
+    """
+    import yaml
+
+    merged: dict[str, Any] = {}
+    for name in files:
+        try:
+            found = yaml.safe_load(Path(name).read_text(encoding="utf-8"))
+        except yaml.YAMLError as error:
+            raise BenchError(f"{name} is no YAML: {' '.join(str(error).split())}") from None
+        if not isinstance(found, dict):
+            raise BenchError(f"{name} holds no keys: it must be a configuration")
+        merged = _merged(merged, found)
+    return check_config(with_homes(merged))
+
+
+def _merged(config: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    pairs = {key: (config[key], other[key]) for key in config.keys() & other.keys()}
+    blocks = {key: pair for key, pair in pairs.items() if all(isinstance(block, dict) for block in pair)}
+    return config | other | {key: _merged(*pair) for key, pair in blocks.items()}
+
+
+def with_homes(config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration with ~ in the names of raw files expanded; a folder in the place of a file is told as one."""
+    datasets = config.get("datasets")
+    for name, dataset in datasets.items() if isinstance(datasets, dict) else ():
+        if isinstance(dataset, dict) and isinstance(dataset.get("file"), str):
+            dataset["file"] = os.path.expanduser(dataset["file"])
+            if dataset.get("source") == "file" and Path(dataset["file"]).is_dir():
+                where = f"config.datasets.{name}.file is {dataset['file']!r}"
+                raise BenchError(f"{where}: that is a folder; give the raw file itself (plain, .gz, .tar.gz or .zip)")
+    return config
+
+
 def check_config(config: dict[str, Any]) -> dict[str, Any]:
     """Check a configuration, its plugins loaded, and return it with every default written out.
+
+    A data set that is ``null`` is dropped: an override can take one out of the grid.
 
     Raises:
         BenchError: names the key, what was found and what is allowed. Raw files given by path must exist.
@@ -56,6 +97,9 @@ def check_config(config: dict[str, Any]) -> dict[str, Any]:
     from mlet_bench.models import MODELS
     from mlet_bench.models.base import resolve_hyper
 
+    if isinstance(config.get("datasets"), dict):
+        kept = {name: dataset for name, dataset in config["datasets"].items() if dataset is not None}
+        config = config | {"datasets": kept}
     if isinstance(plugins := config.get("plugins"), list):
         load_plugins(name for name in plugins if isinstance(name, str))
     given = config.get("datasets")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mlet_bench.config import cell_training, cells, check_config, read_config, run_folders
+from mlet_bench.config import cell_spec, cell_training, cells, check_config, read_config, run_folders
 from mlet_bench.config_schema import COPY, config_schema
 from mlet_bench.errors import BenchError
 
@@ -30,6 +30,31 @@ def load(name):
 @pytest.mark.parametrize("name", ["paper", "smoke", "sample", "budget"])
 def test_shipped_configs_are_sound(name):
     assert load(name)["profile"] == name
+
+
+def test_cells_within_budgets():
+    config = load("budget")
+    within = [cell for cell in cells(config) if cell.budget and cell.dataset == "avazu"]
+    assert {cell.dim for cell in within} == {16} and {cell.budget for cell in within} == {
+        *("1/4", "1/8", "1/16", "1/64", "1/256")
+    }
+    assert {cell.name for cell in within if cell.arm == "mlet-hash" and cell.budget == "1/16"} == {
+        "mlet-hash-d16-k64-b1_16"
+    }
+    assert cell_spec(config, within[0], seed=0).budget == within[0].budget
+    assert not [cell for cell in cells(config | {"budgets": {"enabled": False}}) if cell.budget]
+
+
+@pytest.mark.parametrize(
+    ("budgets", "said"),
+    [({"sizes": ["1/4"], "arms": ["hash", "single"]}, "config.budgets.arms has 'single', whose width is its size"),
+     ({"sizes": ["16"], "arms": ["hash"]}, r"config.budgets.sizes\[0\] is '16'"),
+     ({"sizes": ["1/4"], "arms": ["mlet-hash"], "inner_dims": [8]}, "config.budgets.dims has d=16, above every k")],
+)  # fmt: skip
+def test_budgets_that_no_cell_can_have(budgets, said):
+    config = yaml.safe_load((ROOT / "workflow/config/smoke.yaml").read_text())
+    with pytest.raises(BenchError, match=said):
+        check_config(config | {"budgets": budgets})
 
 
 def test_the_committed_schema_is_the_generated_one():

@@ -46,7 +46,7 @@ STRANGERS = {
 }
 COMMANDS = [
     *("download", "synthesize", "prepare", "train", "deploy", "evaluate", "spectrum", "verify", "compare", "cell"),
-    *("overhead", "report", "status", "sync", "restore"),
+    *("overhead", "plan", "report", "status", "sync", "restore"),
 ]
 HEAVY = (
     "torch",

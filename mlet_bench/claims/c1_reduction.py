@@ -1,7 +1,7 @@
 """C1: whether MLET of width d is as good as a single layer four times as wide, and how much a table can be cut."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import product
 
 import numpy as np
@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from mlet_bench.arms import BASELINE
 from mlet_bench.claims import CLAIMS
-from mlet_bench.claims.claim import MODELS_A, PAPER_A, Claim, ClaimRow
+from mlet_bench.claims.claim import MODELS_A, PAPER_A, Claim
 from mlet_bench.claims.comparisons import AS_PAPER, INNER_DIM, Comparison
 from mlet_bench.claims.finding import Estimate, Finding, drawn, few, notes, power, undone
 from mlet_bench.claims.verdicts import NOT_RUN, UNDECIDED, VACUOUS, Judged, decide
@@ -118,7 +118,7 @@ def reduction(results: Results) -> Figure | None:
         part = panel.of(table)
         for row, (metric, label) in enumerate(METRICS.items()):
             _draw_factors(axes[row][column], part[part["metric"] == metric], plots.inner_dims_of(table), label)
-        axes[0][column].set_title(plots.panel_title(panel))
+            axes[row][column].set_title(plots.panel_title(panel))
     low, high = CLAIMED
     plots.legend(
         figure,
@@ -132,8 +132,7 @@ PAPERS, BEYOND = "#f6d9a8", "#ececec"
 
 
 def _draw_factors(ax: Axes, part: pd.DataFrame, inner_dims: list[int], metric: str) -> None:
-    lines = list(plots.by_line(part))
-    for ((arm, inner_dim), line), shift in zip(lines, plots.spread(len(lines))):
+    for arm, inner_dim, line, shift in plots.each_line(ax, part):
         # Infinity and 0 say that only a bound is known; they are drawn at it.
         at = line["dim"].astype(float).to_numpy() * 2 ** (3 * shift)
         least, most = line["least"].to_numpy(), line["most"].to_numpy()
@@ -172,9 +171,6 @@ class ReductionClaim(Claim):
     rule = staticmethod(judge_reduction)
     tables = {"reduction": reduction_table}  # noqa: RUF012
     plot = reduction
-    question = "What it buys"
-    brief = "that tables can be cut 4-8x at equal quality"
-    brief_number = True
 
     def find(self, setting: Setting, comparison: Comparison) -> Finding:
         """MLET beside a single layer four times as wide, and the reduction factor at each d."""
@@ -207,9 +203,6 @@ class ReductionClaim(Claim):
                 *(drawn_factor(f"reduction at d={d}", of_d) for d, (of_d, _) in factors.items()),
             ),
         )
-
-    def answer(self, told: str, rows: Sequence[ClaimRow], results: Results) -> str:
-        return f"{bought(*(row.verdict for row in rows[:2]))}: {told}"
 
     def section(self, results: Results) -> Section | None:
         """How much wider a single layer must be to match each cell."""
@@ -248,19 +241,3 @@ def drawn_factor(label: str, factor: Reduction, paper: tuple[float, float] = CLA
     low = factor.floor if factor.floor > 0 else math.nan
     high = factor.ceiling if math.isfinite(factor.ceiling) else math.nan
     return Estimate(label, factor.known, low, high, factor.pairs, "x", "log", reference=1.0, paper=paper)
-
-
-def bought(ours: str, theirs: str) -> str:
-    """What the two verdicts come to; it says no more than they do."""
-    match ours, theirs:
-        case "not reproduced", _:
-            return "not tables 4x smaller"
-        case "reproduced", "reproduced":
-            return "tables 4x smaller, also beside a single layer set up better"
-        case "reproduced", "not reproduced":
-            return "tables 4x smaller than the paper's baseline, but not than a single layer set up better"
-        case "reproduced", _:
-            return "tables 4x smaller than the paper's baseline; beside a single layer set up better that is open"
-        case _, "not reproduced":
-            return "not tables 4x smaller than a single layer set up better; beside the paper's baseline that is open"
-    return "not known from these runs"

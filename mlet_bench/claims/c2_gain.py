@@ -45,8 +45,6 @@ class GainClaim(Claim):
     source = PAPER_A
     models = MODELS_A
     rule = staticmethod(judge_gain)
-    question = "Why"
-    brief = "that the gain is substantial for large k and grows with it"
 
     def find(self, setting: Setting, comparison: Comparison) -> Finding:
         """The gain in AUC, and its growth with each doubling of k beyond that of the step alone."""

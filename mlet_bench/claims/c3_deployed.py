@@ -35,8 +35,6 @@ class DeployedClaim(Claim):
     rule = staticmethod(judge_collapse)
     comparisons = (AS_PAPER,)
     part_decides = True  # rounding is the same on a part of the rows
-    question = "What it costs"
-    brief = "that the deployed n×d model predicts what was trained, at single's size"
 
     def find(self, setting: Setting, comparison: Comparison) -> Finding:
         """The largest change of a logit by collapsing, and the table bytes beside those of ``single`` at the same d."""

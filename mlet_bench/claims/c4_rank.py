@@ -105,8 +105,6 @@ class RankClaim(Claim):
     stronger_is_harder = False  # a stronger rival need not have the higher rank
     tables = {"spectrum": spectrum_table}  # noqa: RUF012
     plot = effective_rank
-    question = "Why"
-    brief = "that trained tables have a lower effective rank"
 
     def find(self, setting: Setting, comparison: Comparison) -> Finding:
         """What training does to the ratio of effective ranks, MLET's over the baseline's (plain, means over tables)."""

@@ -1,6 +1,5 @@
 """C5: what MLET costs while training, in time and in memory."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import matplotlib
@@ -11,7 +10,7 @@ from matplotlib.figure import Figure
 
 from mlet_bench.arms import BASELINE, RECIPES, TREATED
 from mlet_bench.claims import CLAIMS
-from mlet_bench.claims.claim import MODELS_A, PAPER_A, Claim, ClaimRow
+from mlet_bench.claims.claim import MODELS_A, PAPER_A, Claim
 from mlet_bench.claims.comparisons import AS_PAPER, Comparison
 from mlet_bench.claims.finding import Estimate, Finding, Found, notes
 from mlet_bench.claims.verdicts import NOT_RUN, UNDECIDED, Judged, decide, on_a_part
@@ -125,9 +124,6 @@ class OverheadClaim(Claim):
     comparisons = (AS_PAPER,)
     tables = {"overhead": overhead_table}  # noqa: RUF012
     plot = overhead
-    question = "What it costs"
-    brief = "that training takes 25% more time"
-    brief_number = True
 
     def settings(self, results: Results) -> list[Setting]:
         """Genuine rows alone where there are any: the paper's number is one mean."""
@@ -157,17 +153,6 @@ class OverheadClaim(Claim):
     def number(self, found: Found) -> str:
         """One for all."""
         return found[0][1].number if found else ""
-
-    def answer(self, told: str, rows: Sequence[ClaimRow], results: Results) -> str:
-        """With the tables' bytes while training, over those deployed."""
-        cells = results.table(cells_table)
-        done = cells[(cells["arm"] == TREATED) & (cells["done"] > 0)]
-        if done.empty:
-            return told
-        ratio = (done["training_tables_bytes"] / done["deployed_tables_bytes"]).astype(float)
-        low, high = f"{ratio.min():.3g}", f"{ratio.max():.3g}"
-        span = low if low == high else f"{low} to {high}"
-        return f"{told}; while training, its tables take {span} times the deployed bytes"
 
     def section(self, results: Results) -> Section:
         """Extra time of a training step, then bytes while training beside bytes deployed."""

@@ -88,8 +88,7 @@ def rare(results: Results) -> Figure | None:
 
 def _draw_gains(ax: Axes, part: pd.DataFrame, inner_dims: list[int]) -> None:
     groups = part.drop_duplicates("group").sort_values("group")
-    lines = list(plots.by_line(part))
-    for ((arm, inner_dim), line), shift in zip(lines, plots.spread(len(lines))):
+    for arm, inner_dim, line, shift in plots.each_line(ax, part):
         line = line.sort_values("group")
         at = line["group"].to_numpy(float) + 4 * shift
         several = line["gain_low"].notna().to_numpy()
@@ -113,8 +112,6 @@ class RareClaim(Claim):
     rule = staticmethod(judge_rare)
     tables = {"rare": rare_table}  # noqa: RUF012
     plot = rare
-    question = "Why"
-    brief = "that rare categories gain most"
 
     def find(self, setting: Setting, comparison: Comparison) -> Finding:
         """The gain in AUC by how many of a row's categories are rare, mean over d."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -55,9 +55,6 @@ class Claim:
         part_decides: whether a part of a data set's rows can decide it.
         tables: tables that it makes, by the names of their files.
         plot: its figure.
-        question: under which question of the report's first screen it stands; empty for none.
-        brief: the claim as a clause, for that answer.
-        brief_number: whether its number is short enough to stand there.
     """
 
     name: ClassVar[str]
@@ -69,9 +66,6 @@ class Claim:
     part_decides: ClassVar[bool] = False
     tables: ClassVar[dict[str, Callable[[Results], pd.DataFrame]]] = {}
     plot: ClassVar[Plot | None] = None
-    question: ClassVar[str] = ""
-    brief: ClassVar[str] = ""
-    brief_number: ClassVar[bool] = False
 
     def find(self, setting: Setting, comparison: Comparison) -> Finding:
         """What one data set and model say, in one comparison."""
@@ -88,10 +82,6 @@ class Claim:
     def number(self, found: Found) -> str:
         """The numbers of all in words."""
         return numbers(found)
-
-    def answer(self, told: str, rows: Sequence[ClaimRow], results: Results) -> str:
-        """The claim's clause of the first screen, from what is ``told`` of every claim."""
-        return told
 
     def settings(self, results: Results) -> list[Setting]:
         """The data sets and models that the claim is about; of a reader's own model it is asked as well."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from mlet_bench.display.text import NOTHING, or_nothing, signed
+from mlet_bench.display.text import NOTHING, classes_of, or_nothing, signed, slug
 from mlet_bench.tables.cells import records
 from mlet_bench.tables.results import Results
 
@@ -18,15 +18,23 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text; ``numeric`` columns are set flush right.
+    """Rows of text.
 
-    A table with ``folded`` is closed until a reader opens it, and left out of Markdown: those words stand for it.
+    Attributes:
+        numeric: the columns that are set flush right.
+        folded: words; a table that has them is closed until a reader opens it, and in Markdown they stand for it.
+        csv: the file of ``tables/`` that its numbers come from.
+        links: (row, column) → where that text leads, from the results folder.
+        marks: for each row the classes of its arm and k, by which a page hides it; empty for a table without.
     """
 
     header: list[str]
     rows: list[list[str]]
     numeric: frozenset[int] = frozenset()
     folded: str = ""
+    csv: str = ""
+    links: dict[tuple[int, int], str] = field(default_factory=dict)
+    marks: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -41,15 +49,27 @@ class Section:
     figures: list[str] = field(default_factory=list)
     tables: list[tuple[str, Table]] = field(default_factory=list)
 
+    @property
+    def anchor(self) -> str:
+        """Its id in a page."""
+        return slug(self.title)
+
 
 @dataclass(frozen=True)
 class Report:
-    """``warning`` is empty for genuine data; ``lead`` is the first thing said, a paragraph each."""
+    """What a page says.
+
+    Attributes:
+        warning: empty for genuine data.
+        lead: the first thing said, a paragraph each.
+        ledger: the entries that a page draws in place of the figure ``ledger``.
+    """
 
     title: str
     warning: str
     lead: list[str]
     sections: list[Section]
+    ledger: Sequence[Any] = ()
 
 
 class Plot:
@@ -87,25 +107,37 @@ class Column:
         text: what it says of a row of the frame.
         numeric: whether it is set flush right.
         if_varied: leave it out where all rows say the same, and there are several.
+        link: where the text leads, from the results folder; empty for nowhere.
     """
 
     heading: str
     text: Callable[[Row], str]
     numeric: bool = True
     if_varied: bool = False
+    link: Callable[[Row], str] = lambda row: ""
 
 
-def show(frame: pd.DataFrame, columns: Sequence[Column], folded: str = "") -> Table:
-    """A frame as a table of text."""
+def show(frame: pd.DataFrame, columns: Sequence[Column], folded: str = "", csv: str = "") -> Table:
+    """A frame as a table of text; rows that have an arm bear its mark."""
     rows = records(frame)
     texts = [[column.text(row) for row in rows] for column in columns]
     kept = [(column, of) for column, of in zip(columns, texts) if not (column.if_varied and len(set(of)) < 2)]
+    links = {(at, place): column.link(row) for place, (column, _) in enumerate(kept) for at, row in enumerate(rows)}
     return Table(
         header=[column.heading for column, _ in kept],
         rows=[list(row) for row in zip(*(of for _, of in kept))],
         numeric=frozenset(place for place, (column, _) in enumerate(kept) if column.numeric),
         folded=folded,
+        csv=csv,
+        links={place: link for place, link in links.items() if link},
+        marks=[classes_of(row["arm"], row["inner_dim"]) for row in rows] if {"arm", "inner_dim"} <= {*frame} else [],
     )
+
+
+def cell_folder(row: Row) -> str:
+    """Where the runs of a row's cell are, from the results folder; empty if the row is of no cell."""
+    names = [row.get(name) for name in ("dataset", "model", "cell")]
+    return f"runs/{'/'.join(map(str, names))}/" if all(isinstance(name, str) for name in names) else ""
 
 
 def words(heading: str, name: str) -> Column:
@@ -125,5 +157,6 @@ def difference(heading: str, name: str, low: str, high: str) -> Column:
 
 DATASET = words("data", "dataset")
 MODEL = Column("model", lambda row: row["model"].upper(), numeric=False, if_varied=True)
-ARM, D, K = words("arm", "arm"), number("d", "dim"), number("k", "inner_dim")
+ARM = Column("arm", lambda row: row["arm"], numeric=False, link=cell_folder)
+D, K = number("d", "dim"), number("k", "inner_dim")
 CELL_COLUMNS = [DATASET, MODEL, ARM, D, K]

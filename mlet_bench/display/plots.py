@@ -5,6 +5,7 @@ and Ito's, which colour-blind readers tell apart.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from mlet_bench.arms import ARMS, BASELINE, Look
-from mlet_bench.display.svg import add_tip
-from mlet_bench.display.text import counted
+from mlet_bench.display.svg import KEYS, add_tip, mark
+from mlet_bench.display.text import counted, slug
 from mlet_bench.tables.cells import records
 from mlet_bench.tables.results import Results, Setting
 
@@ -34,32 +35,40 @@ STYLE: Any = {
     "axes.titleweight": "bold",
     "legend.frameon": False,
     "svg.hashsalt": "mlet-bench",
-    "svg.fonttype": "path",
+    "svg.fonttype": "none",  # text stays text: it can be searched, copied, and read aloud
     "figure.facecolor": "white",
+    "axes.facecolor": "none",
 }
 # For arms that bring no look of their own, by their place among those; dashes tell them from the built-in ones.
 PALETTE = ("#8C510A", "#01665E", "#762A83", "#666666", "#B2182B", "#4D9221")
 PALETTE_DASHES = (0, (6, 1.5, 1.5, 1.5))
-MARKERS = "osD^vPX*h<>p"
+MARKERS, GLYPHS = "osD^vPX*h<>p", "●■◆▲▼✚✖★⬢◀▶⬟"  # the same, drawn and written
+DASHES: dict[str, tuple[float, ...]] = {"-": (), "--": (3.7, 1.6), "-.": (6.4, 1.6, 1, 1.6), ":": (1, 1.65)}
+WIDEST = 16.0  # inches of a figure
 
 
 def grid(
     rows: int, columns: int, x: str, y: str | Sequence[str], height: float, width: float = 4.2
 ) -> tuple[Figure, np.ndarray]:
-    """A figure with a (rows, columns) array of axes, x below the last row and y, or one a row, at the first column."""
-    figure = Figure(figsize=(max(width * columns, 6.0), height * rows + 0.7), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for ax in axes[-1]:
-        ax.set_xlabel(x)
-    for ax, label in zip(axes[:, 0], [y] * rows if isinstance(y, str) else y, strict=True):
-        ax.set_ylabel(label)
+    """A figure with a (rows, columns) array of axes, labelled x and y, or one y a row; each can stand alone in a page.
+
+    Columns that a page of paper cannot hold stand below the others, with all their rows.
+    """
+    across = min(columns, max(1, int(WIDEST / width)))
+    down = rows * -(-columns // across)
+    figure = Figure(figsize=(max(width * across, 6.0), height * down + 0.7), layout="constrained")
+    places = figure.add_gridspec(down, across)
+    axes = np.empty((rows, columns), dtype=object)
+    for row, label in enumerate([y] * rows if isinstance(y, str) else y):
+        for column in range(columns):
+            place = places[column // across * rows + row, column % across]
+            axes[row, column] = figure.add_subplot(place, xlabel=x, ylabel=label)
     return figure, axes
 
 
 def lines_over_d(ax: Axes, part: pd.DataFrame, value: str, inner_dims: list[int]) -> None:
     """A line an arm and k, slightly shifted along d so that the bars do not hide each other."""
-    lines = list(by_line(part))
-    for ((arm, inner_dim), line), shift in zip(lines, spread(len(lines))):
+    for arm, inner_dim, line, shift in each_line(ax, part):
         at = line["dim"].astype(float) * 2**shift
         middle = line[value].astype(float)
         if f"{value}_min" in line:
@@ -91,11 +100,10 @@ def ticks_of_d(ax: Axes, table: pd.DataFrame) -> None:
 
 def lines_over_size(ax: Axes, part: pd.DataFrame, value: str, inner_dims: list[int]) -> None:
     """A line an arm and k over megabytes of inference tables, log axis, with a band from lowest to highest seed."""
-    lines = list(by_line(part))
-    for place, ((arm, inner_dim), line) in enumerate(lines):
+    for arm, inner_dim, line, shift in each_line(ax, part):
         size, middle = line["deployed_tables_bytes"].astype(float) / 1e6, line[value].astype(float)
         if len(line) == 1:  # points at one width, controls mostly, would hide each other
-            size = size * 2 ** ((place - len(lines) / 2) * 0.03)
+            size = size * 2**shift
         low, high = line[f"{value}_min"].astype(float), line[f"{value}_max"].astype(float)
         color = look_of(arm).color
         ax.fill_between(size, low, high, color=color, alpha=0.13, linewidth=0)
@@ -179,9 +187,37 @@ def legend(figure: Figure, table: pd.DataFrame, more: Sequence[Artist] = ()) -> 
         handles.append(Line2D([], [], label=arm, **style))
     for inner_dim, marker in zip(inner_dims_of(table), MARKERS):
         handles.append(Line2D([], [], label=f"k = {inner_dim}", marker=marker, color="#444444", ls="none", ms=5))
-    handles += more
     columns = max(2, int(figure.get_figwidth() / 1.6))
-    figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), columns), handlelength=3)
+    if more:
+        figure.legend(handles=more, loc="outside lower center", ncols=columns)
+    keys = figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), columns), handlelength=3)
+    keys.set_gid(KEYS)  # a page has keys of its own, which hide and show
+
+
+@dataclass(frozen=True)
+class Key:
+    """What a page says of an arm or a k beside a figure; ``name`` is the class of its lines."""
+
+    name: str
+    label: str
+    meaning: str = ""
+    color: str = ""
+    dashes: str = ""
+    marker: str = ""
+
+
+def keys_of(marks: set[str], inner_dims: Sequence[int]) -> list[Key]:
+    """The keys of arms, given as classes, in their fixed order, then those of k, ascending."""
+    known = {slug(f"arm {name}"): name for name in ARMS}
+    names = known | {of: of.removeprefix("arm-") for of in sorted(marks - set(known))}
+    arms = []
+    for of, name in names.items():
+        if of in marks:
+            look, meaning = look_of(name), ARMS[name].purpose if name in ARMS else ""
+            dashes = DASHES[look.dashes] if isinstance(look.dashes, str) else look.dashes[1]
+            arms.append(Key(of, name, meaning, look.color, " ".join(f"{1.5 * dash:g}" for dash in dashes)))
+    markers = (GLYPHS[place % len(GLYPHS)] for place in range(len(inner_dims)))
+    return [*arms, *(Key(f"k-{k}", f"k = {k}", marker=marker) for k, marker in zip(inner_dims, markers))]
 
 
 def by_line(table: pd.DataFrame) -> Iterator[tuple[tuple[str, int | None], pd.DataFrame]]:
@@ -192,6 +228,15 @@ def by_line(table: pd.DataFrame) -> Iterator[tuple[tuple[str, int | None], pd.Da
         for inner_dim, line in lines:
             order = ["dim", "rows"] if "rows" in line else ["dim"]
             yield (arm, None if pd.isna(inner_dim) else int(inner_dim)), line.sort_values(order)
+
+
+def each_line(ax: Axes, table: pd.DataFrame) -> Iterator[tuple[str, int | None, pd.DataFrame, float]]:
+    """(arm, k, rows, how far aside) of each line; what is drawn of one before the next is asked for bears its mark."""
+    lines = list(by_line(table))
+    for ((arm, inner_dim), line), shift in zip(lines, spread(len(lines))):
+        before = set(ax.get_children())
+        yield arm, inner_dim, line, float(shift)
+        mark([artist for artist in ax.get_children() if artist not in before], arm, inner_dim)
 
 
 def inner_dims_of(table: pd.DataFrame) -> list[int]:

@@ -1,6 +1,7 @@
 """Numbers and names as text: the same number reads the same in tables, figures, the ledger and the pages."""
 
 import math
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -55,6 +56,16 @@ def listed(names: Iterable[object]) -> str:
 def commas(names: Iterable[object]) -> str:
     """``a, b, c``."""
     return ", ".join(map(str, names))
+
+
+def slug(text: str) -> str:
+    """A name as an id or a class of a page: ``arm-single-lr``."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def classes_of(arm: str, inner_dim: Any) -> str:
+    """The classes of a page that an arm and its k have: ``arm-mlet k-64``."""
+    return slug(f"arm {arm}") + ("" if pd.isna(inner_dim) else f" k-{int(inner_dim)}")
 
 
 def megabytes(size: float) -> str:

@@ -14,6 +14,7 @@ FIGURES: Registry[Plot] = Registry(
     "figure",
     __name__,
     {
+        "ledger": "forest",
         "quality_over_size": "quality",
         "quality_over_d": "quality",
         "quality_at_bytes": "budget",

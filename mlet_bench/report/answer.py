@@ -1,78 +1,206 @@
-"""The first screen: what MLET buys, what it costs and why, in sentences made from the ledger; and what was compared."""
+"""The first screen: for each data set a sentence, made from the numbers, that says what to train."""
 
+import math
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
 import pandas as pd
 
-from mlet_bench.arms import BASELINE
-from mlet_bench.claims.claim import ClaimRow
-from mlet_bench.claims.ledger import claims, claims_table
-from mlet_bench.claims.verdicts import NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDECIDED, VACUOUS
-from mlet_bench.display.document import Column, Section, Table, show, words
+from mlet_bench.claims.comparisons import AS_PAPER, BOTH_TUNED, INNER_DIM, TUNED_BASELINE
+from mlet_bench.display.document import DATASET, MODEL, D, K, Section, difference, number, show, words
 from mlet_bench.display.text import counted, listed
-from mlet_bench.report.quality import quality_over_size
-from mlet_bench.tables.cells import records
-from mlet_bench.tables.results import Results
+from mlet_bench.statistics.intervals import DECISIVE_PAIRS, EQUIVALENT_AUC, Interval, equivalent
+from mlet_bench.statistics.intervals import LEVEL as P
+from mlet_bench.statistics.reduction import Reduction, reduction_factor
+from mlet_bench.tables.cells import contrast, open_cells, paired, whole_widths
+from mlet_bench.tables.results import Results, Setting
 
-QUESTIONS = ("What it buys", "What it costs", "Why")
-PHRASES = {
-    REPRODUCED: "is reproduced",
-    NOT_REPRODUCED: "is not reproduced",
-    UNDECIDED: "is undecided",
-    NOT_RUN: "has not been tested",
-    VACUOUS: "is vacuous",
-}
+AHEAD, BEHIND, LEVEL, OPEN = "ahead", "behind", "level", "undecided"
+TUNED = "a single table with a tuned step"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the runs of one data set and model say of MLET at its narrowest width d.
+
+    Attributes:
+        own: AUC of MLET minus that of ``single``, both of width d.
+        factor: how many times as wide ``single`` is at equal AUC.
+        width: AUC that ``single`` gains from its narrowest to its widest table.
+        tuned: AUC of MLET minus that of a single table with a tuned step, both of width ``tuned_dim``.
+        both: whether MLET's step was tuned as well.
+        undone: cells that are missing or failed, without which nothing is shown.
+    """
+
+    setting: Setting
+    dim: int
+    inner_dim: int
+    own: Interval
+    factor: Reduction | None
+    width: Interval | None
+    tuned: Interval | None
+    tuned_dim: int
+    both: bool
+    undone: tuple[str, ...] = ()
+
+    @property
+    def rival(self) -> str:
+        """The tuned single table in words."""
+        return TUNED + ("" if self.tuned_dim == self.dim else f" at d={self.tuned_dim}")
+
+    @property
+    def against_single(self) -> str:
+        return reading(self.own)
+
+    @property
+    def against_tuned(self) -> str:
+        return OPEN if self.tuned is None or self.undone else reading(self.tuned)
+
+
+def reading(difference: Interval) -> str:
+    """What an AUC difference of MLET comes to: ahead, behind, level, or open."""
+    if difference.known and equivalent(difference, EQUIVALENT_AUC):
+        return LEVEL
+    return AHEAD if difference.low > 0 else BEHIND if difference.high < 0 else OPEN
+
+
+def outcome(setting: Setting) -> Outcome | None:
+    """None where MLET and ``single`` have finished no width and seed in common."""
+    runs = setting.runs
+    inner_dims = sorted(int(k) for k in runs[runs["arm"] == AS_PAPER.treated]["inner_dim"].unique())
+    inner_dim = INNER_DIM if INNER_DIM in inner_dims else max(inner_dims, default=0)
+    line = AS_PAPER.baseline_cells(runs)
+    for dim, cell in sorted(AS_PAPER.treated_cells(runs, inner_dim).items()):
+        own = contrast(setting, {cell: 1, line[dim]: -1}) if dim in line else None
+        if own is not None:
+            break
+    else:
+        return None
+    values = paired(runs, [*line.values(), cell], "test_auc").to_numpy().T  # (W + 1, S)
+    measured = len(line) > 1 and values.size
+    factor = reduction_factor(np.array([*line], float), values[:-1], dim, values[-1]) if measured else None
+    width = contrast(setting, {line[max(line)]: 1, line[dim]: -1}) if max(line) > dim else None
+    tuned, tuned_dim, both, undone = None, dim, False, ()
+    for comparison in (BOTH_TUNED, TUNED_BASELINE):  # the fairer one first
+        ours, theirs = comparison.treated_cells(runs, inner_dim), comparison.baseline_cells(runs)
+        if dims := sorted(ours.keys() & theirs.keys()):
+            tuned_dim, both = dims[0], comparison is BOTH_TUNED
+            pair = ours[tuned_dim], theirs[tuned_dim]
+            tuned, undone = contrast(setting, dict(zip(pair, (1, -1)))), tuple(open_cells(runs, pair))
+            break
+    return Outcome(setting, dim, inner_dim, own, factor, width, tuned, tuned_dim, both, undone)
 
 
 def answer(results: Results) -> list[str]:
-    """A sentence a question that claims answer; a verdict in it is the ledger's, never another."""
-    rows = [ClaimRow(**row) for row in records(results.table(claims_table))]
-    clauses: dict[str, list[str]] = {question: [] for question in QUESTIONS}
-    for claim in claims():
-        if claim.question:
-            of = [row for row in rows if row.claim == claim.name]
-            told = f"{claim.brief} ({claim.name}) {_told(of, claim.brief_number)}"
-            clauses.setdefault(claim.question, []).append(claim.answer(told, of, results))
-    return [f"{question}: {'; '.join(of)}." for question, of in clauses.items() if of]
+    """A sentence for each data set; of several models it counts, and ``models_section`` has each."""
+    told = []
+    for dataset in results.config["datasets"]:
+        found = [outcome(setting) for setting in results.settings if setting.dataset == dataset]
+        outcomes = [one for one in found if one is not None]
+        if not outcomes:
+            told.append(f"On {dataset}, no seed of MLET and a single table of its width is done.")
+        elif len(found) == 1:
+            told.append(f"On {_named(outcomes[0].setting)}, {sentence(outcomes[0])}.")
+        else:
+            told.append(f"On {_named(outcomes[0].setting)}, {_counted(outcomes, len(found))}.")
+    return told
 
 
-def _told(rows: list[ClaimRow], with_number: bool) -> str:
-    """``is reproduced against single (...), and is undecided against single-lr-tuned (...)``."""
-    verdict = rows[0].verdict
-    if len(rows) == 1:
-        return _phrase(rows[0], with_number)
-    if all(row.verdict == verdict for row in rows) and (verdict == NOT_RUN or not with_number):
-        return PHRASES[verdict] + ("" if verdict == NOT_RUN else " in every comparison")
-    return listed(f"{_phrase(row, with_number, f' {row.comparison}')}" for row in rows)
+def _named(setting: Setting) -> str:
+    return setting.dataset + (" (generated rows)" if setting.is_planted else "")
 
 
-def _phrase(row: ClaimRow, with_number: bool, against: str = "") -> str:
-    """A verdict with its number; what was not tested has none here, though generated rows may show one below."""
-    shown = f" ({row.number})" if row.number and with_number and row.verdict != NOT_RUN else ""
-    return f"{PHRASES[row.verdict]}{against}{shown}"
+def sentence(found: Outcome) -> str:
+    """One data set and model: MLET beside ``single``, then beside a tuned single table, then what to use."""
+    if found.own.count < DECISIVE_PAIRS:
+        beside = f", {_apart(found.tuned)} {found.rival}" if found.tuned else ""
+        return (
+            f"MLET at d={found.dim} is {_apart(found.own)} a single table of its width{beside}; "
+            f"{counted(found.own.count, 'seed')}, where {DECISIVE_PAIRS} are needed, cannot decide"
+        )
+    return f"{_beside_single(found)}; {_beside_tuned(found)}"
 
 
-def main_section(results: Results, arms: list[str]) -> Section:
-    """What was compared, the figure that the answer is read from, and the verdicts beside it."""
-    runs, config = results.runs, results.config
-    done = runs[runs["status"] == "done"]
-    cells = done[["dataset", "model", "cell"]].drop_duplicates()
-    others = listed(name for name in arms if name != BASELINE)
-    inner = f" and k = {listed(config['inner_dims'])}." if others else "."
-    text = (
-        "MLET trains each embedding table of n categories as W1 (n×k) times W2 (k×d), and deploys the product, an n×d "
-        f"table. Here single, which trains that table itself, stands beside {others or 'no other arm'}, on "
-        f"{listed(config['datasets'])}, at d = {listed(config['dims'])}{inner} "
-        f"{len(done):,} of {counted(len(runs), 'run')} are done, in {counted(len(cells), 'cell')}"
-        + (" with one seed each, so no interval can be given. " if len(config["seeds"]) == 1 else ". ")
-        + "Every number is from the test split, scored once with the collapsed n×d model; differences pair equal seeds."
-    )
-    shown = overview(results.table(claims_table))
-    return Section("Quality over deployed size, and the verdicts", [text], [quality_over_size.name], [("", shown)])
+def _apart(difference: Interval) -> str:
+    """``0.0116 AUC above``; of several seeds the interval, of few none."""
+    interval = f" ({difference.low:+.4f} to {difference.high:+.4f})" if difference.known else ""
+    return f"{abs(difference.mean):.4f} AUC{interval} {'below' if difference.mean < 0 else 'above'}"
 
 
-def overview(table: pd.DataFrame) -> Table:
-    """The claims of a ledger, a line each, with the verdict of each comparison."""
-    comparisons = list(dict.fromkeys(table["comparison"]))
-    verdicts = table.pivot(index="claim", columns="comparison", values="verdict")
-    rows = table.drop_duplicates("claim")[["claim", "sentence"]].join(verdicts, on="claim")
-    columns = [Column("claim", lambda row: f"{row['claim']}: {row['sentence']}", numeric=False)]
-    return show(rows, [*columns, *(words(name, name) for name in comparisons)])
+def _beside_single(found: Outcome) -> str:
+    mlet = f"MLET at d={found.dim}"
+    if found.width is not None and found.width.p_below(EQUIVALENT_AUC) <= P:
+        return f"a single table gains nothing from more width than d={found.dim}, so there is none to save"
+    factor, ahead = found.factor, found.against_single
+    if ahead != AHEAD or factor is None or not factor.decides:
+        means = {AHEAD: "", LEVEL: ", which counts as equal", BEHIND: "", OPEN: ", which is no proof"}[ahead]
+        return f"{mlet} is {_apart(found.own)} a single table of its width{means}"
+    if not math.isfinite(factor.factor):
+        return f"{mlet} is better than a single table of any width up to d={factor.most * found.dim:.0f}"
+    high = f"{factor.low:.1f}-{factor.high:.1f}x" if math.isfinite(factor.high) else f"{factor.low:.1f}x or more"
+    as_wide = f"d={factor.factor * found.dim:.0f}"
+    return f"{mlet} is as good as a single table at {as_wide} ({factor.factor:.1f}x, {high})"
+
+
+def _beside_tuned(found: Outcome) -> str:
+    if found.undone:
+        return f"whether {found.rival} does as well is open, without {listed(found.undone)}"
+    if found.tuned is None:
+        return f"{TUNED} has not run"
+    mlet = "MLET, its step tuned as well," if found.both else "MLET"
+    apart = f"{mlet} is {_apart(found.tuned)} {found.rival}"
+    if found.against_tuned == LEVEL:
+        return f"{found.rival} is as good{' as MLET with a tuned step' if found.both else ''}: use that"
+    return apart + {BEHIND: ": use that", AHEAD: ": use MLET", OPEN: ", which is no proof"}[found.against_tuned]
+
+
+def _counted(found: list[Outcome], models: int) -> str:
+    """Several models: with how many MLET is ahead of a tuned single table."""
+    count = Counter(one.against_tuned for one in found)
+    count[OPEN] += models - len(found)
+    counts = listed(f"{of} with {count[of]}" for of in (AHEAD, LEVEL, BEHIND, OPEN) if count[of])
+    return f"MLET at d={found[0].dim}, beside {TUNED}, is {counts} of {counted(models, 'model')}"
+
+
+def answer_table(results: Results) -> pd.DataFrame:
+    """One row a data set and model: the numbers of the first screen, and of MLET beside the tuned single table."""
+    names = [
+        "dataset",
+        "model",
+        "dim",
+        "inner_dim",
+        "own",
+        "own_low",
+        "own_high",
+        "factor",
+        "factor_low",
+        "factor_high",
+    ]
+    names += ["tuned_dim", "tuned", "tuned_low", "tuned_high", "both_tuned", "reading"]
+    rows = []
+    for found in filter(None, map(outcome, results.settings)):
+        factor, nothing = found.factor, (math.nan,) * 3
+        factors = (factor.factor, factor.low, factor.high) if factor else nothing
+        tuned = (found.tuned_dim, *(found.tuned.numbers if found.tuned else nothing), found.both, found.against_tuned)
+        of = (found.setting.dataset, found.setting.model, found.dim, found.inner_dim)
+        rows.append((*of, *found.own.numbers, *factors, *tuned))
+    return whole_widths(pd.DataFrame(rows, columns=names))
+
+
+def models_section(results: Results) -> Section | None:
+    """All models side by side; None where there is one."""
+    table = results.table(answer_table)
+    if table["model"].nunique() < 2:
+        return None
+    columns = [
+        *(DATASET, MODEL, D, K, difference("AUC from single", "own", "own_low", "own_high")),
+        number("single's width at equal AUC, × d", "factor", ".2f"),
+        difference(f"AUC from {TUNED}", "tuned", "tuned_low", "tuned_high"),
+        words("MLET is", "reading"),
+    ]
+    text = [
+        "MLET at its narrowest width on each data set and model, with 95% intervals where the seeds are enough. Where "
+        "single reaches MLET's quality at no width measured, the factor is infinite."
+    ]
+    return Section("Models side by side", text, tables=[("", show(table, columns, csv="answer"))])

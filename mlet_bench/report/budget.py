@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from mlet_bench.arms import ARMS, BASELINE
 from mlet_bench.display import plots
 from mlet_bench.display.document import Column, Row, Section, number, plot, show, words
-from mlet_bench.display.svg import add_tip
+from mlet_bench.display.svg import add_tip, mark
 from mlet_bench.display.text import NOTHING, duration, megabytes, short_count
 from mlet_bench.report import FIGURES
 from mlet_bench.runs import LOOKUPS, PLAIN
@@ -44,7 +44,7 @@ def quality_at_bytes(results: Results) -> Figure | None:
             _draw(ax, panel.of(served), metric, formats)
             for _, most in budgets_of(panel):
                 ax.axvline(most / 1e6, color="#999999", linestyle=(0, (2, 3)), linewidth=0.7, zorder=0)
-        axes[0][column].set_title(plots.panel_title(panel))
+            ax.set_title(plots.panel_title(panel))
     marks = [_mark(name, formats) for name in formats]
     plots.legend(figure, served.drop(columns="inner_dim").assign(inner_dim=math.nan), [*marks, _star()])
     return figure
@@ -52,17 +52,14 @@ def quality_at_bytes(results: Results) -> Figure | None:
 
 def _draw(ax: Axes, served: pd.DataFrame, metric: str, formats: list[str]) -> None:
     plain = served[served["format"] == PLAIN]
-    for arm in plots.arms_of(plain):
-        for _, line in plain[plain["arm"] == arm].groupby("inner_dim", dropna=False):
-            line = line.sort_values("tables_bytes")
-            style: Any = plots.line_style(arm, None, []) | {"markersize": 4}
-            at, middle = line["tables_bytes"] / 1e6, line[metric]
-            ax.fill_between(
-                at, line[f"{metric}_min"], line[f"{metric}_max"], color=style["color"], alpha=0.1, linewidth=0
-            )
-            ax.plot(at, middle, **style)
-            for x, y, cell in zip(at, middle, records(line)):
-                add_tip(ax, x, y, _says(cell, metric))
+    for arm, _, line, _ in plots.each_line(ax, plain):
+        line = line.sort_values("tables_bytes")
+        style: Any = plots.line_style(arm, None, []) | {"markersize": 4}
+        at, middle = line["tables_bytes"] / 1e6, line[metric]
+        ax.fill_between(at, line[f"{metric}_min"], line[f"{metric}_max"], color=style["color"], alpha=0.1, linewidth=0)
+        ax.plot(at, middle, **style)
+        for x, y, cell in zip(at, middle, records(line)):
+            add_tip(ax, x, y, _says(cell, metric))
     low, high = plain[metric].min(), plain[metric].max()
     room = SPREAD * max(high - low, 1e-4)
     ax.set_ylim(low - room, high + room)
@@ -73,6 +70,7 @@ def _draw(ax: Axes, served: pd.DataFrame, metric: str, formats: list[str]) -> No
                 color = plots.look_of(cell["arm"]).color
                 ax.plot([x], [y], linestyle="none", color=color, alpha=0.75, **_shape(name, formats))
                 add_tip(ax, x, y, _says(cell, metric))
+                mark(ax.lines[-2:], cell["arm"], cell["inner_dim"])
     full = plain[plain["arm"] == BASELINE].sort_values("tables_bytes").tail(1)
     for x, y in zip(full["tables_bytes"] / 1e6, full[metric]):
         ax.axhline(y, color="#000000", linestyle=":", linewidth=0.9)
@@ -164,8 +162,12 @@ def budget_section(results: Results) -> Section | None:
         placed, absent = own[own["rank"].notna()], own[own["rank"].isna()]
         front = placed[(placed["rank"] <= 2) | placed["arm"].map(_is_mlet)]
         name = f"{setting.dataset}, {setting.model.upper()}"
-        tables += [(f"{name}: the first two within each budget, and MLET", show(front, columns))] if len(front) else []
-        tables += [(f"{name}: every arm", show(placed, columns, folded=f"{len(placed)} rows, in tables/budget.csv"))]
+        tables += (
+            [(f"{name}: the first two within each budget, and MLET", show(front, columns, csv="budget"))]
+            if len(front)
+            else []
+        )
+        tables += [(f"{name}: every arm", show(placed, columns, folded=f"{len(placed)} rows", csv="budget"))]
         if len(absent):
             missing = [columns[0], words("arm", "arm"), words("why not", "reason")]
             tables.append((f"{name}: cannot be that small, or did not run", show(absent, missing)))

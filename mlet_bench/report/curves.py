@@ -66,7 +66,7 @@ def _draw(results: Results, points: pd.DataFrame) -> Figure | None:
         of_panel = panel.of(means)
         for column, dim in enumerate(dims):
             ax = axes[row][column]
-            for (arm, inner_dim), line in plots.by_line(of_panel[of_panel["dim"] == dim]):
+            for arm, inner_dim, line, _ in plots.each_line(ax, of_panel[of_panel["dim"] == dim]):
                 style = plots.line_style(arm, inner_dim, plots.inner_dims_of(points))
                 ax.plot(line["rows"], line["val_auc"], **style | {"markersize": 3})
             ax.set_title(f"{plots.panel_title(panel)}\nd = {dim}")
@@ -92,4 +92,4 @@ def longer_section(results: Results) -> Section | None:
         number("validation AUC", "val_auc", ".5f"),
         difference("gain over single", "gain", "gain_low", "gain_high"),
     ]
-    return Section("Does it last?", text, [longer.name], [("", show(table, columns))])
+    return Section("Does it last?", text, [longer.name], [("", show(table, columns, csv="longer"))])

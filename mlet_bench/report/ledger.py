@@ -1,22 +1,55 @@
 """The ledger in words: its section of the report, and ``claims.md``, each claim beside the rule of its verdict."""
 
+from dataclasses import dataclass
+
 import pandas as pd
 
 from mlet_bench.claims.ledger import claims, claims_table
 from mlet_bench.claims.verdicts import common_rules, rule_text
 from mlet_bench.display.document import Column, Report, Section, Table, show, words
 from mlet_bench.display.text import NOTHING, listed
-from mlet_bench.report.answer import overview
+from mlet_bench.report.forest import Axis, axes_of, ledger
 from mlet_bench.report.origin import edge_of
 from mlet_bench.tables.cells import records
 from mlet_bench.tables.results import Results
 
 
+@dataclass(frozen=True)
+class Entry:
+    """A claim as the first screen shows it: its verdicts by comparison, and its numbers as they are drawn.
+
+    Attributes:
+        verdicts: empty where all rows were generated: there is none.
+        words: its number, or why there is none, where nothing is drawn.
+    """
+
+    claim: str
+    sentence: str
+    source: str
+    verdicts: dict[str, str]
+    axes: list[Axis]
+    words: str
+
+
+def entries(results: Results) -> list[Entry]:
+    """The claims in the order of the ledger."""
+    axes, decides = axes_of(results), any(not setting.is_planted for setting in results.settings)
+    found = []
+    for name, part in results.table(claims_table).groupby("claim", sort=False):
+        first = records(part)[0]
+        verdicts = dict(zip(part["comparison"], part["verdict"])) if decides else {}
+        of_it = [axis for axis in axes if axis.claim == name]
+        words = "" if of_it else first["number"] or first["note"]
+        found.append(Entry(str(name), first["sentence"], first["source"], verdicts, of_it, words))
+    return found
+
+
 def claims_section(results: Results) -> Section:
     """What the papers claim, and what these runs say of it."""
     text = [
-        "Each claim against single, as the papers compare, against a single layer with a tuned embedding learning "
-        "rate, and with both tuned. Generated rows and parts of a data set decide nothing about quality."
+        "Each claim is judged against single, as in the papers; against single-lr-tuned, a single table whose "
+        "embedding learning rate was tuned; and with both tuned. A point is the mean over seeds, a line its 95% "
+        "interval; the thin rule marks no effect, the band what the paper says."
     ]
     tuned = results.tuned
     found = {key: edge_of(part) for key, part in tuned.groupby(["dataset", "model", "cell"], sort=False)}
@@ -27,14 +60,16 @@ def claims_section(results: Results) -> Section:
                 f"Could be stronger than shown: {listed(cells)} chose the {end} embedding learning rate of the list."
             )
     columns = [
-        Column("claim", lambda row: f"{row['claim']}: {row['sentence']} ({row['source']})", numeric=False),
+        Column("claim", lambda row: f"{row['claim']}: {row['sentence']}", numeric=False),
         *(words("comparison", "comparison"), words("verdict", "verdict"), _by_line("number", "number")),
         *(_by_line("could have shown", "power"), _by_line("note", "note")),
     ]
-    folded = "The rule of each verdict, written before any full-scale result was there; with the cells: claims.md"
+    table = results.table(claims_table)
+    numbers = show(table, columns, csv="claims")
     rules = [[claim.name, rule_text(claim.rule)] for claim in claims()] + [["all", rule] for rule in common_rules()]
-    shown = show(results.table(claims_table), columns)
-    return Section("The claims", text, tables=[("", shown), ("", Table(["claim", "rule"], rules, folded=folded))])
+    folded = "The rule of each verdict, written before any full-scale result was there; with the cells: claims.md"
+    tables = [("The numbers in words", numbers), ("", Table(["claim", "rule"], rules, folded=folded))]
+    return Section("The ledger", text, [ledger.name], tables)
 
 
 def claims_page(results: Results, title: str, warning: str) -> Report:
@@ -44,16 +79,16 @@ def claims_page(results: Results, title: str, warning: str) -> Report:
         title, warning: those of the report.
     """
     table = results.table(claims_table)
-    rules = {claim.name: rule_text(claim.rule) for claim in claims()}
     return Report(
         title=f"The claims. {title}",
         warning=warning,
         lead=["The rules of the verdicts were written before any full-scale result was there."],
         sections=[
-            Section("All of them", tables=[("", overview(table))]),
-            *(_claim(table[table["claim"] == name], rule) for name, rule in rules.items()),
+            Section("All of them", figures=[ledger.name]),
+            *(_claim(table[table["claim"] == claim.name], rule_text(claim.rule)) for claim in claims()),
             Section("What the rules have in common", text=common_rules()),
         ],
+        ledger=entries(results),
     )
 
 

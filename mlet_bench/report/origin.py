@@ -5,31 +5,28 @@ from typing import Any
 
 import pandas as pd
 
-from mlet_bench.arms import ARMS
 from mlet_bench.config import OWN_MODEL
-from mlet_bench.display.document import (
-    DATASET,
-    MODEL,
-    Column,
-    Row,
-    Section,
-    Table,
-    number,
-    show,
-    words,
-)
+from mlet_bench.display.document import DATASET, MODEL, Column, Row, Section, Table, cell_folder, number, show, words
 from mlet_bench.display.text import NOTHING, commas, counted, duration, listed
 from mlet_bench.tables.cells import records
 from mlet_bench.tables.results import Results
 
+CELL = Column("cell", lambda row: row["cell"], numeric=False, link=cell_folder)
+RUN = Column("cell", lambda row: row["cell"], numeric=False, link=lambda row: f"{cell_folder(row)}seed{row['seed']}/")
 
-def what_ran(results: Results, arms: list[str]) -> Section:
-    """Data sets, arms, and what tuned arms tried."""
+
+def what_ran(results: Results) -> Section:
+    """Data sets, and what tuned arms tried."""
     config = results.config
     models = "; ".join(f"{name.upper()} {_settings(hyper)}".strip() for name, hyper in config["models"].items())
-    text = [f"Training: {_settings(config['training'])}. Models: {models}. Seeds: {commas(config['seeds'])}."]
-    described = Table(["arm", "what it separates"], [[name, ARMS[name].purpose] for name in arms if name in ARMS])
-    made = [("Data sets", _data_sets(results)), ("Arms", described)]
+    done, seeds = int((results.runs["status"] == "done").sum()), commas(config["seeds"])
+    text = [
+        f"{done:,} of {counted(len(results.runs), 'run')} are done"
+        + (", with one seed each, so no interval can be given. " if len(config["seeds"]) == 1 else ". ")
+        + "Every number is from the test split, scored once with the deployed model; differences pair equal seeds.",
+        f"Training: {_settings(config['training'])}. Models: {models}. Seeds: {seeds}.",
+    ]
+    made = [("Data sets", _data_sets(results))]
     if len(results.tuned):
         made.append(("Embedding learning rates tried: validation AUC, mean over seeds", _tuned(results.tuned)))
     return Section("What ran", text, tables=made)
@@ -79,7 +76,7 @@ def _tuned(tuned: pd.DataFrame) -> Table:
         reached = dict(zip(part["factor"], part["val_auc"].astype(float)))
         rows.append(dict(zip(("dataset", "model", "cell"), key)) | reached | {"choice": f"{chosen:g}{edge}"})
     tried = [number(f"× {factor:g}", factor, ".5f") for factor in factors]
-    return show(pd.DataFrame(rows), [DATASET, MODEL, words("cell", "cell"), *tried, words("chosen", "choice")])
+    return show(pd.DataFrame(rows), [DATASET, MODEL, CELL, *tried, words("chosen", "choice")], csv="tuned")
 
 
 def not_done(results: Results) -> Section:
@@ -119,11 +116,11 @@ def provenance(results: Results) -> Section:
     if len(commits) > 1:
         text.append("The runs come from more than one state of the code.")
     columns = [
-        *(DATASET, MODEL, words("cell", "cell"), number("seed", "seed"), words("run id", "run_id")),
+        *(DATASET, MODEL, RUN, number("seed", "seed"), words("run id", "run_id")),
         *(words("status", "status"), number("AUC", "test_auc", ".5f"), number("LogLoss", "test_logloss", ".5f")),
         Column("training time", lambda row: NOTHING if pd.isna(row["seconds"]) else duration(row["seconds"])),
     ]
-    runs = show(results.runs, columns, folded=f"{counted(len(results.runs), 'row')}, in tables/runs.csv")
+    runs = show(results.runs, columns, folded=counted(len(results.runs), "row"), csv="runs")
     return Section("Where the numbers come from", text, tables=[("", Table(["what", "which"], rows)), ("Runs", runs)])
 
 

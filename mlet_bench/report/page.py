@@ -6,14 +6,15 @@ from pathlib import Path
 import jinja2
 import matplotlib
 import pandas as pd
-from markupsafe import Markup
 
 from mlet_bench.claims.ledger import claims, claims_table, estimates_table
 from mlet_bench.claims.verdicts import VERDICTS
 from mlet_bench.display.document import Plot, Report
-from mlet_bench.display.plots import STYLE
-from mlet_bench.display.svg import inlined, with_titles
+from mlet_bench.display.plots import STYLE, Key, keys_of
+from mlet_bench.display.svg import Panel, marks_of, panels_of_page, place_panels, with_titles
+from mlet_bench.display.text import slug
 from mlet_bench.files import atomic
+from mlet_bench.report.answer import answer_table
 from mlet_bench.report.content import all_plots, make_report
 from mlet_bench.report.curves import longer_table
 from mlet_bench.report.ledger import claims_page
@@ -58,7 +59,7 @@ def write_report(folder: Path | str) -> None:
 
 def all_tables(results: Results) -> dict[str, pd.DataFrame]:
     """All tables by file name."""
-    makers = {"claims": claims_table, "estimates": estimates_table}
+    makers = {"answer": answer_table, "claims": claims_table, "estimates": estimates_table}
     makers |= {"cells": cells_table, "differences": differences_table}
     makers |= {"served": served_table, "budget": budget_table}
     makers |= {"sampling": sampling_table, "longer": longer_table, "reweighting": reweighting_table}
@@ -93,6 +94,8 @@ def write_figures(results: Results, folder: Path) -> dict[str, tuple[Plot, Path]
     with matplotlib.rc_context(STYLE):
         for plot in all_plots():
             figure = plot.draw(results)
+            if figure is not None:
+                place_panels(figure)  # laid out once for both files: that is half of the work
             for suffix in ("svg", "png"):
                 path = folder / f"{plot.name}.{suffix}"
                 if figure is None:
@@ -102,7 +105,6 @@ def write_figures(results: Results, folder: Path) -> dict[str, tuple[Plot, Path]
                 metadata = {"Date": None} if suffix == "svg" else {"Software": None}
                 with atomic(path) as partial:
                     figure.savefig(partial, dpi=150, metadata=metadata)
-                    figure.set_layout_engine("none")  # laid out once for both files: that is half of the work
                     if suffix == "svg":
                         partial.write_text(with_titles(partial.read_text(encoding="utf-8")), encoding="utf-8")
             if figure is not None:
@@ -125,13 +127,17 @@ def render(template: str, report: Report, drawn: dict[str, tuple[Plot, Path]]) -
         keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"plain": _plain, "svg": _svg, "css": _css_class, "question": _question}
+    environment.filters |= {"plain": _plain, "panels": _panels, "keys": _keys, "kind": _kind, "slug": slug}
     sections = [
         (section, [drawn[name] for name in section.figures if name in drawn])
         for section in report.sections
         if section.text or section.tables or any(name in drawn for name in section.figures)
     ]
-    return environment.get_template(template).render(report=report, sections=sections, tall=TALL)
+    marks = [marks_of(path.read_text(encoding="utf-8")) for _, path in drawn.values()]
+    arms = set().union(*(arms for arms, _ in marks))
+    keys = keys_of(arms, sorted(set().union(*(inner_dims for _, inner_dims in marks))))
+    words = {"verdicts": VERDICTS, "tall": TALL, "keys": keys}
+    return environment.get_template(template).render(report=report, sections=sections, **words)
 
 
 def _plain(text: str) -> str:
@@ -139,18 +145,17 @@ def _plain(text: str) -> str:
     return re.sub(r"([\\`*\[\]<>|]|(?<!\w)_|_(?!\w))", r"\\\1", " ".join(text.split()))
 
 
-def _svg(drawn: tuple[Plot, Path]) -> Markup:
-    """A figure as a part of the page."""
+def _panels(drawn: tuple[Plot, Path]) -> list[Panel]:
+    """A figure as parts of the page."""
     plot, path = drawn
-    return Markup(inlined(path.read_text(encoding="utf-8"), plot.name, str(Markup.escape(plot.caption))))
+    return panels_of_page(path.read_text(encoding="utf-8"), plot.name, plot.title)
 
 
-def _css_class(text: str, is_number: bool) -> str:
+def _keys(drawn: tuple[Plot, Path]) -> list[Key]:
+    """The arms and k of a figure's lines."""
+    return keys_of(*marks_of(drawn[1].read_text(encoding="utf-8")))
+
+
+def _kind(text: str, is_number: bool) -> str:
     """The class of a table's cell."""
-    return "number" if is_number else "verdict" if text in VERDICTS else "wide" if len(text) > WIDE else ""
-
-
-def _question(sentence: str) -> tuple[str, str]:
-    """What comes up to the first colon, the question, and the rest."""
-    question, colon, rest = sentence.partition(": ")
-    return (question + colon, rest) if colon else ("", sentence)
+    return "number" if is_number else "wide" if len(text) > WIDE else ""

@@ -7,8 +7,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mlet_bench.arms import ARMS
 from mlet_bench.display import plots
-from mlet_bench.display.document import ARM, CELL_COLUMNS, Column, D, K, Row, Section, number, plot, show
+from mlet_bench.display.document import ARM, CELL_COLUMNS, Column, D, K, Row, Section, Table, number, plot, show
 from mlet_bench.display.text import NOTHING, ends, megabytes, signed
 from mlet_bench.report import FIGURES
 from mlet_bench.statistics.intervals import DECISIVE_PAIRS, EQUIVALENT_AUC, MATERIAL_AUC
@@ -21,21 +22,21 @@ METRICS = {"auc": "test AUC", "logloss": "test LogLoss"}
 @FIGURES.add
 @plot(
     "Quality over deployed size",
-    "Test AUC (higher is better) and LogLoss (lower is better) over the bytes of the deployed tables: means over "
-    "seeds, bands from the lowest to the highest seed; arms of one width stand a little aside. In the page, a "
-    "point under the pointer says what it is.",
+    "Test AUC over the bytes of the deployed tables: means over seeds, bands from the lowest to the highest seed. In "
+    "the page, a point under the pointer says what it is, and a key hides and shows its arm or k.",
 )
 def quality_over_size(results: Results) -> Figure | None:
-    return _metrics_over(results, plots.lines_over_size, "deployed tables, MB", (2.7, 5.2))
+    return _metrics_over(results, ["auc"], plots.lines_over_size, "deployed tables, MB", 2.7)
 
 
 @FIGURES.add
 @plot(
     "Quality over embedding width",
-    "Test AUC (top) and LogLoss (bottom) over the embedding width d; bars span the seeds, lowest to highest.",
+    "Test AUC (higher is better) and LogLoss (lower is better) over the embedding width d: means over seeds, bars from "
+    "the lowest to the highest seed.",
 )
 def quality_over_d(results: Results) -> Figure | None:
-    figure = _metrics_over(results, plots.lines_over_d, "embedding width d", (2.6, 4.2))
+    figure = _metrics_over(results, list(METRICS), plots.lines_over_d, "embedding width d", 2.6)
     if figure is not None:
         panels = plots.panels_of(results, _finished(results))
         for ax, panel in zip(figure.axes, panels):  # the first row is AUC
@@ -50,27 +51,39 @@ def _finished(results: Results) -> pd.DataFrame:
 
 
 def _metrics_over(
-    results: Results, draw: Callable[[Axes, pd.DataFrame, str, list[int]], None], axis: str, size: tuple[float, float]
+    results: Results,
+    metrics: list[str],
+    draw: Callable[[Axes, pd.DataFrame, str, list[int]], None],
+    axis: str,
+    height: float,
 ) -> Figure | None:
-    """A row of panels a metric, a column a data set and model; ``size`` is height and width of a panel."""
+    """A row of panels a metric, a column a data set and model; ``height`` is that of a panel."""
     cells = _finished(results)
     if cells.empty:
         return None
     panels = plots.panels_of(results, cells)
-    figure, axes = plots.grid(len(METRICS), len(panels), axis, list(METRICS.values()), *size)
+    figure, axes = plots.grid(len(metrics), len(panels), axis, [METRICS[metric] for metric in metrics], height)
     for column, panel in enumerate(panels):
-        for row, metric in enumerate(METRICS):
+        for row, metric in enumerate(metrics):
             draw(axes[row][column], panel.of(cells), metric, plots.inner_dims_of(cells))
-        axes[0][column].set_title(plots.panel_title(panel))
+            axes[row][column].set_title(plots.panel_title(panel))
     plots.legend(figure, cells)
     return figure
 
 
-def quality_section(results: Results) -> Section:
-    """Every cell with its means and its differences from ``single``."""
+def main_section(results: Results) -> Section:
+    """The figure of the first screen, and what its lines are."""
+    rows = [[name, ARMS[name].purpose] for name in plots.arms_of(results.runs) if name in ARMS]
+    arms = Table(["arm", "what it is"], rows)
+    return Section(quality_over_size.title, figures=[quality_over_size.name], tables=[("The arms", arms)])
+
+
+def quality_sections(results: Results) -> list[Section]:
+    """Every cell with its means and its differences from ``single``; of several models each has a section."""
     text = [
         "Means over seeds with 95% intervals (Student's t); Δ is the mean of the paired differences from single at the "
-        "same d, with a 95% t interval. A gain is a Δ AUC above 0 and a Δ LogLoss below 0. "
+        "same d, with a 95% interval (Student's t over seeds; of AUC over test rows too). A gain is a Δ AUC above 0 "
+        "and a Δ LogLoss below 0. "
         f"Of AUC, {MATERIAL_AUC:g} counts as material and ±{EQUIVALENT_AUC:g} as equal; with fewer than "
         f"{DECISIVE_PAIRS} pairs a difference is undecided. MB is that of the deployed tables."
     ]
@@ -90,11 +103,14 @@ def quality_section(results: Results) -> Section:
         Column("Δ LogLoss", _difference("logloss")),
         Column("MB", lambda row: megabytes(row["deployed_tables_bytes"]) if row["done"] else NOTHING),
     ]
-    made = [
-        (f"{setting.dataset}, {setting.model.upper()}", show(setting.of(cells), columns))
-        for setting in results.settings
-    ]
-    return Section("Quality over embedding width", text, [quality_over_d.name], made)
+    tables: dict[str, list[tuple[str, Table]]] = {}
+    for setting in results.settings:
+        shown = show(setting.of(cells), columns, csv="cells")
+        tables.setdefault(setting.model.upper(), []).append((f"{setting.dataset}, {setting.model.upper()}", shown))
+    title, figures = quality_over_d.title, [quality_over_d.name]
+    if len(tables) == 1:
+        return [Section(title, text, figures, *tables.values())]
+    return [Section(title, text, figures), *(Section(model, tables=made) for model, made in tables.items())]
 
 
 def _seeds(cell: Row) -> str:
@@ -144,4 +160,4 @@ def sampling_section(results: Results) -> Section | None:
         Column("over test rows", lambda row: ends(row["rows_low"], row["rows_high"])),
         number("test rows", "rows", ","),
     ]
-    return Section("How sure: seeds and test rows", text, tables=[("", show(table, columns))])
+    return Section("How sure: seeds and test rows", text, tables=[("", show(table, columns, csv="sampling"))])

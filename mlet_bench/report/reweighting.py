@@ -85,7 +85,7 @@ def reweighting_section(results: Results) -> Section | None:
         "it. Shown is the median factor of a table: the middle one of the fields, and in brackets the least and the "
         "greatest. The authors' initial values give a W2 part of k/16 on average.",
     ]
-    shown = show(pd.DataFrame(rows), columns)
+    shown = show(pd.DataFrame(rows), columns, csv="reweighting")
     return Section("How gradients are reweighted", text, [reweighting.name], [("", shown)])
 
 

@@ -1,5 +1,6 @@
 """Tables of quality: a row a cell, differences from the baseline, and the two kinds of doubt about them."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,8 @@ import pandas as pd
 from mlet_bench.arms import BASELINE
 from mlet_bench.evaluation.metrics import METRICS
 from mlet_bench.runs import BYTES
-from mlet_bench.statistics.intervals import mean_interval, paired_interval, read_auc_difference
-from mlet_bench.tables.cells import arm_cells, paired, records, whole_widths
+from mlet_bench.statistics.intervals import mean_interval, read_auc_difference
+from mlet_bench.tables.cells import arm_cells, contrast, records, whole_widths
 from mlet_bench.tables.results import CELL, Results
 
 
@@ -37,9 +38,10 @@ def cells_table(results: Results) -> pd.DataFrame:
 
 
 def differences_table(results: Results) -> pd.DataFrame:
-    """One row a cell and metric: mean of (cell - ``single`` of the same d), paired by seed, with its 95% t interval.
+    """One row a cell and metric: mean of (cell - ``single`` of the same d), paired by seed, with its 95% interval.
 
-    Below ``DECISIVE_PAIRS`` there is no interval; the range, ``least`` to ``most``, always is. Only seeds that both
+    That is over seeds, and of AUC over test rows as well; ``seeds_low`` and ``seeds_high`` are over seeds alone. Below
+    ``DECISIVE_PAIRS`` there is none; the range of the seeds, ``least`` to ``most``, always is. Only seeds that both
     have finished enter; with none, the numbers are NaN and ``pairs`` is 0. ``reading`` says what an AUC difference
     amounts to (``read_auc_difference``).
     """
@@ -49,18 +51,19 @@ def differences_table(results: Results) -> pd.DataFrame:
         others = setting.runs[setting.runs["arm"] != BASELINE]
         for cell in records(others[CELL].drop_duplicates()):
             for metric in METRICS:
-                pair = [cell["cell"], single.get(cell["dim"], "")]
-                values = paired(setting.runs, pair, f"test_{metric}")
-                row: dict[str, Any] = cell | {"metric": metric, "pairs": len(values)}
-                if len(values):
-                    ours, theirs = values.to_numpy().T
-                    interval = paired_interval(ours, theirs)
+                weights = {cell["cell"]: 1.0, single.get(cell["dim"], ""): -1.0}
+                interval = contrast(setting, weights, f"test_{metric}")
+                row: dict[str, Any] = cell | {"metric": metric, "pairs": interval.count if interval else 0}
+                if interval:
+                    alone = replace(interval, rows=0.0)
                     row |= {"difference": interval.mean, "low": interval.low, "high": interval.high}
+                    row |= {"seeds_low": alone.low, "seeds_high": alone.high}
                     row |= {"least": interval.least, "most": interval.most}
                     row["reading"] = read_auc_difference(interval) if metric == "auc" else ""
                 rows.append(row)
-    columns = [*CELL, "metric", "pairs", "difference", "low", "high", "least", "most", "reading"]
-    table = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[-6:-1], float))
+    numbers = ["difference", "low", "high", "seeds_low", "seeds_high", "least", "most"]
+    table = pd.DataFrame(rows, columns=[*CELL, "metric", "pairs", *numbers, "reading"])
+    table = table.astype(dict.fromkeys(numbers, float))
     return whole_widths(table.astype({"reading": "string"}))
 
 
@@ -77,6 +80,8 @@ def sampling_table(results: Results) -> pd.DataFrame:
     known = table["seeds"] == table["pairs"]
     for name in ("rows", "cell_low", "cell_high"):
         table[name] = table[name].where(known)
-    table = table.rename(columns={"cell_low": "rows_low", "cell_high": "rows_high"})
+    table = table.drop(columns=["low", "high"])
+    names = {"cell_low": "rows_low", "cell_high": "rows_high", "seeds_low": "low", "seeds_high": "high"}
+    table = table.rename(columns=names)
     columns = [*CELL, "pairs", "difference", "low", "high", "rows", "rows_low", "rows_high"]
     return table[columns].astype({"rows": "Int64", "rows_low": float, "rows_high": float})

@@ -1,5 +1,6 @@
 """What of a run goes where in MLflow: its files, parameters, tags and metrics."""
 
+import json
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -16,7 +17,19 @@ from mlet_bench.spec import RunSpec
 RUN_ID = "mlet_bench.run_id"
 CONTENT = "mlet_bench.content"
 # Raised when the mapping below changes, so that runs already in a store are written again.
-LAYOUT = 5
+LAYOUT = 6
+# How an experiment's runs are shown: MLflow's interface opens .../runs?viewStateShareKey=results with these columns.
+COLUMNS = (
+    *("metrics.`test_auc`", "metrics.`test_logloss`"),
+    *("params.`arm`", "params.`dim`", "params.`inner_dim`", "params.`seed`"),
+)
+EXPERIMENT_TAGS = {
+    "mlflow.sharedViewState.results": json.dumps(
+        {"orderByKey": COLUMNS[0], "orderByAsc": False, "selectedColumns": COLUMNS}
+    ),
+    "mlflow.note.content": "One run for each training of mlet-bench. Add `?viewStateShareKey=results` to the address "
+    "of the runs to see test AUC, LogLoss, arm, d and k in columns, the best run first.",
+}
 # The small files of a run folder, those that a report reads among them; none is a model.
 ARTIFACTS = (SPEC, DATA, *(part.file for part in (*DOCUMENTS, *TABLES)))
 
@@ -118,20 +131,38 @@ def tags_of(run: TrackedRun) -> dict[str, str]:
         "mlet_bench.deployed_sha256": run.metrics.get("deployed_sha256"),
         "mlflow.source.name": "mlet-bench",
         "mlflow.source.git.commit": provenance.get("commit"),
+        "mlflow.note.content": note_of(run),
     }
     return {name: text_of(value) for name, value in tags.items() if value is not None}
 
 
+def note_of(run: TrackedRun) -> str:
+    """A run in a sentence, for the page of the run."""
+    spec, test = run.spec, run.metrics["test"]
+    widths = f"d={spec.dim}" + ("" if spec.inner_dim is None else f", k={spec.inner_dim}")
+    return (
+        f"**{spec.arm}**, {widths}, seed {spec.seed}, {spec.model.upper()} on {spec.dataset}: test AUC "
+        f"{test['auc']:.5f}, LogLoss {test['logloss']:.5f}. Folder `runs/{spec.dataset}/{spec.model}/{spec.cell}/"
+        f"seed{spec.seed}`."
+    )
+
+
 def metrics_of(run: TrackedRun) -> list[tuple[str, float, int, int]]:
-    """(name, value, time in ms, step) of every point; a value that was not measured gives no point."""
+    """(name, value, time in ms, step) of every point; a value that was not measured gives no point.
+
+    Test metrics come first, AUC before all: MLflow's Compare opens on the first that runs have in common.
+    """
     start, end = run.times
     last = max((row["step"] for row in run.curve), default=0)
-    points: dict[tuple[str, int], tuple[float | None, int]] = {}
+    test = {name: run.metrics["test"][name] for name in sorted(run.metrics["test"], key=lambda name: name != "auc")}
+    points: dict[tuple[str, int], tuple[float | None, int]] = {
+        (f"test_{name}", last): (value, end) for name, value in test.items()
+    }
     for row in run.curve:
         when = start + round((end - start) * row["step"] / max(last, 1))
         for name in ("train_loss", "val_auc", "val_logloss"):
             points[name, row["step"]] = (row[name], when)
-    finals = {f"{split}_{name}": value for split in ("val", "test") for name, value in run.metrics[split].items()}
+    finals = {f"val_{name}": value for name, value in run.metrics["val"].items()}
     finals |= {f"authors_{name}": value for name, value in run.metrics.get("authors_selection", {}).items()}
     finals |= {f"bytes_{name}": value for name, value in run.metrics["bytes"].items()}
     finals |= {name: run.provenance[name] for name in ("rows_per_second", "seconds", "peak_memory_bytes")}

@@ -11,7 +11,7 @@ from urllib.parse import unquote, unquote_plus, urlsplit
 from mlet_bench.errors import BenchError
 from mlet_bench.tracking.artifacts import are_whole
 from mlet_bench.tracking.database import check_database
-from mlet_bench.tracking.mapping import CONTENT, RUN_ID
+from mlet_bench.tracking.mapping import CONTENT, EXPERIMENT_TAGS, RUN_ID
 
 BATCH = 1000  # MLflow takes no more metrics in one request
 
@@ -62,7 +62,7 @@ class Store:
         from mlflow.exceptions import MlflowException
 
         try:
-            return self.client.create_experiment(name, artifact_location=location)
+            return self.client.create_experiment(name, artifact_location=location, tags=EXPERIMENT_TAGS)
         except MlflowException:  # another machine was faster
             found = self.client.get_experiment_by_name(name)
             if found is None:

@@ -65,10 +65,12 @@ def train_tuned(runs: Runs, factors: Factors, train_all: Trainer) -> float:
     chosen = [(replace(spec, embedding_lr_factor=best), folder) for spec, folder in runs]
     try:
         _train_chosen(chosen, train_all)
-    except RunsFailed:
-        _record(chosen, content)
-        raise
-    _record(chosen, content)
+    finally:
+        for spec, folder in chosen:
+            if RunFolder(folder).holds(spec):  # not one that diverged, or that is still to come
+                RunFolder(folder).write_document(TUNING, content, spec.id)
+    for _, folder in runs:
+        drop_candidates(folder)
     return best
 
 
@@ -152,11 +154,3 @@ def _train_chosen(chosen: Runs, train_all: Trainer) -> None:
         RunFolder(folder).drop("train", "deploy", "spectrum", "evaluate", "compare")
     if due:
         train_all(due)
-
-
-def _record(chosen: Runs, content: dict[str, Any]) -> None:
-    """Leave the choice in each folder; then the candidates can go."""
-    for spec, folder in chosen:
-        RunFolder(folder).write_document(TUNING, content, spec.id)
-    for _, folder in chosen:
-        drop_candidates(folder)

@@ -27,7 +27,6 @@ class ToyClaim(Claim):
     comparisons = (AS_PAPER,)
     part_decides = True
     tables = {"toys": lambda results: results.runs[["dataset", "seed"]].assign(toy=1.5)}  # noqa: RUF012
-    question, brief = "Why", "that there are many seeds"
 
     def find(self, setting, comparison):
         seeds = setting.runs["seed"].nunique()
@@ -61,7 +60,8 @@ def test_a_claim_is_in_the_ledger_and_on_every_page_with_its_rule(toy_claim, tmp
     assert f"Rule: {rule}" in claims.split("## T1")[1] and rule in page
     for text in (summary, page, claims):
         assert "There are many seeds." in text
-    assert "that there are many seeds (T1) is reproduced" in summary
+    assert "**T1** There are many seeds. (against single: **reproduced**)" in summary
+    assert "T1: There are many seeds." in page.split('id="the-ledger"')[1] and "avazu: 3 seeds" in page
     assert "## Of toys" in summary and "Toys were counted." in page
     assert (results / "tables" / "toys.parquet").is_file()
 
@@ -70,4 +70,3 @@ def test_every_claim_says_what_it_is():
     for name in CLAIMS:
         claim = CLAIMS[name]
         assert claim.name == name and claim.sentence.endswith(".") and claim.source.startswith("arXiv ")
-        assert not claim.question or claim.brief.startswith("that ")

@@ -1,23 +1,56 @@
-"""Words on a point, and SVGs as parts of a page."""
+"""Words on a point, marks on a line, and figures as parts of pages."""
 
 import io
 from xml.etree import ElementTree
 
+import matplotlib
+import pandas as pd
+import pytest
 from matplotlib.figure import Figure
 
-from mlet_bench.display.svg import add_tip, inlined, with_titles
+from mlet_bench.display import plots
+from mlet_bench.display.svg import add_tip, marks_of, panels_of_page, place_panels, with_titles
 
 SPACE = "{http://www.w3.org/2000/svg}"
 
 
-def svg(words):
-    figure = Figure()
-    ax = figure.subplots()
-    ax.plot([0, 1], [0, 1])
-    add_tip(ax, 0.5, 0.5, words)
+def written(figure):
     file = io.StringIO()
-    figure.savefig(file, format="svg")
+    with matplotlib.rc_context(plots.STYLE):
+        place_panels(figure)
+        figure.savefig(file, format="svg")
     return with_titles(file.getvalue())
+
+
+def svg(words, columns=1):
+    figure = Figure()
+    for ax in figure.subplots(1, columns, squeeze=False)[0]:
+        ax.plot([0, 1], [0, 1])
+        ax.set_title("Of a point")
+        add_tip(ax, 0.5, 0.5, words)
+    return written(figure)
+
+
+@pytest.fixture(scope="module")
+def lines():
+    """Two lines of MLET and one of a single table, with a tip each, below a legend."""
+    rows = [
+        ("mlet", 4, 16),
+        ("mlet", 8, 16),
+        ("mlet", 4, 64),
+        ("mlet", 8, 64),
+        ("single", 4, None),
+        ("single", 8, None),
+    ]
+    table = pd.DataFrame(rows, columns=["arm", "dim", "inner_dim"]).astype({"inner_dim": "Int64"})
+    figure, axes = plots.grid(1, 2, "d", "AUC", 2.0)
+    for ax in axes[0]:
+        for arm, inner_dim, line, _ in plots.each_line(ax, table):
+            ax.plot(line["dim"], line["dim"], **plots.line_style(arm, inner_dim, [16, 64]))
+            ax.errorbar(line["dim"], line["dim"], yerr=1.0, fmt="none")
+            add_tip(ax, 4, 4, f"{arm} of {inner_dim}")
+    plots.legend(figure, table)
+    return written(figure)
 
 
 def test_the_words_are_the_title_of_the_points_group_and_nothing_else():
@@ -37,10 +70,49 @@ def test_a_tip_moves_no_axis_and_enters_no_legend():
     assert ax.get_legend_handles_labels()[1] == ["line"]
 
 
-def test_two_figures_of_a_page_share_no_id():
-    one, two = (inlined(svg("point"), name, "a caption") for name in ("one", "two"))
-    ids = [{element.get("id") for element in ElementTree.fromstring(part).iter()} - {None} for part in (one, two)]
-    assert ids[0] and not ids[0] & ids[1]
-    assert one.startswith('<svg role="img" aria-label="a caption"') and "metadata" not in one
-    links = [value for e in ElementTree.fromstring(one).iter() for name, value in e.items() if name.endswith("href")]
-    assert links and {link[1:] for link in links} <= ids[0]
+def test_text_is_text():
+    (panel,) = panels_of_page(svg("point"), "one", "a caption")
+    assert "Of a point" in [text.text for text in ElementTree.fromstring(panel.svg).iter(f"{SPACE}text")]
+
+
+def test_panels_stand_apart_and_share_no_id():
+    panels = [panel for name in ("one", "two") for panel in panels_of_page(svg("point", 2), name, 'a "caption"')]
+    elements = [ElementTree.fromstring(panel.svg) for panel in panels]
+    assert len(elements) == 4 and all(element.get("aria-label") == 'a "caption"' for element in elements)
+    ids = [element.get("id") for root in elements for element in root.iter() if element.get("id")]
+    links = [value for root in elements for e in root.iter() for name, value in e.items() if name.endswith("href")]
+    assert ids and len(ids) == len(set(ids))
+    assert links and {link[1:] for link in links} <= set(ids)  # of another panel too: a page has them all
+    boxes = [[float(number) for number in element.get("viewBox").split()] for element in elements[:2]]
+    assert boxes[0][0] + boxes[0][2] < boxes[1][0] + 15  # side by side, but for the labels' margin
+    assert panels[0].width == round(boxes[0][2] * 96 / 72)
+
+
+def test_all_that_is_drawn_of_a_line_bears_its_arm_and_k(lines):
+    root = ElementTree.fromstring(lines)
+    marked = [group.get("class").removeprefix("tip ") for group in root.iter(f"{SPACE}g") if group.get("class")]
+    # A line, its error bars and its tip, in each of two panels.
+    assert sorted(set(marked)) == ["arm-mlet k-16", "arm-mlet k-64", "arm-single"]
+    assert {marked.count(of) for of in set(marked)} == {6}
+    assert marks_of(lines) == ({"arm-mlet", "arm-single"}, [16, 64])
+
+
+def test_the_legend_of_arms_is_left_to_the_page(lines):
+    panels = panels_of_page(lines, "one", "")
+    assert len(panels) == 2 and not any(">mlet<" in panel.svg for panel in panels)
+    assert ">mlet<" in lines  # for print
+
+
+def test_keys_stand_in_a_fixed_order_with_the_lines_colours():
+    keys = plots.keys_of({"arm-single-lr", "arm-single", "arm-of-a-plugin"}, [16, 64])
+    assert [key.label for key in keys] == ["single", "single-lr", "of-a-plugin", "k = 16", "k = 64"]
+    assert keys[0].color == plots.look_of("single").color and keys[0].meaning
+    assert [key.marker for key in keys[3:]] == ["●", "■"]
+
+
+def test_more_columns_than_a_page_holds_stand_below_each_other():
+    figure, axes = plots.grid(2, 18, "d", ["AUC", "LogLoss"], 2.6)
+    assert axes.shape == (2, 18) and figure.get_figwidth() <= plots.WIDEST
+    place = {ax.get_subplotspec().get_geometry()[2] for ax in axes.ravel()}
+    assert len(place) == 36
+    assert {ax.get_ylabel() for ax in axes[1]} == {"LogLoss"} and {ax.get_xlabel() for ax in axes[0]} == {"d"}

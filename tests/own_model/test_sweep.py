@@ -151,7 +151,7 @@ def test_again_nothing_is_trained_and_another_seed_alone(swept, monkeypatch):
     trained.clear()
     assert mlet_bench.sweep(Toy, fit, score, out=out, **GRID) == {} and trained == []
     mlet_bench.sweep(Toy, fit, score, out=out, **GRID | {"seeds": [0, 1, 2]})
-    assert {seed for *_, seed in trained} == {2} and len(trained) == 2 * (2 + 2)
+    assert {seed for *_, seed in trained} == {2} and len(trained) == 2 * 3
 
 
 def test_runs_of_other_code_or_settings_are_trained_again(tmp_path):

@@ -50,7 +50,8 @@ def contents(results):
 
 def test_every_file_is_there(toy):
     figures = ("quality_over_size", "quality_over_d", "rare", "curves", "effective_rank", "reweighting", "overhead")
-    tables = ("runs", "cells", "differences", "sampling", "spectrum", "reweighting", "overhead")
+    figures += ("ledger",)
+    tables = ("runs", "cells", "differences", "sampling", "spectrum", "reweighting", "overhead", "claims", "estimates")
     names = {f"figures/{name}.{kind}" for name in figures for kind in ("svg", "png")}
     names |= {f"tables/{name}.{kind}" for name in tables for kind in ("csv", "parquet")}
     assert names | {"summary.md", "claims.md", "report.html"} <= set(contents(toy))
@@ -72,31 +73,88 @@ def test_a_name_is_no_formula_to_a_spreadsheet(toy):
     assert "'=1+1" in cells and not [cell for cell in cells if cell.startswith("=")]
 
 
+class Parser(HTMLParser):
+    """Checks that tags close; keeps addresses, ids, what toggles and their labels name, and rows of tables."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.open, self.addresses, self.ids, self.toggles, self.labels, self.rows = [], [], [], set(), set(), []
+        self.feed(page)
+        assert not self.open
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        self.addresses += [value for name, value in attributes if name.split(":")[-1] in ("src", "href")]
+        self.ids += [given["id"]] if "id" in given else []
+        self.toggles |= {given["id"]} if given.get("type") == "checkbox" else set()
+        self.labels |= {given["for"]} if "for" in given else set()
+        if tag == "tr":
+            self.rows.append([])
+        elif tag in ("th", "td"):
+            self.rows[-1].append(given.get("data-of"))
+        if tag not in ("meta", "input"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
 def test_the_page_is_whole_and_asks_for_nothing(toy):
-    class Parser(HTMLParser):
-        def __init__(self):
-            super().__init__()
-            self.open, self.addresses, self.ids = [], [], []
+    page = read(toy, "report.html")
+    parser = Parser(page)
+    inside = {address[1:] for address in parser.addresses if address.startswith("#")}
+    assert len(parser.ids) == len(set(parser.ids)) and inside <= set(parser.ids)
+    # Links lead to files beside the page, none elsewhere; nothing is loaded.
+    beside = [address for address in parser.addresses if not address.startswith("#")]
+    assert "runs/avazu/dlrm/mlet-d4-k16/" in beside and all((toy / address).exists() for address in beside)
+    assert not re.search(r"<(script|link|img|iframe)|@import|url\((?!#)", page)
 
-        def handle_starttag(self, tag, attributes):
-            self.addresses += [value for name, value in attributes if name.split(":")[-1] in ("src", "href")]
-            self.ids += [value for name, value in attributes if name == "id"]
-            if tag != "meta":
-                self.open.append(tag)
 
-        def handle_endtag(self, tag):
-            assert self.open.pop() == tag
+def test_contents_lead_to_every_section(toy):
+    page = read(toy, "report.html")
+    sections = re.findall(r'<section id="([^"]+)">', page)
+    assert sections and re.findall(r'<li><a href="#([^"]+)">', page) == sections
 
-    parser = Parser()
-    parser.feed(read(toy, "report.html"))
-    assert not parser.open and all(address.startswith("#") for address in parser.addresses)
-    assert len(parser.ids) == len(set(parser.ids)) and {address[1:] for address in parser.addresses} <= set(parser.ids)
+
+def test_arms_and_k_can_be_hidden(toy):
+    page = read(toy, "report.html")
+    parser = Parser(page)
+    assert parser.toggles == parser.labels == {"arm-single", "arm-mlet", "k-16"}
+    for name in parser.toggles:
+        assert f"body:has(#{name}:not(:checked)) .{name} {{ display: none; }}" in page
+    assert '<g class="arm-mlet k-16">' in page and '<tr class="arm-mlet k-16">' in page
+    # A registered arm says what it is where it first appears.
+    assert 'title="the paper&#39;s baseline: one n×d table"' in page
+
+
+def test_no_column_is_cut_off(toy):
+    """Where it is narrow each number stands beside its heading; in print tables wrap and what is shut opens."""
+    page = read(toy, "report.html")
+    rows = Parser(page).rows
+    header = None
+    for row in rows:
+        if None in row:
+            header = row
+        else:
+            assert header is not None and len(row) == len(header) and all(row)
+    narrow, printed = page.split("(max-width: 40rem)")[1].split("@media print")
+    assert "content: attr(data-of)" in narrow
+    assert "overflow: visible" in printed and "details::details-content" in printed
+    assert "prefers-color-scheme: dark" in page
+
+
+def test_text_in_figures_is_text(toy):
+    page = read(toy, "report.html")
+    assert re.search(r"<text[^>]*>avazu, DLRM \(synthetic\)</text>", page) and page.count("<text") > 50
+    assert "avazu, DLRM (synthetic)" in read(toy, "figures/quality_over_d.svg")
 
 
 def test_synthetic_rows_are_named_in_the_title_and_in_bold(toy):
     summary = read(toy, "summary.md")
-    assert summary.startswith("# Multi-Layer Embedding Training: toy (synthetic data)\n\n**The rows of avazu were made")
-    assert "no claim of the paper is decided" in read(toy, "report.html")
+    assert summary.startswith(
+        "# Multi-Layer Embedding Training: toy (synthetic data)\n\n**No verdict: generated rows.**"
+    )
+    assert read(toy, "report.html").count("No verdict: generated rows.") == 1
     assert "<title>Multi-Layer Embedding Training: toy (synthetic data)</title>" in read(toy, "report.html")
 
 
@@ -113,7 +171,7 @@ def test_genuine_rows_carry_no_such_mark(tmp_path):
     results = make_results(tmp_path, small_config(**GENUINE), planted=None)
     write_report(results)
     assert read(results, "summary.md").startswith("# Multi-Layer Embedding Training: toy\n")
-    assert "synthetic" not in read(results, "report.html") and "generator" not in read(results, "summary.md")
+    assert "synthetic" not in read(results, "report.html") and "No verdict" not in read(results, "summary.md")
 
 
 def test_a_failed_run_is_listed_with_its_reason(toy):
@@ -210,12 +268,12 @@ def test_generated_rows_decide_no_claim(toy):
     claims = pd.read_parquet(toy / "tables" / "claims.parquet")
     assert claims["claim"].unique().tolist() == [f"C{number}" for number in range(1, 10)]
     assert not claims["verdict"].isin(["reproduced", "not reproduced"]).any()
-    assert "## The claims" in read(toy, "summary.md")
+    assert "## The ledger" in read(toy, "summary.md")
 
 
 def test_every_claim_is_told_with_its_verdict_and_its_rule(toy):
     claims = read(toy, "claims.md")
-    assert claims.startswith("# The claims. Multi-Layer Embedding Training: toy (synthetic data)\n\n**The rows")
+    assert claims.startswith("# The claims. Multi-Layer Embedding Training: toy (synthetic data)\n\n**No verdict")
     for number in range(1, 8):
         section = claims.split(f"\n## C{number}\n")[1].split("\n## ")[0]
         assert "Rule: " in section and "| against single | not run |" in section and "arXiv" in section

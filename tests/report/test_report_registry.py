@@ -49,7 +49,7 @@ def test_a_figure_is_drawn_and_shown_with_its_caption(add, tmp_path):
     write_report(results)
     assert {path.name for path in (results / "figures").glob("toys.*")} == {"toys.svg", "toys.png"}
     page = (results / "report.html").read_text()
-    assert "<h2>Of toys</h2>" in page and "How many runs there are, &lt;by data set&gt;." in page
+    assert "<h2>Of toys <a" in page and "How many runs there are, &lt;by data set&gt;." in page
     assert "(figures/toys.png)" in (results / "summary.md").read_text()
 
 

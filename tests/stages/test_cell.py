@@ -148,6 +148,18 @@ def test_a_format_that_is_added_scores_the_deployed_model_alone(cell, trained, t
         assert lacking(index, keep) == [] and stamps(run) == before and len(trained) == 1
 
 
+def test_a_method_that_cannot_be_so_small_is_a_finding_and_no_failure(cell, trained, tmp_path, capsys):
+    words = ["md" if word == "mlet" else word for word in cell("mlet", [0, 1])]
+    words = [word for word in words if word not in ("--inner-dim", "8")] + ["--budget", "1/100"]
+    assert call(*words) == 0 and trained == []
+    assert "md at d=4 stores" in capsys.readouterr().out
+    index = json.loads((tmp_path / "cell/runs.json").read_text())
+    assert index["runs"] == {} and index["over_budget"].startswith("md at d=4 stores")
+    for seed in (0, 1):
+        assert json.loads((tmp_path / f"cell/seed{seed}/failed.json").read_text())["kind"] == "over-budget"
+    assert lacking(tmp_path / "cell/runs.json", "deployed") == []
+
+
 @pytest.fixture
 def checkout(tmp_path):
     """A copy of the code to change, and how to run a command of it."""

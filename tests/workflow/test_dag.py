@@ -107,6 +107,26 @@ def test_mistakes_stop_at_once_with_a_sentence(tmp_path, change, sentence):
     assert not (tmp_path / "results").exists()
 
 
+def test_a_grid_that_would_take_too_long_without_a_gpu_stops_with_its_forecast(tmp_path):
+    (tmp_path / "impatient.py").write_text("from mlet_bench.stages import plan\nplan.LONG_HOURS = plan.LONG_ROWS = 0\n")
+    patient = TOY | {"plugins": ["impatient.py"], "device": "auto"}
+    done = snakemake(tmp_path, "--cores", "1", config=patient)
+    if "cuda" in done.stderr:
+        pytest.skip("there is a GPU")
+    assert done.returncode != 0
+    assert "hours without a GPU; say 'device: cpu' to begin all the same" in done.stderr
+    assert "toy: 4 cells, 8 trainings" in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_the_quiet_way_says_a_line_a_finished_cell_and_no_more(finished):
+    """Of a run that has everything: one line alone, of where the report is."""
+    done = snakemake(finished, "--workflow-profile", str(ROOT / "profiles/quiet"), "--cores", "1", "--forcerun", "sync")
+    assert done.returncode == 0, done.stderr
+    said = [line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("Using workflow")]
+    assert said == ["Report: results/toy/report.html   Summary: results/toy/summary.md   Claims: results/toy/claims.md"]
+
+
 def test_the_workflow_is_lint_clean(tmp_path):
     done = snakemake(tmp_path, "--lint", config=None)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -17,7 +17,7 @@ if "{" in workflow.basedir:
 
 from mlet_bench.arms import ARMS, BASELINE, TREATED
 from mlet_bench.claims import CLAIMS
-from mlet_bench.config import cell_spec, cell_training, cells, check_config
+from mlet_bench.config import cell_spec, cell_training, cells, check_config, with_homes
 from mlet_bench.data import DATASETS, dataset_of
 from mlet_bench.embeddings import METHODS
 from mlet_bench.errors import BenchError, OverBudgetError
@@ -29,20 +29,8 @@ from mlet_bench.stages.cell import lacking
 from mlet_bench.stages.code import code_of
 from mlet_bench.stages.follow import Follower
 from mlet_bench.stages.common import RECIPE
+from mlet_bench.stages.plan import too_long
 from mlet_bench.training.memory import CPU, OVERHEAD, deployment_bytes, free_bytes, training_need
-
-
-def with_homes(config):
-    """The configuration with ~ in the names of raw files expanded; a folder in the place of a file is told as one."""
-    datasets = config.get("datasets")
-    for name, dataset in datasets.items() if isinstance(datasets, dict) else ():
-        if isinstance(dataset, dict) and isinstance(dataset.get("file"), str):
-            dataset["file"] = os.path.expanduser(dataset["file"])
-            if dataset.get("source") == "file" and Path(dataset["file"]).is_dir():
-                where = f"config.datasets.{name}.file is {dataset['file']!r}"
-                raise BenchError(f"{where}: that is a folder; give the raw file itself (plain, .gz, .tar.gz or .zip)")
-    return config
-
 
 try:
     config = check_config(with_homes(config))
@@ -73,6 +61,13 @@ if workflow.local_exec and "mem_mb" not in workflow.global_resources and (free :
 def in_prefix(word):
     """Quoted for the shell, in the prefix, which Snakemake formats: braces are doubled."""
     return shlex.quote(str(word)).replace("{", "{{").replace("}", "}}")
+
+
+def stop_if_too_long():
+    """Stop before a grid of weeks on a machine without a GPU, unless its config says that it is to run there."""
+    if config["device"] == "auto" and DEVICE == "cpu":
+        if reason := too_long(config, Path(RESULTS), workflow.cores):
+            raise WorkflowError(reason)
 
 
 # In the quiet way (--quiet progress) a line a finished cell stands in the place of all that Snakemake says but errors.

@@ -22,11 +22,18 @@ rule report:
         sampling=compared("sampling.json"),
         overhead=timed(),
     output:
-        page=f"{RESULTS}/report.html",
+        page=report(f"{RESULTS}/report.html", caption="../report/page.rst", category="Report"),
         summary=f"{RESULTS}/summary.md",
         claims=f"{RESULTS}/claims.md",
-        tables=directory(f"{RESULTS}/tables"),
-        figures=directory(f"{RESULTS}/figures"),
+        tables=report(
+            directory(f"{RESULTS}/tables"), patterns=["{name}.csv"], caption="../report/table.rst", category="Tables"
+        ),
+        figures=report(
+            directory(f"{RESULTS}/figures"),
+            patterns=["{name}.svg"],
+            caption="../report/figure.rst",
+            category="Figures",
+        ),
     log:
         f"{RESULTS}/logs/report.log",
     conda:

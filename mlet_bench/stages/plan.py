@@ -1,0 +1,211 @@
+"""What a configuration costs, before it is run: cells, trainings, disk, memory, and hours from timed steps."""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mlet_bench.arms import ARMS
+from mlet_bench.config import Cell, cell_spec, cells, load_config
+from mlet_bench.data import DATASETS
+from mlet_bench.data.planted import table_sizes
+from mlet_bench.device import device_label, free_cores, resolve_device
+from mlet_bench.embeddings.base import FieldTables
+from mlet_bench.models.build import empty_embedding
+from mlet_bench.spec import DatasetSchema, Field, RunSpec
+from mlet_bench.stages.numbers import count, positive
+from mlet_bench.stages.status import trainings
+from mlet_bench.training.forecast import STEPS, Pace, measure_pace
+from mlet_bench.training.memory import OVERHEAD, pack_size, training_need
+from mlet_bench.training.step import optimizers
+
+SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}  # about, where a data set is not prepared
+LONG_HOURS = 12  # a CPU that nobody asked for works no longer
+LONG_ROWS = 2e9  # rows to train on below which nothing needs to be timed to know that
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", nargs="+", help="a config, and others that override single keys of it")
+    parser.add_argument("--jobs", type=count, help="jobs at once; as many as there are cores, on a GPU one")
+    parser.add_argument("--price", type=positive, help="what an hour of this machine costs")
+    parser.add_argument("--results", type=Path, help="results/<profile>, where data sets may be prepared already")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    config = load_config(arguments.config)
+    plan = Plan(config, arguments.results or Path("results", config["profile"]), arguments.jobs)
+    print(*plan.lines(arguments.price), sep="\n")
+
+
+def too_long(config: dict[str, Any], results: Path, jobs: int) -> str:
+    """The forecast as a reason not to begin, of a grid that takes more than ``LONG_HOURS``; empty otherwise."""
+    plan = Plan(config, results, jobs)
+    if plan.rows_trained < LONG_ROWS or plan.hours < LONG_HOURS:
+        return ""
+    said = "\n".join(plan.lines())
+    return (
+        f"this grid takes about {plan.hours:,.0f} hours without a GPU; say 'device: cpu' to begin all the same\n{said}"
+    )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The cost of a checked configuration.
+
+    Attributes:
+        results: where its data sets lie if they are prepared; their sizes are exact then.
+        wanted: jobs at once; None for as many as the machine takes.
+    """
+
+    config: dict[str, Any]
+    results: Path
+    wanted: int | None = None
+    paces: dict[tuple, Pace] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def schemas(self) -> dict[str, DatasetSchema | None]:
+        """Data set → its sizes as far as they are known, exact where it is prepared."""
+        return {name: outlook(name, self.config["datasets"][name], self.results) for name in self.config["datasets"]}
+
+    @cached_property
+    def known(self) -> list[tuple[Cell, DatasetSchema]]:
+        """The cells whose data set's sizes are known."""
+        found = ((cell, self.schemas[cell.dataset]) for cell in cells(self.config))
+        return [(cell, schema) for cell, schema in found if schema is not None]
+
+    @property
+    def trainings(self) -> int:
+        """Runs that are trained, the candidates of arms that tune among them."""
+        return sum(trainings(self.config, cell) for cell in cells(self.config))
+
+    @property
+    def rows_trained(self) -> float:
+        """Rows that all trainings together see."""
+        return sum(trainings(self.config, cell) * cell.epochs * schema.rows["train"] for cell, schema in self.known)
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where the trainings would run."""
+        return resolve_device(self.config["device"], self.config["threads"])
+
+    @property
+    def jobs(self) -> int:
+        """Jobs at once."""
+        fits = 1 if self.device.type == "cuda" else max(1, free_cores() // self.config["threads"])
+        return self.wanted or fits
+
+    @cached_property
+    def hours(self) -> float:
+        """Training and scoring of the cells that are known, with so many jobs at once."""
+        seconds = sum(trainings(self.config, cell) * self._seconds(cell, schema) for cell, schema in self.known)
+        return seconds / self.jobs / 3600
+
+    @property
+    def disk(self) -> dict[str, int]:
+        """Bytes at the peak: prepared data, what is kept of all runs, and what jobs hold until runs are scored."""
+        rows = (sum(schema.rows.values()) * (1 + 4 * _columns(schema)) for schema in self.schemas.values() if schema)
+        kept = sum(len(self.config["seeds"]) * self._kept(cell, schema) for cell, schema in self.known)
+        held = sorted((self._held(cell, schema) for cell, schema in self.known), reverse=True)
+        return {"prepared data": sum(rows), "kept of the runs": kept, "held by jobs": sum(held[: self.jobs])}
+
+    def lines(self, price: float | None = None) -> Iterator[str]:
+        """The plan in words.
+
+        Args:
+            price: of an hour of this machine.
+        """
+        found, once = list(cells(self.config)), len(self.config["seeds"])
+        yield f"{self.config['profile']}: {len(found)} cells, {self.trainings} trainings" + (
+            f", {more} of them candidates that arms try" if (more := self.trainings - len(found) * once) else ""
+        )
+        for name, schema in self.schemas.items():
+            told = "sizes are not known before it is prepared, and nothing below counts it"
+            if schema is not None:
+                told = f"{sum(schema.rows.values()):,} rows, {sum(schema.table_sizes):,} table rows"
+            yield f"{name}: {told}"
+        if not self.known:
+            return
+        disk = self.disk
+        parts = ", ".join(f"{_size(value)} {name}" for name, value in disk.items())
+        yield f"disk: {_size(sum(disk.values()))} at its peak, beside the raw files: {parts}"
+        need, cell = max((self._memory(cell, schema), f"{cell.dataset} {cell.name}") for cell, schema in self.known)
+        yield f"memory: {_size(need)} a job at most ({cell})"
+        at_once = f"{self.jobs} job{'s' if self.jobs > 1 else ''} at once"
+        took = f"{self.hours:,.1f} hours" if self.hours >= 1 else f"{60 * self.hours:.1f} minutes"
+        yield f"time: {took} of training and scoring with {at_once} on {device_label(self.device)}"
+        yield f"      (from {STEPS} timed steps of each of {len(self.paces)} shapes; beside other jobs it takes longer)"
+        if price is not None:
+            yield f"money: {self.hours * price:,.2f}, at {price:g} an hour"
+
+    def _specs(self, cell: Cell) -> list[RunSpec]:
+        return [cell_spec(self.config, cell, seed) for seed in self.config["seeds"]]
+
+    def _seconds(self, cell: Cell, schema: DatasetSchema) -> float:
+        specs = self._specs(cell)
+        together = pack_size(specs[0], schema, self.device, len(specs))
+        method, width = ARMS[cell.arm].method, self._tables(specs[0], schema).width
+        shape = (cell.dataset, cell.model, method, cell.dim, width, together)  # initial values take no time
+        if shape not in self.paces:
+            self.paces[shape] = measure_pace(specs[:together], schema, self.device)
+        return self.paces[shape].seconds(specs[0], schema.rows)
+
+    def _tables(self, spec: RunSpec, schema: DatasetSchema) -> FieldTables:
+        with torch.device("meta"):  # shapes without memory
+            return empty_embedding(spec, schema.table_sizes)
+
+    def _memory(self, cell: Cell, schema: DatasetSchema) -> int:
+        need = training_need(self._specs(cell)[0], schema).bytes
+        return need + (OVERHEAD if self.device.type == "cpu" else 0)
+
+    def _kept(self, cell: Cell, schema: DatasetSchema) -> int:
+        """Bytes of a run that stay: scores of 5 bytes a test row, and models by ``keep``."""
+        keep, spec = self.config["keep"], self._specs(cell)[0]
+        served = 4 * cell.dim * sum(schema.table_sizes) if keep != "metrics" else 0
+        return 5 * schema.rows["test"] + served + (self._tables(spec, schema).training_bytes() if keep == "all" else 0)
+
+    def _held(self, cell: Cell, schema: DatasetSchema) -> int:
+        """Bytes of a job: its seeds' models, of an arm that tunes those of the best and of the next candidate, a
+        checkpoint with the optimizer's state, and one model that is served.
+        """
+        spec = self._specs(cell)[0]
+        tables = self._tables(spec, schema).training_bytes()
+        models = len(self.config["seeds"]) * (2 if ARMS[cell.arm].tunes_lr else 1)
+        checkpoint = 1 + optimizers(spec.optimizer)[0].state_per_value
+        return (models + checkpoint) * tables + 4 * cell.dim * sum(schema.table_sizes)
+
+
+def outlook(name: str, settings: dict[str, Any], results: Path) -> DatasetSchema | None:
+    """The sizes of a data set: as prepared, or as published for the complete file; None where they are not known.
+
+    Of a part of a file no table is taken to have more rows than the part.
+    """
+    folder = results / "data" / name
+    if (folder / "schema.json").is_file():
+        return DatasetSchema.read(folder)
+    if name not in DATASETS or settings["source"] == "sample":
+        return None
+    data = DATASETS[name]
+    if not (data.full_rows and data.table_sizes):
+        return None
+    rows = settings.get("rows", data.full_rows)
+    rows = min(rows, settings.get("max_rows") or rows)
+    sizes = table_sizes(data, rows) if settings["source"] == "synthesize" else [min(n, rows) for n in data.table_sizes]
+    return DatasetSchema(
+        name=name,
+        fields=tuple(Field(*pair) for pair in zip(data.fields, sizes, strict=True)),
+        dense=tuple(feature.column for feature in data.dense),
+        rows={split: round(share * rows) for split, share in SHARES.items()},
+        **{"clicks": {}, "source": {}, "preparation": {}, "version": 0},
+    )
+
+
+def _columns(schema: DatasetSchema) -> int:
+    return len(schema.fields) + len(schema.dense)
+
+
+def _size(value: int) -> str:
+    return f"{value / 1e9:,.1f} GB" if value >= 1e8 else f"{value / 1e6:,.1f} MB"

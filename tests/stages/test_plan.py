@@ -1,0 +1,127 @@
+"""What a configuration costs: counts and bytes by hand, and a forecast that stops a grid of weeks on a CPU."""
+
+import pytest
+import torch
+from fake_results import make_results, small_config
+
+from mlet_bench.cli import main
+from mlet_bench.config import check_config, load_config
+from mlet_bench.errors import BenchError
+from mlet_bench.spec import RunSpec
+from mlet_bench.stages import plan as stage
+from mlet_bench.stages.plan import Plan, outlook, too_long
+from mlet_bench.training.forecast import Pace, made_up_rows, measure_pace
+
+PAPER = "workflow/config/paper.yaml"
+
+
+@pytest.fixture
+def timed(monkeypatch):
+    """The shapes that were timed; each step takes 1 ms and each row 1 µs."""
+    shapes = []
+
+    def measure(specs, schema, device):
+        shapes.append((schema.name, specs[0].arm, specs[0].dim, specs[0].inner_dim, len(specs)))
+        return Pace(step=1e-3, row=1e-6)
+
+    monkeypatch.setattr(stage, "measure_pace", measure)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    return shapes
+
+
+def test_the_paper_s_grid_counted_by_hand(tmp_path):
+    """94 cells of 5 seeds are 470 runs; 5 widths × 2 data sets × 5 seeds try 4 factors more than the one they keep."""
+    plan = Plan(load_config([PAPER]), tmp_path)
+    assert len(plan.known) == 2 * (5 + 17 + 5 * 5) == 94
+    assert plan.trainings == 470 + 5 * 2 * 5 * 4 == 670
+    rows = {name: schema.rows["train"] for name, schema in plan.schemas.items()}
+    assert rows == {"criteo-kaggle": round(0.8 * 45_840_617), "avazu": round(0.8 * 40_428_967)}
+    assert plan.rows_trained == 335 * sum(rows.values())
+
+
+def test_time_and_money_by_hand(tmp_path, timed):
+    """12,800 training rows are 100 steps of 0.1 s in all; 11 scorings of 1,600 rows and one of test 19.2 ms."""
+    config = small_config(datasets={"avazu": {"source": "synthesize", "rows": 16_000}}, device="cpu", seeds=[0, 1, 2])
+    config |= {"controls": {"arms": ["single-lr", "single-lr-tuned"]}, "embedding_lr_factors": [1, 4]}
+    plan = Plan(check_config(config), tmp_path, wanted=2)
+    each = 0.1 + 11 * 1600e-6 + 1600e-6
+    assert plan.hours == pytest.approx((3 + 3 + 3 + 6) * each / 2 / 3600)
+    assert timed == [("avazu", "single", 4, None, 1), ("avazu", "mlet", 4, 16, 1)]  # others have a shape of these
+    lines = list(plan.lines(price=3600 * 2))
+    assert lines[0] == "toy: 4 cells, 15 trainings, 3 of them candidates that arms try"
+    assert lines[1].startswith("avazu: 16,000 rows, ")
+    assert any(line.startswith("time: ") and "with 2 jobs at once on CPU" in line for line in lines)
+    assert lines[-1] == f"money: {15 * each:.2f}, at 7200 an hour"
+
+
+@pytest.mark.parametrize(("keep", "models"), [("metrics", (0, 0)), ("deployed", (4, 4)), ("all", (4 + 4, 4 + 16))])
+def test_disk_by_hand(tmp_path, timed, keep, models):
+    """avazu, prepared: tables of 10 and 20 rows; d=4, k=16; scores of 5 bytes a test row; two seeds."""
+    results = make_results(tmp_path, overhead=False)
+    plan = Plan(check_config(small_config(keep=keep, device="cpu")), results, wanted=1)
+    values = [each * 30 for each in models]
+    values[1] += 2 * 16 * 4 if keep == "all" else 0  # W2 of both tables
+    kept = sum(2 * (5 * 160 + 4 * value) for value in values)
+    held = (2 + 1) * 4 * (30 * 16 + 2 * 16 * 4) + 4 * 4 * 30  # two seeds, a checkpoint, what is served
+    rows = 1600 * (1 + 4 * (2 + 1))
+    assert plan.disk == {"prepared data": rows, "kept of the runs": kept, "held by jobs": held}
+
+
+def test_sizes_that_nobody_knows_are_told(tmp_path, timed):
+    config = check_config(small_config(datasets={"criteo-kaggle": {"source": "sample"}}, device="cpu"))
+    lines = list(Plan(config, tmp_path).lines())
+    assert lines == [
+        "toy: 2 cells, 4 trainings",
+        "criteo-kaggle: sizes are not known before it is prepared, and nothing below counts it",
+    ]
+
+
+def test_a_part_has_no_table_of_more_rows_than_itself(tmp_path):
+    found = outlook("avazu", {"source": "download", "max_rows": 1000}, tmp_path)
+    assert max(found.table_sizes) == 1000 and min(found.table_sizes) == 4 and sum(found.rows.values()) == 1000
+
+
+def test_a_grid_of_weeks_is_stopped_and_one_of_minutes_is_not_even_timed(tmp_path, timed):
+    reason = too_long(load_config([PAPER]), tmp_path, 2)
+    assert reason.startswith("this grid takes about ") and "say 'device: cpu' to begin all the same" in reason
+    assert "670 trainings" in reason
+    timed.clear()
+    assert too_long(check_config(small_config()), tmp_path, 2) == "" and timed == []
+
+
+@pytest.mark.parametrize(("arm", "inner_dim", "seeds"), [("single", None, 1), ("mlet", 8, 2)])
+def test_real_steps_are_timed(schema, arm, inner_dim, seeds):
+    settings = {"batch_size": 32, "hyper": {"bottom": (8,), "top": (8,)}}
+    runs = [RunSpec(schema.name, "", "dlrm", arm, 4, inner_dim, seed, **settings) for seed in range(seeds)]
+    pace = measure_pace(runs, schema, torch.device("cpu"))
+    assert 0 < pace.row < pace.step < 1
+
+
+def test_made_up_rows_have_common_and_rare_categories():
+    rows = made_up_rows([3, 1000], 2, 5000, torch.device("cpu"))
+    assert rows.ids.min() == 0 and rows.ids[:, 1].max() > 900 and (rows.ids[:, 1] == 0).sum() > 500
+    assert rows.dense.shape == (5000, 2) and 0 < rows.label.mean() < 1
+
+
+def test_a_config_is_read_as_snakemake_merges_it(tmp_path):
+    (tmp_path / "mine.yaml").write_text("datasets: {avazu: null}\nseeds: [7]\ntraining: {lr: 1.0}\n")
+    config = load_config([PAPER, str(tmp_path / "mine.yaml")])
+    assert list(config["datasets"]) == ["criteo-kaggle"] and config["seeds"] == [7]
+    assert config["training"]["lr"] == 1.0 and config["training"]["batch_size"] == 128
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [("a: [", "is no YAML"), ("- 1", "holds no keys"), ("training: {lr: 1e-1}", "YAML reads it as text; write 0.1")],
+)
+def test_a_config_that_is_none_is_refused(tmp_path, text, sentence):
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(BenchError, match=sentence):
+        load_config([PAPER, str(tmp_path / "mine.yaml")])
+
+
+def test_the_command_prints_the_plan(timed, capsys):
+    assert main(["plan", "workflow/config/afternoon.yaml", "--jobs", "2", "--price", "1"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "afternoon: 6 cells, 60 trainings, 30 of them candidates that arms try"
+    assert said[-1].endswith("at 1 an hour")
