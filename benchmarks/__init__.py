@@ -19,6 +19,7 @@ BENCHMARKS: Registry[Benchmark] = Registry(
         "preparation-memory": "preparation",
         "evaluation": "evaluation",
         "kernels": "kernels",
+        "models": "models",
         "coverage": "coverage",
         "wire": "scale_out",
         "sharded-collapse": "scale_out",

@@ -28,6 +28,7 @@ def main(argv: list[str] | None = None) -> int:
             arguments.whole_grid,
             tuple(arguments.batch_sizes),
             tuple(arguments.rows) if arguments.rows else None,
+            arguments.deepctr,
         )
         measures = BENCHMARKS[arguments.benchmark](settings)
         print(as_markdown(measures))
@@ -54,6 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[128], help="overhead")
     parser.add_argument("--whole-grid", action="store_true", help="overhead: d 4..64, k 16..128, not d=16, k=64 alone")
+    parser.add_argument("--deepctr", type=Path, help="models: a folder with DeepCTR-Torch 0.3.0 alone in it")
     parser.add_argument("--rows", type=int, nargs="+", help="preparation, preparation-memory: rows of each file")
     parser.add_argument("--out", type=Path, help=f"CSV file to write; of page the folder to read ({TABLES})")
     parser.add_argument("--device", default="auto", help="auto (cuda where there is a GPU), cpu or cuda")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -19,6 +20,7 @@ class Settings:
     Attributes:
         dlrm: the peer that ``step`` and ``preparation`` are compared with.
         whole_grid, batch_sizes: of ``overhead``; d=16, k=64 alone, or all (d, k) of the full reproduction.
+        deepctr: a folder with DeepCTR-Torch, the peer of ``models``.
         rows: sizes of the files that ``preparation`` and ``preparation-memory`` prepare; None is their default.
     """
 
@@ -27,6 +29,7 @@ class Settings:
     whole_grid: bool = False
     batch_sizes: tuple[int, ...] = (128,)
     rows: tuple[int, ...] | None = None
+    deepctr: Path | None = None
 
     def peer(self) -> DlrmScript:
         """facebookresearch/dlrm's checkout.

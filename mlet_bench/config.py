@@ -12,7 +12,7 @@ from mlet_bench.arms import ARMS, with_recipe
 from mlet_bench.data import dataset_of
 from mlet_bench.data.base import PREPARED
 from mlet_bench.errors import BenchError
-from mlet_bench.files import read_json
+from mlet_bench.files import SEAL, read_json
 from mlet_bench.plugins import load_plugins
 from mlet_bench.spec import DatasetSchema, RunSpec, cell_name
 
@@ -97,6 +97,7 @@ def check_config(config: dict[str, Any]) -> dict[str, Any]:
     from mlet_bench.models import MODELS
     from mlet_bench.models.base import resolve_hyper
 
+    config = {key: value for key, value in config.items() if key != SEAL}  # a results folder's own, given again
     if isinstance(config.get("datasets"), dict):
         kept = {name: dataset for name, dataset in config["datasets"].items() if dataset is not None}
         config = config | {"datasets": kept}
@@ -115,6 +116,7 @@ def check_config(config: dict[str, Any]) -> dict[str, Any]:
     config["models"] = {name: resolve_hyper(MODELS[name], hyper or {}, recipe) for name, hyper in given.items()}
     for name, dataset in config["datasets"].items():
         _check_source(name, dataset)
+    _check_models(config)
     _check_widths(config, "config")
     for name in ("controls", "longer"):
         if name in config:
@@ -143,7 +145,7 @@ def read_config(results: Path) -> dict[str, Any]:
 def cells(config: dict[str, Any]) -> Iterator[Cell]:
     """Every cell of a checked configuration, each once: for arms with an inner dim, every pair with k >= d."""
     blocks = [config | {"epochs": config["training"]["epochs"]}]
-    for name in ("controls", "longer"):  # their arms, over widths (and epochs) of their own where they say so
+    for name in ("controls", "longer"):  # their arms, over models, widths (and epochs) of their own where they say so
         if config.get(name, {}).get("enabled"):
             blocks.append(blocks[0] | config[name])
     if config.get("budgets", {}).get("enabled"):
@@ -152,7 +154,7 @@ def cells(config: dict[str, Any]) -> Iterator[Cell]:
         Cell(dataset, model, arm, dim, inner_dim, block["epochs"], budget): None
         for block in blocks
         for dataset in config["datasets"]
-        for model in config["models"]
+        for model in block["models"]
         for arm in block["arms"]
         for dim in block["dims"]
         for inner_dim in (block["inner_dims"] if ARMS[arm].inner_dim else [None])
@@ -296,6 +298,16 @@ def _check_budgets(config: dict[str, Any]) -> None:
     _check_widths(
         config | budget_block(config) | {"inner_dims": block.get("inner_dims", config["inner_dims"])}, "config.budgets"
     )
+
+
+def _check_models(config: dict[str, Any]) -> None:
+    """A block's models are some of the configuration's."""
+    for name in ("controls", "longer", "budgets"):
+        if other := [model for model in config.get(name, {}).get("models", ()) if model not in config["models"]]:
+            raise BenchError(
+                f"config.{name}.models has {other[0]!r}, which config.models ({', '.join(config['models'])}) has not: "
+                "add it there, or leave it out here"
+            )
 
 
 def _check_widths(config: dict[str, Any], where: str) -> None:

@@ -48,7 +48,8 @@ def config_schema(datasets: Mapping[str, Any] | None = None) -> dict[str, Any]:
         datasets: the entries of a config, which decide what each may say; None: any.
     """
     arms, widths = _several({"enum": list(ARMS)}), _several(COUNT)
-    more = {"arms": arms, "dims": widths, "inner_dims": widths}
+    some = {"models": {"description": "names of models; left out, all", **_several({"enum": list(MODELS)})}}
+    more = {"arms": arms, "dims": widths, "inner_dims": widths} | some
     switch = {"enabled": {"type": "boolean", "default": True}}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -94,7 +95,8 @@ def config_schema(datasets: Mapping[str, Any] | None = None) -> dict[str, Any]:
                             "arms": arms,
                             "dim": {"description": "d of these cells; left out, the widest of dims", **COUNT},
                             "inner_dims": widths,
-                        },
+                        }
+                        | some,
                         required=["sizes", "arms"],
                     ),
                 },

@@ -1,4 +1,4 @@
-"""Single bits flipped at random places of every kind of file: what is read then is right, or is refused by a sentence.
+"""Every kind of file with a bit flipped, or with another content: what is read is right, or refused by a sentence.
 
 Each kind is a list of files and a function that reads them as the commands do. It tells ``survived`` where all numbers
 are right, ``wrong`` where one is not, and tells ``refused`` or raises BenchError where a sentence says what is damaged.
@@ -9,8 +9,11 @@ import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from finished import cell_words, is_told, right_of, runs_of
 from kill_at import numbers
@@ -45,6 +48,8 @@ class Kind:
 
 
 def of_raw(results: Path) -> str:
+    if not (results / "raw/avazu.txt.gz.planted.json").exists():
+        return "refused"  # to remove it is to say that the rows are genuine
     place = results.parent / "prepared"
     try:
         found = prepare("avazu", results / "raw/avazu.txt.gz", place)
@@ -139,6 +144,11 @@ KINDS = {
 }  # fmt: skip
 
 
+def told(came: Counter) -> str:
+    """The counts in words."""
+    return f"{came.total()} attempts, " + ", ".join(f"{came[of]} {of}" for of in ("survived", "refused", "wrong"))
+
+
 def prepare_place(finished: Path, place: Path) -> Path:
     """Copy a finished results folder, with what is compared with it; the copy's results."""
     results = shutil.copytree(finished, place / "toy")
@@ -161,17 +171,39 @@ def prepare_place(finished: Path, place: Path) -> Path:
     return results
 
 
-def flip_and_read(results: Path, kind: Kind, attempts: int, generator: random.Random) -> tuple[Counter, list[str]]:
-    """Flip a bit, read, put everything back, ``attempts`` times; what came of them, and which were wrong."""
+def flipped(content: bytes, generator: random.Random) -> bytes:
+    """With one bit changed."""
+    place, bit = generator.randrange(len(content)), generator.randrange(8)
+    return content[:place] + bytes([content[place] ^ 1 << bit]) + content[place + 1 :]
+
+
+def replaced(content: bytes, generator: random.Random) -> bytes | None:
+    """Gone, empty, cut off, or what somebody else could mean to do harm with."""
+    table = BytesIO()
+    pq.write_table(pa.table({"label": ["x"], "step": [None]}), table)
+    header = b'{"x":{"dtype":"F32","shape":[%d,%d],"data_offsets":[0,8]}}' % (2**62, 2**62)
+    others = [None, b"", content[: len(content) // 2], content[::-1], b"\0" * len(content), table.getvalue()]
+    others += [(2**63 - 1).to_bytes(8, "little") + b"{}", len(header).to_bytes(8, "little") + header + bytes(8)]
+    others += [b"[" * 10**5, b'{"a": 1e999}', b"null", b'{"runs": {"seed0": 3}}', b"\xff\xfe" * 9]
+    return generator.choice(others)
+
+
+def damage_and_read(
+    results: Path,
+    kind: Kind,
+    attempts: int,
+    generator: random.Random,
+    damage: Callable[[bytes, random.Random], bytes | None] = flipped,
+) -> tuple[Counter, list[str]]:
+    """Damage a file, read, put everything back, ``attempts`` times; what came of them, and which were wrong."""
     files = sorted(path for pattern in kind.files for path in results.glob(pattern) if path.is_file())
     assert files
     came, wrong = Counter(), []
     for _ in range(attempts):
         path = generator.choice(files)
         right = path.read_bytes()
-        place, bit = generator.randrange(len(right)), generator.randrange(8)
-        path.write_bytes(right[:place] + bytes([right[place] ^ 1 << bit]) + right[place + 1 :])
-        said = ""
+        damaged, said = damage(right, generator), ""
+        path.unlink() if damaged is None else path.write_bytes(damaged)
         try:
             found = kind.read(results)
         except BenchError as error:
@@ -183,5 +215,5 @@ def flip_and_read(results: Path, kind: Kind, attempts: int, generator: random.Ra
             path.write_bytes(right)
         came[found] += 1
         if found == "wrong":
-            wrong.append(f"{path}, byte {place} of {len(right)}, bit {bit}{said}")
+            wrong.append(f"{path} made {damaged if damaged is None else damaged[:99]!r}{said}")
     return came, wrong

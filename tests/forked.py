@@ -106,7 +106,7 @@ def _become(request: dict) -> int:
             ctypes.CDLL(None).fail_at(*request["disk"])
         return main(request["words"])
     except SystemExit as end:
-        return end.code
+        return int(end.code or 0)
     except BaseException:
         traceback.print_exc()
         return 1

@@ -11,6 +11,8 @@ import yaml
 from mlet_bench.config import cell_spec, cell_training, cells, check_config, read_config, run_folders
 from mlet_bench.config_schema import COPY, config_schema
 from mlet_bench.errors import BenchError
+from mlet_bench.files import write_sealed
+from mlet_bench.models import MODELS
 
 ROOT = Path(__file__).parents[1]
 SMALL = {
@@ -27,7 +29,7 @@ def load(name):
     return check_config(yaml.safe_load((ROOT / "workflow" / "config" / f"{name}.yaml").read_text()))
 
 
-@pytest.mark.parametrize("name", ["paper", "smoke", "sample", "budget"])
+@pytest.mark.parametrize("name", ["paper", "smoke", "sample", "budget", "backbones"])
 def test_shipped_configs_are_sound(name):
     assert load(name)["profile"] == name
 
@@ -106,6 +108,24 @@ def test_controls_add_their_cells_once_and_can_be_switched_off():
     assert len(list(cells(off))) == 5
     with pytest.raises(BenchError, match=r"config\.controls\.dims has d=32, above every k in config\.controls\.inner"):
         check_config(SMALL | {"controls": controls | {"dims": [32]}})
+
+
+def test_a_block_can_be_of_some_models_alone():
+    controls = {"enabled": True, "arms": ["single-lr-tuned"], "models": ["dcn"]}
+    config = check_config(SMALL | {"models": ["dlrm", "dcn"], "controls": controls})
+    found = {(cell.model, cell.arm) for cell in cells(config)}
+    assert found >= {(model, arm) for model in ("dlrm", "dcn") for arm in SMALL["arms"]}
+    assert {model for model, arm in found if arm == "single-lr-tuned"} == {"dcn"}
+    with pytest.raises(BenchError, match=r"config\.controls\.models has 'nfm', which config\.models \(dlrm\) has not"):
+        check_config(SMALL | {"controls": controls | {"models": ["nfm"]}})
+
+
+def test_backbones_follow_the_second_paper():
+    config = load("backbones")
+    assert {cell.dataset for cell in cells(config)} == {"avazu"} and set(config["models"]) == set(MODELS)
+    assert config["training"]["recipe"] == "authors-b" and config["training"]["batch_size"] == 256
+    widths = {(cell.dim, cell.inner_dim) for cell in cells(config) if cell.arm == "mlet"}
+    assert widths == {(d, k) for d in (4, 8, 16, 32) for k in (8, 16, 32, 64) if k >= d}
 
 
 def test_longer_trainings_are_cells_of_their_own():
@@ -193,6 +213,15 @@ def test_a_number_that_yaml_reads_as_text_gets_one_that_it_reads(written):
 def test_a_configuration_that_a_crash_cut_off_says_what_to_do(tmp_path, content):
     (tmp_path / "config.json").write_text(content)
     with pytest.raises(BenchError, match=r"config\.json .*: delete .*config\.json and run the workflow again"):
+        read_config(tmp_path)
+
+
+def test_a_results_folder_s_own_configuration_can_be_given_again(tmp_path):
+    whole = check_config(SMALL)
+    write_sealed(tmp_path / "config.json", whole)
+    assert read_config(tmp_path) == whole == check_config(json.loads((tmp_path / "config.json").read_text()))
+    (tmp_path / "config.json").write_text((tmp_path / "config.json").read_text().replace("0.2", "0.3"))
+    with pytest.raises(BenchError, match="was altered since it was written"):
         read_config(tmp_path)
 
 

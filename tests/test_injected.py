@@ -5,7 +5,7 @@ import random
 import pytest
 from broken_disk import Command, compiled, fail_everywhere, made_up, staged, tracked
 from finished import make_finished
-from flips import KINDS, flip_and_read, prepare_place
+from flips import KINDS, damage_and_read, flipped, prepare_place, replaced
 
 pytest.importorskip("mlflow", reason="MLflow comes with the 'workflow' extra")
 
@@ -24,9 +24,10 @@ def results(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_flipped_bit_is_refused_or_changes_no_number(results, name):
+@pytest.mark.parametrize("damage", [flipped, replaced])
+def test_a_damaged_file_is_refused_or_changes_no_number(results, name, damage):
     kind = KINDS[name]
-    came, wrong = flip_and_read(results, kind, 1 if kind.slow else 4, random.Random(name))
+    came, wrong = damage_and_read(results, kind, 1 if kind.slow else 3, random.Random(name), damage)
     assert not wrong and came.total(), "\n".join(wrong)
 
 

@@ -17,7 +17,7 @@ from mlet_bench.files import read_json, write_json, write_sealed
 from mlet_bench.report.page import all_tables
 from mlet_bench.tables.read import read_results
 from mlet_bench.tracking import SyncReport, restore, sync
-from mlet_bench.tracking.mapping import ARTIFACTS, CONTENT, RUN_ID
+from mlet_bench.tracking.mapping import ARTIFACTS, CONTENT, RUN_ID, TrackedRun, metrics_of
 
 pytest.importorskip("mlflow", reason="MLflow comes with the 'workflow' extra")
 
@@ -78,6 +78,29 @@ def test_two_at_once_on_a_fresh_database(raced):
     client = client_of(results)
     counts = {e.name: len(client.search_runs([e.experiment_id])) for e in client.search_experiments()}
     assert counts["toy/avazu"] == 4 and counts["toy"] == 1 and counts["Default"] == 0
+
+
+def test_what_is_looked_at_first_is_there(raced):
+    """The columns of the table of runs, a sentence on each run, and a page that leads from a run's id to it."""
+    results, client = raced[0], client_of(raced[0])
+    experiment = client.get_experiment_by_name("toy/avazu")
+    view = json.loads(experiment.tags["mlflow.sharedViewState.results"])
+    assert view["orderByKey"] == view["selectedColumns"][0] == "metrics.`test_auc`"
+    assert {"params.`arm`", "params.`dim`", "params.`inner_dim`"} < set(view["selectedColumns"])
+    run = runs_of(results, "toy/avazu")[0]
+    note, metrics = run.data.tags["mlflow.note.content"], run.data.metrics
+    assert f"test AUC {metrics['test_auc']:.5f}, LogLoss {metrics['test_logloss']:.5f}" in note
+    address = f"http://127.0.0.1:5000/#/experiments/{experiment.experiment_id}/runs/{run.info.run_id}"
+    page = (results / "mlflow.html").read_text()
+    assert f'<li id="{run.data.tags[RUN_ID]}"><a href="{address}">' in page and "mlflow ui --backend-store-uri" in page
+
+
+def test_compare_opens_on_test_auc(raced):
+    """MLflow's Compare takes the first metric that was stored."""
+    run = TrackedRun.read(raced[0] / "runs/avazu/dlrm/mlet-d4-k16/seed1")
+    points = metrics_of(run)
+    assert points[0][:2] == ("test_auc", run.metrics["test"]["auc"])
+    assert len({(name, step) for name, _, _, step in points}) == len(points)
 
 
 def test_a_run_holds_its_spec_curve_scores_and_origin(raced):

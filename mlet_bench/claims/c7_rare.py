@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -20,9 +21,10 @@ from mlet_bench.display.svg import add_tip
 from mlet_bench.display.text import commas, counted, or_nothing, said, signed
 from mlet_bench.evaluation.frequency import RARE_FIELDS, RARE_ROWS, TYPICAL, WHOLE
 from mlet_bench.statistics.intervals import MATERIAL_AUC, Interval, mean_interval, paired_interval
-from mlet_bench.tables.cells import records, row_deviations, whole_widths
+from mlet_bench.tables.cells import added, arm_cells, records, row_deviations, whole_widths
 from mlet_bench.tables.results import CELL, Results, Setting
 
+RARE_STEP = "single-freq-lr"  # larger steps for rare rows, and nothing else
 GROUP = ["grouping", "group", "low", "high", "rows"]
 
 
@@ -117,31 +119,24 @@ class RareClaim(Claim):
         """The gain in AUC by how many of a row's categories are rare, mean over d."""
         base = comparison.baseline_cells(setting.runs)
         pairs = [(cell, base[d]) for d, cell in comparison.treated_cells(setting.runs).items() if d in base]
-        rests = tuple(cell for pair in pairs for cell in pair)
-        rare = setting.of(setting.results.rare)
-        part = rare[(rare["grouping"] == RARE_FIELDS) & rare["cell"].isin(rests)]
-        groups = sorted(part["group"].unique())
-        if not pairs or len(groups) < 2:
+        rests, open_cells = tuple(cell for pair in pairs for cell in pair), undone(setting.runs, chain(*pairs))
+        gains = _gains(setting, pairs)  # (S, groups)
+        if gains.shape[1] < 2 or gains.empty:
             lacks = f"no scores by frequency of {comparison.treated} at k={INNER_DIM} beside {comparison.baseline}"
-            note = "one group of rows is not enough" if len(groups) == 1 else lacks
+            few_groups = "a group of rows has one class only" if gains.shape[1] > 1 else "one group is not enough"
+            note = open_cells or (few_groups if gains.shape[1] else lacks)
             return Finding(Judged(NOT_RUN), cells=rests, note=note)
-        table = part.pivot_table(index="seed", columns=["group", "cell"], values="auc")
-        wanted = pd.MultiIndex.from_product([groups, list(dict.fromkeys(rests))])
-        table = table.reindex(columns=wanted).dropna()  # a group of one class has no AUC
-        open_cells = undone(setting.runs, rests)
-        if table.empty:
-            note = open_cells or "a group of rows has one class only"
-            return Finding(Judged(NOT_RUN), cells=rests, note=note)
-        ours, theirs = (list(cells) for cells in zip(*pairs))
-        gains = np.stack([table[g][ours].mean(axis=1) - table[g][theirs].mean(axis=1) for g in groups])  # (groups, S)
-        weights = {cell: sign / len(pairs) for sign, cells in ((1, ours), (-1, theirs)) for cell in cells}
-        first, last = (_row_error(setting, weights, list(table.index), group) for group in (groups[0], groups[-1]))
-        rarest, excess = mean_interval(gains[0], first), mean_interval(gains[0] - gains[-1], math.hypot(first, last))
-        means = gains.mean(axis=1).tolist()
+        ends = int(gains.columns[0]), int(gains.columns[-1])
+        first, last = (_row_error(setting, pairs, gains.index, group) for group in ends)
+        excess = mean_interval(_excess(gains), math.hypot(first, last))
+        rarest, means = mean_interval(gains.iloc[:, 0].to_numpy(), first), gains.mean().tolist()
+        by_step = [(cell, base[d]) for (d, _), cell in arm_cells(setting.runs, RARE_STEP).items() if d in base]
+        control = _gains(setting, by_step)
+        step = f"; {RARE_STEP} has {signed(_excess(control).mean())} of it" if control.size else ""
         return Finding(
             Judged(UNDECIDED) if open_cells else judge_rare(excess, rarest, means),
-            f"{said(excess)} AUC, gain of the rows with the most rare categories minus that of those with the fewest; "
-            f"gains, rarest first: {commas(signed(value) for value in means)}",
+            f"{said(excess)} AUC, gain of the rows with the most rare categories minus that of those with the fewest"
+            f"{step}; gains, rarest first: {commas(signed(value) for value in means)}",
             power(excess),
             rests,
             notes(open_cells, few(excess.count)),
@@ -166,9 +161,27 @@ class RareClaim(Claim):
         return Section("Rare categories", text, ["rare"], made)
 
 
-def _row_error(setting: Setting, weights: dict[str, float], seeds: list[int], group: int) -> float:
-    """Standard error, over the rows of a group, of a weighted sum of cells' AUCs; 0 where it is not known."""
-    found = row_deviations(setting, list(weights), seeds, RARE_FIELDS, group)
+def _gains(setting: Setting, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """AUC gained within groups of rows, mean over pairs of cells: a row a seed that has them all, a column a group."""
+    rare = setting.of(setting.results.rare)
+    part = rare[(rare["grouping"] == RARE_FIELDS) & rare["cell"].isin(list(chain(*pairs)))]
+    table = part.pivot_table(index="seed", columns=["group", "cell"], values="auc", dropna=False)
+    groups = sorted(part["group"].unique())
+    wanted = pd.MultiIndex.from_product([groups, list(dict.fromkeys(chain(*pairs)))])
+    table = table.reindex(columns=wanted).dropna()  # a group of one class has no AUC
+    gained = {g: sum(table[g][ours] - table[g][theirs] for ours, theirs in pairs) / len(pairs) for g in groups}
+    return pd.DataFrame(gained, index=table.index)
+
+
+def _excess(gains: pd.DataFrame) -> np.ndarray:
+    """Gain of the rows with the most rare categories minus that of those with the fewest: (S,)."""
+    return (gains.iloc[:, 0] - gains.iloc[:, -1]).to_numpy()
+
+
+def _row_error(setting: Setting, pairs: Sequence[tuple[str, str]], seeds: pd.Index, group: int) -> float:
+    """Standard error, over the rows of a group, of the gain in it; 0 where it is not known."""
+    weights = added(*({ours: 1 / len(pairs), theirs: -1 / len(pairs)} for ours, theirs in pairs))
+    found = row_deviations(setting, list(weights), list(seeds), RARE_FIELDS, group)
     return 0.0 if found is None else float(np.linalg.norm(np.array(list(weights.values())) @ found))
 
 

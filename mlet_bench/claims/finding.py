@@ -100,7 +100,7 @@ def describe_cells(cells: Iterable[tuple[Setting, Sequence[str]]]) -> str:
     return "; ".join(texts)
 
 
-def undone(runs: pd.DataFrame, cells: Sequence[str]) -> str:
+def undone(runs: pd.DataFrame, cells: Iterable[str]) -> str:
     """Which of the cells have a run that is missing or failed; empty if none."""
     found = open_cells(runs, list(dict.fromkeys(cells)))
     return f"missing or failed: {commas(found)}" if found else ""

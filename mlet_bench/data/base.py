@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -271,9 +272,10 @@ class DataSet:
         Args:
             scratch: a folder for what has to be unpacked first.
         """
+        from mlet_bench.data.forms import form_of
         from mlet_bench.data.raw import RawFile
 
-        return RawFile(path, self.check_header if self.header else None, max_rows)
+        return RawFile(path, self.check_header if self.header else None, max_rows, partial(form_of, self))
 
     def rows(self, block: Any) -> pl.DataFrame:
         """The rows of a block as ``mlet_bench.data.parse.parse`` describes them.

@@ -157,7 +157,9 @@ def _checked(frame: pl.DataFrame, readings: dict[str, Reading], where: str) -> p
             at = int(bad.arg_max() or 0)
             value = frame.select(reading.source.alias(name))[name][at]
             problem = (
-                "is missing, a value is needed" if value is None else f"{shown(str(value))} is not {reading.meaning}"
+                "a value is missing, and one is needed"
+                if value is None
+                else f"{shown(str(value))} is not {reading.meaning}"
             )
             raise BenchError(f"{where}, row {frame[ROW][at]}, column {reading.column}: {problem}")
     return typed

@@ -55,7 +55,7 @@ def line_fault(line: bytes, data: DataSet) -> str | None:
         return ": the line is blank; remove it"
     values = line.split(data.separator.encode())
     if len(values) != len(data.columns):
-        return f": {len(values)} columns, {data.name} has {len(data.columns)}"
+        return f": {len(values)} columns, {data.name} has {len(data.columns)}, separated by {data.separator!r}"
     for column, value in zip(data.columns, values):
         problem = _value_fault(value, column)
         if problem:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, cast
+from typing import IO, Protocol, cast
 
 import numpy as np
 
@@ -20,6 +20,15 @@ BLOCK_BYTES = 1 << 24  # some 65,000 lines: the larger, the fewer distinct value
 LONGEST_LINE = 1 << 20  # the formats' lines have some 300 bytes; this far without a line end is no such file
 BOM = b"\xef\xbb\xbf"
 DAMAGED = (EOFError, OSError, RuntimeError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile)
+
+
+class Form(Protocol):
+    """Another form of a data set's lines: see ``mlet_bench.data.forms``."""
+
+    @property
+    def skipped(self) -> int: ...
+
+    def rewrite(self, text: bytes, line: int, where: str) -> bytes: ...
 
 
 @dataclass(frozen=True)
@@ -74,17 +83,19 @@ class RawFile:
         path: Path | str,
         check_header: Callable[[bytes, str], None] | None = None,
         max_rows: int | None = None,
+        form_of: Callable[[bytes], Form | None] = lambda line: None,
     ):
         """
         Args:
             check_header: takes the header line and where it stands, and raises if it is wrong; None: no header.
+            form_of: takes the first two lines and says how the lines are to be rewritten; None: they stay.
             max_rows: give out as many rows at most; a packed file is read to its end all the same, for its checksum.
         """
         self.path = Path(path)
         self.rows = 0
         self.share = 0.0
         self.whole = True
-        self._check_header = check_header
+        self._check_header, self._form_of = check_header, form_of
         self._max_rows = max_rows
         self._hash = hashlib.md5(usedforsecurity=False)
 
@@ -118,6 +129,7 @@ class RawFile:
 
     def _blocks(self, stream: IO[bytes], where: str) -> Iterator[Block]:
         line, rest, header_due, rows_before = 1, b"", self._check_header is not None, self.rows
+        form = None
         while self.whole and (read := stream.read(BLOCK_BYTES)):
             if self.rows == self._max_rows:
                 self.whole = False
@@ -131,9 +143,15 @@ class RawFile:
                 raise BenchError(f"{where} has no line end in {len(rest)} bytes: it is no raw data file")
             if not text:
                 continue
+            if line == 1:
+                form = self._form_of(b"\n".join(text[: 2 * LONGEST_LINE].split(b"\n", 2)[:2]))
+            if form:
+                text = form.rewrite(text, line, where)
+                line += form.skipped if line == 1 else 0
+            first = rows_before == self.rows
             text = self._cut(text, header_due)
             self._hash.update(text)
-            if line == 1:
+            if first:
                 text = text.removeprefix(BOM)
             if header_due and self._check_header:
                 header, _, text = text.partition(b"\n")

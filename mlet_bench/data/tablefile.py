@@ -91,11 +91,14 @@ class TableFiles:
             with _reading(file):
                 lazy, total = self._open(file)
                 first = 1
-                for frame in self._selected(file, lazy).head(left or total).collect_batches(chunk_size=CHUNK_ROWS):
+                wanted = self._selected(file, lazy)
+                for frame in (wanted if left is None else wanted.head(left)).collect_batches(chunk_size=CHUNK_ROWS):
                     self.rows += frame.height
-                    self.share = (number + (first - 1 + frame.height) / total) / len(self.files)
+                    self.share = (number + (first - 1 + frame.height) / max(total, 1)) / len(self.files)
                     yield Chunk(frame, first, str(file))
                     first += frame.height
+            if first - 1 != (total if left is None else min(total, left)):
+                raise BenchError(f"{file} has {total} rows by its line ends, and {first - 1} were read: write it anew")
             self.whole = left is None or total <= left
             del self._opened[file]
             (self._scratch / file.name).unlink(missing_ok=True)
@@ -110,7 +113,7 @@ class TableFiles:
         return lazy.select(self._columns)
 
     def _open(self, file: Path) -> tuple[pl.LazyFrame, int]:
-        """A file to scan, hashed, and at least as many rows as it has."""
+        """A file to scan, hashed, and the number of its rows."""
         if file not in self._opened:
             with file.open("rb") as stream:
                 start = stream.read(4)
@@ -145,7 +148,7 @@ class TableFiles:
         )
 
     def _scan(self, file: Path, stream: IO[bytes], copy: Path | None) -> int:
-        """Hash a CSV file, unpack it as ``copy``, and see that no row lacks columns; returns the number of lines.
+        """Hash a CSV file, unpack it as ``copy``, and see that no row lacks columns; returns the number of rows.
 
         polars fills a short row up with missing values. With the right total of separators outside of quotes none is
         short, since it refuses long ones.
@@ -166,10 +169,15 @@ class TableFiles:
                 lines += int(np.count_nonzero((found == ord("\n")) & outside))
                 inside, last = not outside[-1], part[-1:]
         lines += last != b"\n"
+        if inside:
+            raise BenchError(
+                f"{file}: a quote ({self._csv['quote']}) is opened and never closed; if quotes stand for themselves, "
+                "give an empty 'quote'"
+            )
         width = len(self._lazy(copy or file).collect_schema())
         if separators != (width - 1) * lines:
             self._find_ragged(file, copy or file, width)
-        return lines
+        return lines - (self._csv["names"] is None)
 
     def _find_ragged(self, file: Path, plain: Path, width: int) -> None:
         """Refuse the first row with another number of columns; a quote inside of a value may have misled the count."""
@@ -218,7 +226,9 @@ def _reading(file: Path) -> Iterator[None]:
         yield
     except BenchError:
         raise
-    except DAMAGED as error:
+    except (*DAMAGED, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the system: no room, no permission
         reason = " ".join(str(error).split("\n\n")[0].split())[:300]
         raise BenchError(
             f"{file} cannot be read as a table ({reason or type(error).__name__}): expected Parquet, or CSV in UTF-8 "

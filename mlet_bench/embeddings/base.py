@@ -1,7 +1,7 @@
 """The contract of an embedding method, and the storage that all methods share."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -11,6 +11,7 @@ from mlet_bench.arms import PAPER_W2_STD
 from mlet_bench.embeddings.draw import stream_of, uniform_
 
 BLOCK_IDS = 2**16  # looked up at a time by ``table``
+BLOCK_VALUES = 2**26  # gathered at a time by ``forward``, whatever the batch
 
 
 class FieldTables(nn.Module):
@@ -90,7 +91,17 @@ class FieldTables(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """Embedding vectors. ids: (B, F) int, each below its field's n → (B, F, d)."""
-        return self.combine(self.gather(self.slots(ids)))
+        return self.in_parts(ids, lambda part: self.combine(self.gather(self.slots(part))))
+
+    def in_parts(self, ids: Tensor, look_up: Callable[[Tensor], Tensor]) -> Tensor:
+        """Vectors of a batch, part by part where an id reads so many rows that together they would fill the memory."""
+        parts = ids.split(max(1, BLOCK_VALUES // max(1, self.values_read)))
+        return look_up(ids) if len(parts) == 1 else torch.cat([look_up(part) for part in parts])
+
+    @property
+    def values_read(self) -> int:
+        """Stored numbers that one row of a batch reads, in all fields."""
+        return len(self.table_sizes) * self.num_slots * self.width
 
     def reset_parameters(self, seed: int) -> None:
         """Draw the initial values, each a function of (seed, field, row, column): see ``mlet_bench.embeddings.draw``.

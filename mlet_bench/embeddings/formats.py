@@ -265,5 +265,6 @@ class ServedTables(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """Embedding vectors. ids: (B, F) int, each below its field's n → (B, F, d)."""
-        slots = self.method.slots(ids)
-        return self.method.combine(self.form.rows({name: getattr(self, name) for name in self._names}, slots))
+        tensors = {name: getattr(self, name) for name in self._names}
+        method, form = self.method, self.form
+        return method.in_parts(ids, lambda part: method.combine(form.rows(tensors, method.slots(part))))

@@ -12,6 +12,8 @@ import numpy as np
 from mlet_bench.registry import Registry
 from mlet_bench.statistics.labels import check
 
+LEAST_LIKELIHOOD = 1e-15  # of a row, for LogLoss
+
 
 class Scored:
     """Rows with labels and predictions, checked; what several metrics need of them is computed once.
@@ -77,7 +79,7 @@ def auc(label: np.ndarray, probability: np.ndarray) -> float:
 def logloss(label: np.ndarray, probability: np.ndarray) -> float:
     """Mean negative log likelihood in nats; probabilities are kept 1e-15 away from 0 and 1."""
     likelihood = np.where(label == 1, probability, 1 - probability)
-    return float(-np.log(np.clip(likelihood, 1e-15, None)).mean())
+    return float(-np.log(np.clip(likelihood, LEAST_LIKELIHOOD, None)).mean())
 
 
 def normalised_entropy(label: np.ndarray, probability: np.ndarray) -> float:

@@ -16,14 +16,19 @@ def predict(model: nn.Module, rows: Rows, batch_size: int = EVALUATION_BATCH) ->
     return probabilities(logits(model, rows, batch_size))
 
 
-@torch.inference_mode()
 def logits(model: nn.Module, rows: Rows, batch_size: int = EVALUATION_BATCH) -> np.ndarray:
     """What the model gives for N rows before the sigmoid: (N,) float32."""
+    return logits_on_device(model, rows, batch_size).cpu().numpy()
+
+
+@torch.inference_mode()
+def logits_on_device(model: nn.Module, rows: Rows, batch_size: int = EVALUATION_BATCH) -> torch.Tensor:
+    """``logits`` where the model and the rows are: (N,) float32."""
     parts = [
         model(rows.dense[start : start + batch_size], rows.ids[start : start + batch_size])
         for start in range(0, len(rows), batch_size)
     ]
-    return torch.cat(parts).cpu().numpy()
+    return torch.cat(parts)
 
 
 def score(model: nn.Module, rows: Rows) -> dict[str, float]:

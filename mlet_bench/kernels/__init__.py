@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mlet_bench.kernels.build import library
 
-DIMS = (4, 8, 16, 32, 64, 128)  # d that kernels.cpp has code for
+DIMS = (1, 4, 8, 16, 32, 64, 128)  # d that kernels.cpp has code for
 DRAWN = {torch.float32: "float", torch.float64: "double"}  # that draw.cpp has code for
 
 
@@ -62,11 +62,29 @@ def lookup_sgd(
         weight, w2, ids, starts: as of ``lookup``, which has checked the ids.
         grad: (B, F, d), of the vectors that ``lookup`` gave.
     """
+    return _step(weight, None, w2, ids, starts, grad, lr, 0.0, train_w2)
+
+
+def lookup_adagrad(
+    weight: Tensor, squares: Tensor, w2: Tensor | None, ids: Tensor, starts: Tensor, grad: Tensor, lr: float,
+    eps: float, train_w2: bool,
+) -> Tensor | None:  # fmt: skip
+    """One step of Adagrad of the rows of ``ids`` in place, else as ``lookup_sgd``.
+
+    With g a row's gradient, summed over its occurrences: squares += g², weight -= lr · g / (sqrt(squares) + eps).
+
+    Args:
+        squares: shaped as ``weight``, contiguous as it; updated in place.
+    """
+    return _step(weight, squares, w2, ids, starts, grad, lr, eps, train_w2)
+
+
+def _step(weight, squares, w2, ids, starts, grad, lr: float, eps: float, train_w2: bool) -> Tensor | None:
     (batch, fields), (width, dim) = ids.shape, (weight.shape[1], grad.shape[2])
     grad, grad_w2 = grad.contiguous(), torch.empty_like(w2) if w2 is not None and train_w2 else None
-    _loaded().lookup_sgd(
-        *(_at(weight), _at(w2), _at(ids), _at(starts), _at(grad)),
-        *(*_sizes(batch, fields, width, dim), ctypes.c_float(lr), _at(grad_w2)),
+    _loaded().lookup_step(
+        *(_at(weight), _at(squares), _at(w2), _at(ids), _at(starts), _at(grad)),
+        *(*_sizes(batch, fields, width, dim), ctypes.c_float(lr), ctypes.c_float(eps), _at(grad_w2)),
     )
     return grad_w2
 

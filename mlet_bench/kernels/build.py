@@ -22,7 +22,7 @@ import torch
 from mlet_bench.files import file_digest
 from mlet_bench.private import is_safe, make_safe, private_folder
 
-FLAGS = ("-O3", "-march=native", "-std=c++20", "-fPIC", "-fopenmp")
+FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-std=c++20", "-fPIC", "-fopenmp")
 # The files beside this one, with flags of their own: initial values are rounded after each operation, as torch does.
 SOURCES = {"kernels.cpp": (), "draw.cpp": ("-ffp-contract=off",)}
 SWITCH = "MLET_BENCH_KERNELS"  # "off": plain torch

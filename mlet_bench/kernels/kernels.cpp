@@ -1,5 +1,5 @@
 // The parts of a training step that torch has no fast operator for on a CPU: the lookup of MLET's rows with their
-// product, its backward pass with the rows' SGD update in place, and DLRM's interaction in both directions.
+// product, its backward pass with the rows' update in place, by SGD or Adagrad, and DLRM's interaction in both directions.
 //
 // A field (or a batch row, for the interaction) is worked on by one thread, in a fixed order, so results do not depend
 // on the number of threads. All matrices are contiguous, row-major float32; n, k, d, F, B as in the paper's notation,
@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstdint>
 #include <vector>
 
@@ -119,6 +120,20 @@ void add_back(float* row, const float* grad, const float* transposed, int64_t k,
   }
 }
 
+// How rows are updated: by SGD, or with the sums of squares of their table, shaped as it, by Adagrad.
+struct Update {
+  float lr, eps;
+  float* squares;  // of the whole table, null for SGD
+};
+
+// A row's step of Adagrad, whole: grad is the sum over its occurrences.
+inline void adagrad(float* row, float* squares, const float* grad, int64_t width, const Update& update) {
+  for (int64_t i = 0; i < width; ++i) {
+    squares[i] += grad[i] * grad[i];
+    row[i] -= update.lr * grad[i] / (std::sqrt(squares[i]) + update.eps);
+  }
+}
+
 // The distinct ids of a batch: frequent categories come several times, and one product serves them all.
 class Distinct {
  public:
@@ -176,15 +191,22 @@ void lookup_field(const float* table, const float* w2, const Distinct& distinct,
   }
 }
 
-// sums: room for (B, D); transposed: for (D, k).
+// sums (count, d) = the gradient of each distinct id's vector.
+void sum_gradients(const Distinct& distinct, const float* grad, int64_t B, int64_t F, int64_t d, float* sums) {
+  std::fill(sums, sums + distinct.count * d, 0.0f);
+  for (int64_t b = 0; b < B; ++b)
+    for (int64_t c = 0; c < d; ++c) sums[distinct.slot[b] * d + c] += grad[b * F * d + c];
+}
+
+// sums: room for (B, D); transposed: for (D + 1, k).
 template <int D>
-void update_field(float* table, const float* w2, const Distinct& distinct, const float* grad, int64_t B, int64_t F,
-                  int64_t k, float lr, float* sums, float* transposed, float* grad_w2) {
+void update_field(float* table, const Update& update, const float* w2, const Distinct& distinct, const float* grad,
+                  int64_t B, int64_t F, int64_t k, float* sums, float* transposed, float* grad_w2) {
   const int64_t count = distinct.count;
   auto row = [&](int64_t u) { return table + distinct.ids[u] * k; };
-  std::fill(sums, sums + count * D, 0.0f);  // the gradient of each distinct id's vector
-  for (int64_t b = 0; b < B; ++b)
-    for (int c = 0; c < D; ++c) sums[distinct.slot[b] * D + c] += grad[b * F * D + c];
+  auto squares = [&](int64_t u) { return update.squares + distinct.ids[u] * k; };
+  float* of_row = transposed + D * k;
+  sum_gradients(distinct, grad, B, F, D, sums);
   for (int64_t i = 0; i < k; ++i)
     for (int c = 0; c < D; ++c) transposed[c * k + i] = w2[i * D + c];
   if (grad_w2) std::fill(grad_w2, grad_w2 + k * D, 0.0f);
@@ -193,7 +215,10 @@ void update_field(float* table, const float* w2, const Distinct& distinct, const
     const float* grads[BLOCK];
     const int64_t together = std::min<int64_t>(BLOCK, count - u);
     for (int64_t r = 0; r < together; ++r) {
-      if (u + r + AHEAD < count) prefetch<true>(row(u + r + AHEAD), k);
+      if (u + r + AHEAD < count) {
+        prefetch<true>(row(u + r + AHEAD), k);
+        if (update.squares) prefetch<true>(squares(u + r + AHEAD), k);
+      }
       rows[r] = row(u + r);
       grads[r] = sums + (u + r) * D;
     }
@@ -203,7 +228,15 @@ void update_field(float* table, const float* w2, const Distinct& distinct, const
       else
         for (int64_t r = 0; r < together; ++r) outer<1, D>(rows + r, grads + r, k, grad_w2);
     }
-    for (int64_t r = 0; r < together; ++r) add_back<D>(row(u + r), grads[r], transposed, k, -lr);
+    for (int64_t r = 0; r < together; ++r) {
+      if (!update.squares) {
+        add_back<D>(row(u + r), grads[r], transposed, k, -update.lr);
+        continue;
+      }
+      std::fill(of_row, of_row + k, 0.0f);
+      add_back<D>(of_row, grads[r], transposed, k, 1.0f);
+      adagrad(row(u + r), squares(u + r), of_row, k, update);
+    }
   }
 }
 
@@ -219,6 +252,21 @@ void add_field(float* table, const int32_t* ids, const float* grad, int64_t B, i
   for (int64_t b = 0; b < B; ++b) {
     float* row = table + ids[b * F] * d;
     for (int64_t c = 0; c < d; ++c) row[c] -= lr * grad[b * F * d + c];
+  }
+}
+
+// sums: room for (B, d).
+void adagrad_field(float* table, const Update& update, const Distinct& distinct, const float* grad, int64_t B,
+                   int64_t F, int64_t d, float* sums) {
+  sum_gradients(distinct, grad, B, F, d, sums);
+  for (int64_t u = 0; u < distinct.count; ++u) {
+    const int64_t at = distinct.ids[u] * d;
+    if (u + AHEAD < distinct.count) {
+      const int64_t later = distinct.ids[u + AHEAD] * d;
+      prefetch<true>(table + later, d);
+      prefetch<true>(update.squares + later, d);
+    }
+    adagrad(table + at, update.squares + at, sums + u * d, d, update);
   }
 }
 
@@ -282,6 +330,7 @@ void interact_back_row(const float* bottom, const float* vectors, const float* g
 template <class F>
 bool with_dim(int64_t d, const F& f) {
   switch (d) {
+    case 1: f(std::integral_constant<int, 1>()); return true;
     case 4: f(std::integral_constant<int, 4>()); return true;
     case 8: f(std::integral_constant<int, 8>()); return true;
     case 16: f(std::integral_constant<int, 16>()); return true;
@@ -321,22 +370,30 @@ int64_t lookup(const float* weight, const float* w2, const int32_t* ids, const i
   return -1;
 }
 
-// One SGD step of the rows, from grad (B, F, d), and the gradient of w2, (F, k, d), unless grad_w2 is null.
-void lookup_sgd(float* weight, const float* w2, const int32_t* ids, const int64_t* starts, const float* grad,
-                int64_t B, int64_t F, int64_t width, int64_t d, float lr, float* grad_w2) {
+// One step of the rows, from grad (B, F, d), and the gradient of w2, (F, k, d), unless grad_w2 is null: by SGD, or by
+// Adagrad where squares, shaped as weight, is not null.
+void lookup_step(float* weight, float* squares, const float* w2, const int32_t* ids, const int64_t* starts,
+                 const float* grad, int64_t B, int64_t F, int64_t width, int64_t d, float lr, float eps,
+                 float* grad_w2) {
+  const bool merges = w2 || squares;
   at::parallel_for(0, F, 1, [&](int64_t begin, int64_t end) {
-    Distinct distinct(w2 ? B : 0);
-    std::vector<float> sums(w2 ? B * d : 0), transposed(w2 ? d * width : 0);
+    Distinct distinct(merges ? B : 0);
+    std::vector<float> sums(merges ? B * d : 0), transposed(w2 ? (d + 1) * width : 0);
     for (int64_t f = begin; f < end; ++f) {
       float* table = weight + starts[f] * width;
-      if (!w2) {
+      const Update update{lr, eps, squares ? squares + starts[f] * width : nullptr};
+      if (!merges) {
         add_field(table, ids + f, grad + f * d, B, F, d, lr);
         continue;
       }
       distinct.find(ids + f, B, F);
+      if (!w2) {
+        adagrad_field(table, update, distinct, grad + f * d, B, F, d, sums.data());
+        continue;
+      }
       with_dim(d, [&](auto D) {
         const int64_t at = f * width * D;
-        update_field<D>(table, w2 + at, distinct, grad + f * D, B, F, width, lr, sums.data(), transposed.data(),
+        update_field<D>(table, update, w2 + at, distinct, grad + f * D, B, F, width, sums.data(), transposed.data(),
                         grad_w2 ? grad_w2 + at : nullptr);
       });
     }

@@ -28,14 +28,28 @@ def build_model(spec: RunSpec, schema: DatasetSchema) -> ClickModel:
     Raises:
         BenchError: the model or the precision does not exist.
     """
+    model = build_without_tables(spec, schema)
+    draw_tables(model, spec)
+    return model
+
+
+def draw_tables(model: ClickModel, spec: RunSpec) -> None:
+    """Draw the initial values of a run's tables, where they are: the same on every device."""
+    model.embedding.reset_parameters(derive_seed(spec.seed, "embedding"))
+    if (linear := model.tables().get("linear")) is not None:
+        draw_linear(linear, derive_seed(spec.seed, "linear"))
+
+
+def build_without_tables(spec: RunSpec, schema: DatasetSchema) -> ClickModel:
+    """``build_model`` before the values of its tables are drawn; until then they take no memory of the host.
+
+    Raises:
+        BenchError: as ``build_model``.
+    """
     if spec.precision != "float32":
         raise BenchError(f"unknown precision {spec.precision!r}: only float32 is there")
     embedding = empty_embedding(spec, schema.table_sizes)
-    embedding.reset_parameters(derive_seed(spec.seed, "embedding"))
-    linear = None
-    if MODELS[spec.model].wide:
-        linear = SingleTables(schema.table_sizes, 1)
-        draw_linear(linear, derive_seed(spec.seed, "linear"))
+    linear = SingleTables(schema.table_sizes, 1) if MODELS[spec.model].wide else None
     return _assemble(spec.model, embedding, len(schema.dense), spec.hyper, Draws(derive_seed(spec.seed, "mlp")), linear)
 
 

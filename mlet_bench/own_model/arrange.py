@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from mlet_bench.arms import ARMS, BASELINE, TREATED, Arm
+from mlet_bench.arms import ARMS, BASELINE, TREATED, Arm, unit_w2_std
 from mlet_bench.embeddings.factorize import factorize
 from mlet_bench.embeddings.layer import FactorizedTable
 from mlet_bench.errors import BenchError
@@ -37,6 +37,10 @@ def arrange(model: nn.Module, spec: RunSpec, tables: Mapping[str, Any]) -> None:
     arm = spec.settings
     generator = torch.Generator().manual_seed(derive_seed(spec.seed, "embedding"))
     WAYS[arm.method](model, spec.inner_dim, generator, tables, **arm.options)
+    if arm.unit_step:
+        for table in _factorized(model):
+            std = unit_w2_std(spec.optimizer, table.inner_dim, spec.dim)
+            nn.init.normal_(table.w2, std=std, generator=generator)
 
 
 def table_parameters(model: nn.Module) -> list[nn.Parameter]:
@@ -52,12 +56,14 @@ def _keep(model, inner_dim, generator, tables, *, variance_like_k: bool = False)
                 weight.mul_((inner_dim / 16) ** 0.5)
 
 
-def _factorize(model, inner_dim, generator, tables, *, train_w2: bool = True, unit_w2: bool = False) -> None:
+def _factorize(model, inner_dim, generator, tables, *, train_w2: bool = True) -> None:
     factorize(model, inner_dim, generator=generator, **tables)
-    for table in (module for module in model.modules() if isinstance(module, FactorizedTable)):
+    for table in _factorized(model):
         table.w2.requires_grad_(train_w2)
-        if unit_w2:
-            nn.init.normal_(table.w2, std=table.inner_dim**-0.5, generator=generator)
+
+
+def _factorized(model: nn.Module) -> list[FactorizedTable]:
+    return [module for module in model.modules() if isinstance(module, FactorizedTable)]
 
 
 # Method → what it does to a model, with the options of its arms as keywords.
@@ -66,4 +72,6 @@ WAYS: dict[str, Callable[..., None]] = {ARMS[BASELINE].method: _keep, ARMS[TREAT
 
 def _possible(arm: Arm) -> bool:
     way = WAYS.get(arm.method)
+    if arm.lr_frequency_power:  # how often rows are read is not known here
+        return False
     return way is not None and arm.options.keys() <= inspect.signature(way).parameters.keys()

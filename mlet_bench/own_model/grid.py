@@ -24,7 +24,7 @@ from mlet_bench.own_model.trial import Scores, Task, train_all
 from mlet_bench.runs import PROVENANCE, SCORES, SPEC, STAGES, RunFolder, differences, failure_recorded
 from mlet_bench.spec import RunSpec
 from mlet_bench.stages.status import cell_line
-from mlet_bench.training.tuning import candidates_of, train_tuned
+from mlet_bench.training.tuning import AUTO, Factors, candidates_of, train_tuned
 
 PACKAGES = ("jinja2", "matplotlib", "mlflow", "filelock", "scipy")  # that report and MLflow need, at the end
 Runs = list[tuple[RunSpec, Path]]
@@ -43,7 +43,7 @@ def sweep(
     epochs: int = 1,
     optimizer: str = "own",
     arms: Sequence[str] = ("single", "mlet", "single-lr-tuned"),
-    embedding_lr_factors: Sequence[float] = (1, 2, 4, 8, 16),
+    embedding_lr_factors: Factors = AUTO,
     out: Path | str = "results/own-model",
     dataset: str = "own-data",
     model: str = "own-model",
@@ -56,8 +56,8 @@ def sweep(
     For every arm, d, k and seed the model is built, its tables are arranged as the arm says, it is trained, collapsed
     and scored. Arms of one seed are paired: torch, numpy and random are seeded alike before ``build`` and before
     ``fit``. Arms that tune try every factor with two seeds of their own and take the one of the best mean AUC on
-    ``val``. Call it
-    again and finished runs stay as they are; those that failed, or whose functions have changed since, are trained.
+    ``val``. Call it again and finished runs stay as they are; those that failed, or whose functions have changed since,
+    are trained.
 
     Args:
         build: d → the model, with ``nn.Embedding`` or ``nn.EmbeddingBag`` tables of width d, on the device to train on.
@@ -66,7 +66,8 @@ def sweep(
         score: the collapsed model → ``{"val": ..., "test": ...}``; each a pair of labels and probabilities (N,), or
             metrics by name, ``auc`` and ``logloss`` among them. Intervals over test rows need predictions.
         dims, inner_dims, seeds: d, k (every pair with k >= d) and seeds.
-        lr: the model's learning rate; ``embedding_lr_factors`` are over it.
+        lr: the model's learning rate; ``embedding_lr_factors`` are over it, ``auto`` for 1, 4, 16 and on until the best
+            lies inside.
         batch_size, epochs, optimizer: those of ``fit``, for the record; other ones are other runs.
         arms: names of ``mlet_bench.arms.ARMS``; ``single``, which the others are compared with, among them.
         out: the results folder, ``report.html`` and all; MLflow's database stands beside it unless
@@ -105,7 +106,7 @@ def sweep(
         "dims": list(dims),
         "inner_dims": list(inner_dims),
         "seeds": list(seeds),
-        "embedding_lr_factors": [float(factor) for factor in embedding_lr_factors],
+        "embedding_lr_factors": embedding_lr_factors if embedding_lr_factors == AUTO else list(embedding_lr_factors),
         "training": recipe | {"validations": epochs},
     }
     grid = _checked(config, results, fingerprint)
@@ -133,7 +134,7 @@ def _checked(config: dict[str, Any], results: Path, fingerprint: str) -> dict[Ce
     return grid
 
 
-def _train(task: Task, grid: dict[Cell, Runs], factors: Sequence[float]) -> dict[Path, BenchError]:
+def _train(task: Task, grid: dict[Cell, Runs], factors: Factors) -> dict[Path, BenchError]:
     """Train what is due, cell by cell; an error for each run that failed, by its folder."""
     failures: dict[Path, BenchError] = {}
     with tqdm(total=len(grid), desc="sweep", unit="cell", disable=None) as bar:

@@ -37,11 +37,11 @@ def quality_at_bytes(results: Results) -> Figure | None:
         return None
     panels = plots.panels_of(results, served)
     figure, axes = plots.grid(len(METRICS), len(panels), "tables as served, MB", list(METRICS.values()), 3.4, 6.2)
-    formats = [name for name in dict.fromkeys(served["format"]) if name != PLAIN]
+    formats = sorted(set(served["format"]) - {PLAIN}, key=list(results.config["formats"]).index)
     for column, panel in enumerate(panels):
         for row, metric in enumerate(METRICS):
             ax = axes[row][column]
-            _draw(ax, panel.of(served), metric, formats)
+            _draw(ax, panel.of(served), metric, formats, max(results.config["dims"]))
             for _, most in budgets_of(panel):
                 ax.axvline(most / 1e6, color="#999999", linestyle=(0, (2, 3)), linewidth=0.7, zorder=0)
             ax.set_title(plots.panel_title(panel))
@@ -50,7 +50,7 @@ def quality_at_bytes(results: Results) -> Figure | None:
     return figure
 
 
-def _draw(ax: Axes, served: pd.DataFrame, metric: str, formats: list[str]) -> None:
+def _draw(ax: Axes, served: pd.DataFrame, metric: str, formats: list[str], widest: int) -> None:
     plain = served[served["format"] == PLAIN]
     for arm, _, line, _ in plots.each_line(ax, plain):
         line = line.sort_values("tables_bytes")
@@ -71,7 +71,7 @@ def _draw(ax: Axes, served: pd.DataFrame, metric: str, formats: list[str]) -> No
                 ax.plot([x], [y], linestyle="none", color=color, alpha=0.75, **_shape(name, formats))
                 add_tip(ax, x, y, _says(cell, metric))
                 mark(ax.lines[-2:], cell["arm"], cell["inner_dim"])
-    full = plain[plain["arm"] == BASELINE].sort_values("tables_bytes").tail(1)
+    full = plain[(plain["arm"] == BASELINE) & (plain["dim"] == widest)]
     for x, y in zip(full["tables_bytes"] / 1e6, full[metric]):
         ax.axhline(y, color="#000000", linestyle=":", linewidth=0.9)
         ax.plot([x], [y], marker="*", markersize=12, color="#000000", zorder=6)

@@ -55,6 +55,9 @@ def _warning(results: Results, synthetic: list[str]) -> str:
         said.append(f"No verdict{where}: generated rows.")
     if own := list(dict.fromkeys(setting.model.upper() for setting in results.settings if setting.is_own)):
         said.append(f"The verdicts are about {listed(own)} on these rows, not about the papers' models and data.")
+    foreign = [setting.dataset for setting in results.settings if not (setting.is_planted or setting.is_own)]
+    if other := [name for name in dict.fromkeys(foreign) if not results.is_of_papers(name)]:
+        said.append(f"The verdicts on {listed(other)} are about these rows: the papers say nothing of them.")
     if parts:
         said.append(f"Only a part of the rows of {listed(parts)} was used: no claim about quality is decided by it.")
     return " ".join(said)

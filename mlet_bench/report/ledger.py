@@ -33,7 +33,7 @@ class Entry:
 
 def entries(results: Results) -> list[Entry]:
     """The claims in the order of the ledger."""
-    axes, decides = axes_of(results), any(not setting.is_planted for setting in results.settings)
+    axes, decides = axes_of(results), _decides(results)
     found = []
     for name, part in results.table(claims_table).groupby("claim", sort=False):
         first = records(part)[0]
@@ -42,6 +42,18 @@ def entries(results: Results) -> list[Entry]:
         words = "" if of_it else first["number"] or first["note"]
         found.append(Entry(str(name), first["sentence"], first["source"], verdicts, of_it, words))
     return found
+
+
+def _decides(results: Results) -> bool:
+    """Whether there are rows that the generator did not make; without, no verdict is worth a word."""
+    return any(not setting.is_planted for setting in results.settings)
+
+
+def _columns(results: Results, ending: str) -> list[Column]:
+    """What is said of a claim in each comparison; ``ending`` parts what is listed."""
+    verdict = [words("verdict", "verdict")] if _decides(results) else []
+    said = (("number", "number"), ("could have shown", "power"))
+    return [words("comparison", "comparison"), *verdict, *(_by_line(*column, ending) for column in said)]
 
 
 def claims_section(results: Results) -> Section:
@@ -59,11 +71,8 @@ def claims_section(results: Results) -> Section:
             text.append(
                 f"Could be stronger than shown: {listed(cells)} chose the {end} embedding learning rate of the list."
             )
-    columns = [
-        Column("claim", lambda row: f"{row['claim']}: {row['sentence']}", numeric=False),
-        *(words("comparison", "comparison"), words("verdict", "verdict"), _by_line("number", "number")),
-        *(_by_line("could have shown", "power"), _by_line("note", "note")),
-    ]
+    claim = Column("claim", lambda row: f"{row['claim']}: {row['sentence']}", numeric=False)
+    columns = [claim, *_columns(results, ";\n"), _by_line("note", "note", ";\n")]
     table = results.table(claims_table)
     numbers = show(table, columns, csv="claims")
     rules = [[claim.name, rule_text(claim.rule)] for claim in claims()] + [["all", rule] for rule in common_rules()]
@@ -85,23 +94,21 @@ def claims_page(results: Results, title: str, warning: str) -> Report:
         lead=["The rules of the verdicts were written before any full-scale result was there."],
         sections=[
             Section("All of them", figures=[ledger.name]),
-            *(_claim(table[table["claim"] == claim.name], rule_text(claim.rule)) for claim in claims()),
+            *(_claim(table[table["claim"] == claim.name], rule_text(claim.rule), results) for claim in claims()),
             Section("What the rules have in common", text=common_rules()),
         ],
         ledger=entries(results),
     )
 
 
-def _claim(rows: pd.DataFrame, rule: str) -> Section:
+def _claim(rows: pd.DataFrame, rule: str, results: Results) -> Section:
     """One claim: its rule, and each comparison."""
     first = records(rows)[0]
-    columns = [words("comparison", "comparison"), words("verdict", "verdict"), _by_line("number", "number", "; ")]
-    columns += [_by_line(*column, "; ") for column in (("could have shown", "power"), ("cells", "cells"))]
-    columns.append(_by_line("note", "note", "; "))
+    columns = [*_columns(results, "; "), _by_line("cells", "cells", "; "), _by_line("note", "note", "; ")]
     text = [f"{first['sentence']} Source: {first['source']}.", f"Rule: {rule}"]
     return Section(first["claim"], text, tables=[("", show(rows, columns))])
 
 
-def _by_line(heading: str, name: str, ending: str = ";\n") -> Column:
+def _by_line(heading: str, name: str, ending: str) -> Column:
     """One thing said a line, where lines can be."""
     return Column(heading, lambda row: row[name].replace("; ", ending) or NOTHING, numeric=False)

@@ -7,12 +7,19 @@ import pandas as pd
 
 from mlet_bench.config import OWN_MODEL
 from mlet_bench.display.document import DATASET, MODEL, Column, Row, Section, Table, cell_folder, number, show, words
-from mlet_bench.display.text import NOTHING, commas, counted, duration, listed
+from mlet_bench.display.text import NOTHING, commas, counted, duration, listed, or_nothing
 from mlet_bench.tables.cells import records
 from mlet_bench.tables.results import Results
 
 CELL = Column("cell", lambda row: row["cell"], numeric=False, link=cell_folder)
 RUN = Column("cell", lambda row: row["cell"], numeric=False, link=lambda row: f"{cell_folder(row)}seed{row['seed']}/")
+# In MLflow: a sync writes that page.
+RUN_ID = Column(
+    "run id",
+    lambda row: or_nothing(row["run_id"]),
+    numeric=False,
+    link=lambda row: "" if pd.isna(row["run_id"]) else f"mlflow.html#{row['run_id']}",
+)
 
 
 def what_ran(results: Results) -> Section:
@@ -111,12 +118,12 @@ def provenance(results: Results) -> Section:
     text = [
         f"To make all of this again: {again}; the report alone, from the run folders: mlet-bench report {folder}. "
         "Every number shown is in tables/, as CSV and Parquet; the rules of the verdicts are in claims.md.",
-        "A run's id names its MLflow run too, in the tag mlet_bench.run_id.",
+        "A run's id names its MLflow run too, in the tag mlet_bench.run_id; it leads there once a sync has been.",
     ]
     if len(commits) > 1:
         text.append("The runs come from more than one state of the code.")
     columns = [
-        *(DATASET, MODEL, RUN, number("seed", "seed"), words("run id", "run_id")),
+        *(DATASET, MODEL, RUN, number("seed", "seed"), RUN_ID),
         *(words("status", "status"), number("AUC", "test_auc", ".5f"), number("LogLoss", "test_logloss", ".5f")),
         Column("training time", lambda row: NOTHING if pd.isna(row["seconds"]) else duration(row["seconds"])),
     ]

@@ -79,7 +79,7 @@ def write_tables(tables: dict[str, pd.DataFrame], folder: Path) -> None:
     for name, table in tables.items():
         with atomic(folder / f"{name}.csv") as partial:
             words = table.select_dtypes(exclude="number").map(_no_formula)
-            table.assign(**words).to_csv(partial, index=False)
+            table.assign(**{str(column): words[column] for column in words}).to_csv(partial, index=False)
         with atomic(folder / f"{name}.parquet") as partial:
             table.to_parquet(partial, index=False)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from mlet_bench.arms import TREATED
+from mlet_bench.arms import PAPER_W2_STD, TREATED
 from mlet_bench.display import plots
 from mlet_bench.display.document import CELL_COLUMNS, Row, Section, number, plot, show
 from mlet_bench.display.svg import add_tip
@@ -63,14 +63,14 @@ def reweighting_section(results: Results) -> Section | None:
     rows = []
     for key, cell in table.groupby(CELL, sort=False, dropna=False):
         row: Row = dict(zip(CELL, key))
-        row["start_of_paper"] = row["inner_dim"] / 16
+        row["start_of_recipe"] = row["inner_dim"] * results.config["training"].get("w2_std", PAPER_W2_STD) ** 2
         for stage in STAGES:
             of = cell[cell["stage"] == stage]
             row[stage] = _over_fields(of["median"])
             row |= {f"{part}_{stage}": of[part].median() for part in ("w1", "w2")}
         rows.append(row)
     columns = [
-        *(*CELL_COLUMNS, number("k/16", "start_of_paper", "g")),
+        *(*CELL_COLUMNS, number("kσ²", "start_of_recipe", "g")),
         *(number(f"factor{said}", stage) for stage, said in (("initial", " at start"), ("trained", ", trained"))),
         *(
             number(f"{part.upper()}, {said}", f"{part}_{stage}", ".3g")
@@ -83,7 +83,8 @@ def reweighting_section(results: Results) -> Section | None:
         "along W1's i-th left and W2's j-th right singular vector scaled by σᵢ(W1)² + σⱼ(W2)²; the single layer's "
         "scale is 1. The W2 part changes the step size of the rows in a batch, the W1 part moves rows that are not in "
         "it. Shown is the median factor of a table: the middle one of the fields, and in brackets the least and the "
-        "greatest. The authors' initial values give a W2 part of k/16 on average.",
+        "greatest. With W2 drawn from N(0, σ²) its part is kσ² on average: k/16 in the first paper's recipe, k/4 in "
+        "the second's.",
     ]
     shown = show(pd.DataFrame(rows), columns, csv="reweighting")
     return Section("How gradients are reweighted", text, [reweighting.name], [("", shown)])

@@ -11,17 +11,19 @@ import torch
 
 from mlet_bench.arms import ARMS
 from mlet_bench.config import Cell, cell_spec, cells, load_config
-from mlet_bench.data import DATASETS
+from mlet_bench.data import dataset_of
 from mlet_bench.data.planted import table_sizes
 from mlet_bench.device import device_label, free_cores, resolve_device
 from mlet_bench.embeddings.base import FieldTables
+from mlet_bench.errors import OverBudgetError
 from mlet_bench.models.build import empty_embedding
 from mlet_bench.spec import DatasetSchema, Field, RunSpec
 from mlet_bench.stages.numbers import count, positive
 from mlet_bench.stages.status import trainings
 from mlet_bench.training.forecast import STEPS, Pace, measure_pace
-from mlet_bench.training.memory import OVERHEAD, pack_size, training_need
+from mlet_bench.training.memory import OVERHEAD, deployment_bytes, pack_size, training_need
 from mlet_bench.training.step import optimizers
+from mlet_bench.training.tuning import AUTO
 
 SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}  # about, where a data set is not prepared
 LONG_HOURS = 12  # a CPU that nobody asked for works no longer
@@ -73,9 +75,9 @@ class Plan:
 
     @cached_property
     def known(self) -> list[tuple[Cell, DatasetSchema]]:
-        """The cells whose data set's sizes are known."""
+        """The cells whose data set's sizes are known; not those above their own budget, which nobody trains."""
         found = ((cell, self.schemas[cell.dataset]) for cell in cells(self.config))
-        return [(cell, schema) for cell, schema in found if schema is not None]
+        return [(cell, schema) for cell, schema in found if schema is not None and self._fits(cell, schema)]
 
     @property
     def trainings(self) -> int:
@@ -118,10 +120,11 @@ class Plan:
         Args:
             price: of an hour of this machine.
         """
-        found, once = list(cells(self.config)), len(self.config["seeds"])
-        yield f"{self.config['profile']}: {len(found)} cells, {self.trainings} trainings" + (
-            f", {more} of them candidates that arms try" if (more := self.trainings - len(found) * once) else ""
-        )
+        found = list(cells(self.config))
+        tried = self.trainings - len(found) * len(self.config["seeds"])
+        least = "at least " if tried and self.config["embedding_lr_factors"] == AUTO else ""
+        candidates = f", {least}{tried} of them candidates that arms try" if tried else ""
+        yield f"{self.config['profile']}: {len(found)} cells, {least}{self.trainings} trainings{candidates}"
         for name, schema in self.schemas.items():
             told = "sizes are not known before it is prepared, and nothing below counts it"
             if schema is not None:
@@ -157,9 +160,16 @@ class Plan:
         with torch.device("meta"):  # shapes without memory
             return empty_embedding(spec, schema.table_sizes)
 
+    def _fits(self, cell: Cell, schema: DatasetSchema) -> bool:
+        try:
+            self._tables(self._specs(cell)[0], schema)
+        except OverBudgetError:
+            return False
+        return True
+
     def _memory(self, cell: Cell, schema: DatasetSchema) -> int:
-        need = training_need(self._specs(cell)[0], schema).bytes
-        return need + (OVERHEAD if self.device.type == "cpu" else 0)
+        spec = self._specs(cell)[0]
+        return OVERHEAD + max(training_need(spec, schema).bytes, deployment_bytes(spec, schema))
 
     def _kept(self, cell: Cell, schema: DatasetSchema) -> int:
         """Bytes of a run that stay: scores of 5 bytes a test row, and models by ``keep``."""
@@ -168,12 +178,10 @@ class Plan:
         return 5 * schema.rows["test"] + served + (self._tables(spec, schema).training_bytes() if keep == "all" else 0)
 
     def _held(self, cell: Cell, schema: DatasetSchema) -> int:
-        """Bytes of a job: its seeds' models, of an arm that tunes those of the best and of the next candidate, a
-        checkpoint with the optimizer's state, and one model that is served.
-        """
+        """Bytes of a job: its seeds' models, a checkpoint with the optimizer's state, and one model that is served."""
         spec = self._specs(cell)[0]
         tables = self._tables(spec, schema).training_bytes()
-        models = len(self.config["seeds"]) * (2 if ARMS[cell.arm].tunes_lr else 1)
+        models = len(self.config["seeds"])
         checkpoint = 1 + optimizers(spec.optimizer)[0].state_per_value
         return (models + checkpoint) * tables + 4 * cell.dim * sum(schema.table_sizes)
 
@@ -186,10 +194,8 @@ def outlook(name: str, settings: dict[str, Any], results: Path) -> DatasetSchema
     folder = results / "data" / name
     if (folder / "schema.json").is_file():
         return DatasetSchema.read(folder)
-    if name not in DATASETS or settings["source"] == "sample":
-        return None
-    data = DATASETS[name]
-    if not (data.full_rows and data.table_sizes):
+    data = dataset_of(name, settings)
+    if settings["source"] == "sample" or not (data.full_rows and data.table_sizes):
         return None
     rows = settings.get("rows", data.full_rows)
     rows = min(rows, settings.get("max_rows") or rows)

@@ -13,6 +13,7 @@ from mlet_bench.errors import BenchError
 from mlet_bench.runs import FAILED, METRICS, RunFolder, Status
 from mlet_bench.spec import RunSpec
 from mlet_bench.statistics.intervals import mean_interval
+from mlet_bench.training.tuning import AUTO, FIRST, TUNING_SEEDS
 
 RECENT = 20  # finished cells that the pace is taken from
 PAUSE = 10  # a gap of so many times the usual one is no work: the machine was off, or the DAG was stopped
@@ -109,8 +110,12 @@ def time_left(config: dict[str, Any], finished: dict[Cell, float], due: Sequence
 
 
 def trainings(config: dict[str, Any], cell: Cell) -> int:
-    """How many runs a cell trains: a run a seed, and of an arm that tunes one a candidate and seed."""
-    return len(config["seeds"]) * (len(config["embedding_lr_factors"]) if ARMS[cell.arm].tunes_lr else 1)
+    """How many runs a cell trains: one a seed, and of an arm that tunes each candidate with seeds of its own.
+
+    ``auto`` goes on from its first candidates where the best of them is the last, so of it these are the fewest.
+    """
+    factors = FIRST if config["embedding_lr_factors"] == AUTO else config["embedding_lr_factors"]
+    return len(config["seeds"]) + (len(TUNING_SEEDS) * len(factors) if ARMS[cell.arm].tunes_lr else 0)
 
 
 def _status(spec: RunSpec, folder: Path) -> Status:

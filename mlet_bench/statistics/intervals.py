@@ -114,7 +114,7 @@ def mean_interval(values: np.ndarray, rows: float = 0.0) -> Interval:
     return Interval(float(values.mean()), error, count, float(values.min()), float(values.max()), rows)
 
 
-def paired_interval(treated: np.ndarray, baseline: np.ndarray, rows: float = 0.0) -> Interval:
+def paired_interval(treated: np.ndarray, baseline: np.ndarray) -> Interval:
     """The mean of ``treated - baseline``, (S,) each, the same seed at the same place, with its t interval.
 
     Raises:
@@ -123,7 +123,7 @@ def paired_interval(treated: np.ndarray, baseline: np.ndarray, rows: float = 0.0
     treated, baseline = np.asarray(treated, dtype=np.float64), np.asarray(baseline, dtype=np.float64)
     if treated.shape != baseline.shape:
         raise BenchError(f"paired values have shapes {treated.shape} and {baseline.shape}: give one of each a seed")
-    return mean_interval(treated - baseline, rows)
+    return mean_interval(treated - baseline)
 
 
 def read_auc_difference(difference: Interval) -> str:

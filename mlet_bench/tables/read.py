@@ -2,6 +2,7 @@
 
 import json
 from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from mlet_bench import runs
 from mlet_bench.config import cell_spec, read_config, run_folders
 from mlet_bench.errors import BenchError
 from mlet_bench.evaluation.metrics import METRICS
+from mlet_bench.files import read_json
 from mlet_bench.parquet import read_table
 from mlet_bench.spec import DatasetSchema
 from mlet_bench.statistics.reweighting import COLUMNS as REWEIGHTING
@@ -70,6 +72,7 @@ def read_results(folder: Path | str) -> Results:
                 raise unreadable[cell.dataset]
             status = run.status(cell_spec(config, cell, seed, schema.fingerprint if schema else ""))
             if status.state == "done":
+                _refuse_lost(run)
                 # What was tuned is the cell's, the same with every seed.
                 numbers, found = _numbers(run), _parts(run, schema, tuned=seed == config["seeds"][0])
         except BenchError as error:  # one damaged file hides no other run
@@ -99,6 +102,20 @@ def read_results(folder: Path | str) -> Results:
         overhead=overhead,
         untimed=untimed,
     )
+
+
+def _refuse_lost(run: runs.RunFolder) -> None:
+    """Refuse a run whose cell made a file that is gone: a claim would rest on the other runs without a word.
+
+    Raises:
+        BenchError: names the files.
+    """
+    made: list[str] = []
+    with suppress(BenchError, KeyError, TypeError):  # no index, as restored runs have none, or a damaged one
+        made = read_json(run.path.parent / "runs.json", "")["runs"][run.path.name]["files"]
+    shown = [part.file for part in (*runs.TABLES, *runs.DOCUMENTS)]
+    if lost := [file for file in made if file in shown and not run.has(file)]:
+        raise BenchError(f"{run.path} lacks {', '.join(lost)}, which was made with it: run the workflow again")
 
 
 def _schemas(folder: Path, config: dict[str, Any]) -> tuple[dict[str, DatasetSchema], dict[str, BenchError]]:

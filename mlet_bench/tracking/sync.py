@@ -14,6 +14,7 @@ from mlet_bench.runs import Failure, RunFolder
 from mlet_bench.spec import DatasetSchema
 from mlet_bench.tracking.artifacts import FOLDER, follow_artifacts
 from mlet_bench.tracking.database import make_database
+from mlet_bench.tracking.links import write_links
 from mlet_bench.tracking.mapping import (
     LAYOUT,
     RUN_ID,
@@ -90,6 +91,8 @@ def sync(results: Path | str) -> SyncReport:
                 of_it = {run_id: case for run_id, case in failed.items() if case[0].dataset == name}
                 _put_failed(store, store.experiment(f"{config['profile']}/{name}"), of_it)
             put_profile(store, results, config, synced, Path(copies))
+            experiments = (store.experiment(f"{config['profile']}/{name}") for name in config["datasets"])
+            write_links(results, store_uri(results), {known: store.runs_of(known) for known in experiments})
     if unreadable:
         raise BenchError(
             f"{len(unreadable)} runs cannot be read, the other {sum(counts.values())} are synced: "

@@ -44,7 +44,7 @@ def measure_pace(specs: Sequence[RunSpec], schema: DatasetSchema, device: torch.
     fields = tuple(Field(field.name, size) for field, size in zip(schema.fields, sizes, strict=True))
     rows = made_up_rows(sizes, len(schema.dense), max(ROWS, spec.batch_size), device)
     pack = build_pack(specs, replace(schema, fields=fields), device)
-    steps = make_steps(TrainStep(pack, spec), rows, spec.batch_size)
+    steps = make_steps(TrainStep(pack, spec, rows.ids), rows, spec.batch_size)
     steps.start([epoch_order(each.seed, 0, len(rows)) for each in specs], 0)
     time_steps(steps, 0, WARM_UP)
     step = time_steps(steps, WARM_UP, STEPS) / 1000

@@ -34,7 +34,7 @@ class RowLookup:
 
 
 class KernelLookup:
-    """Of one model with SGD on a CPU: rows and product in one kernel, and so their gradients and the rows' update.
+    """Of one model on a CPU: rows and product in one kernel, and so their gradients and the rows' update.
 
     The step is differentiated by the embedding vectors, d values a field instead of k, and ids that a batch repeats
     are multiplied once. Only a class that names ``cpu_kernel`` itself takes this path: a subclass may define something
@@ -43,7 +43,7 @@ class KernelLookup:
 
     combined = True
 
-    def __init__(self, tables: PackedTables, optimizer: RowSGD):
+    def __init__(self, tables: PackedTables, optimizer: RowSGD | RowAdagrad):
         self.optimizer = optimizer
         w2 = getattr(tables.first, "w2", None)
         self.own = w2 if w2 is not None and w2.requires_grad else None
@@ -54,7 +54,7 @@ class KernelLookup:
     def fits(tables: PackedTables, optimizer: RowSGD | RowAdagrad) -> bool:
         """Whether the kernels can do this."""
         named = vars(type(tables.first)).get("cpu_kernel", False)
-        plain = named and tables.count == 1 and type(optimizer) is RowSGD and optimizer.scale is None
+        plain = named and tables.count == 1 and optimizer.scale is None
         return plain and kernels.supported(tables.weight, tables.first.embedding_dim)
 
     def gather(self, ids: Tensor) -> tuple[Tensor, Tensor]:
@@ -64,14 +64,15 @@ class KernelLookup:
 
     def update(self, rows: Tensor, grad: Tensor) -> Tensor | None:
         """Update the rows in place; the gradient of W2, where it is trained. grad: (1, B, F, d)."""
-        weight, lr = self.optimizer.weight, self.optimizer.lr
-        return kernels.lookup_sgd(
-            weight, self._w2, rows, self._starts, grad.squeeze(0), lr, train_w2=self.own is not None
-        )
+        optimizer, trains = self.optimizer, self.own is not None
+        of_batch = self._w2, rows, self._starts, grad.squeeze(0)
+        if isinstance(optimizer, RowSGD):
+            return kernels.lookup_sgd(optimizer.weight, *of_batch, optimizer.lr, trains)
+        return kernels.lookup_adagrad(optimizer.weight, optimizer.sum, *of_batch, optimizer.lr, optimizer.eps, trains)
 
 
 def make_lookup(tables: PackedTables, optimizer: RowSGD | RowAdagrad) -> RowLookup | KernelLookup:
     """The fastest lookup for the method, the device, the optimizer and the number of models."""
-    if isinstance(optimizer, RowSGD) and KernelLookup.fits(tables, optimizer):
+    if KernelLookup.fits(tables, optimizer):
         return KernelLookup(tables, optimizer)
     return RowLookup(tables, optimizer)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import torch
 from safetensors.torch import save_file
@@ -14,8 +13,9 @@ from tqdm import tqdm
 
 from mlet_bench.data.dataset import Rows
 from mlet_bench.errors import BenchError, DivergedError, RunsFailed, Stopped
+from mlet_bench.evaluation import on_device
 from mlet_bench.evaluation.metrics import accuracy, auc, logloss
-from mlet_bench.evaluation.score import logits
+from mlet_bench.evaluation.score import logits_on_device
 from mlet_bench.evaluation.scores import probabilities
 from mlet_bench.files import atomic, file_digest
 from mlet_bench.parquet import table_of_columns
@@ -27,6 +27,7 @@ from mlet_bench.training.checkpoint import drop_checkpoint, load_checkpoint, sav
 from mlet_bench.training.pack import build_pack
 from mlet_bench.training.step import TrainStep
 
+ON_HOST = {"auc": auc, "logloss": logloss, "accuracy": accuracy}  # as on_device has them
 LOSS_CHECK_STEPS = 1000  # how often the device is asked for the loss: bar, non-finite check
 
 
@@ -208,26 +209,27 @@ class _Training:
         for number in self._alive():
             progress = self.progress[number]
             try:
-                label, probability = self._scores(number, "val")
-                point = _curve_point(progress, self.spec, rows, auc(label, probability), logloss(label, probability))
+                point = _curve_point(progress, self.spec, rows, **self._measured(number, "val", "auc", "logloss"))
                 if self.spec.authors_selection:
-                    label, probability = self._scores(number, "test")
-                    point |= {"test_auc": auc(label, probability), "test_accuracy": accuracy(label, probability)}
+                    point |= self._measured(number, "test", "auc", "accuracy")
             except DivergedError as error:
                 self.failures[self.folders[number]] = error
             else:
                 progress.curve.append(point)
 
-    def _scores(self, number: int, split: str) -> tuple[np.ndarray, np.ndarray]:
-        """Labels and probabilities of a run as it is now: (N,) each. The loss may be finite and these not."""
-        found = logits(self.pack.models[number], self.data[split])
-        if not np.isfinite(found).all():
+    def _measured(self, number: int, split: str, *metrics: str) -> dict[str, float]:
+        """Metrics of a run as it is now, as ``val_auc``. The loss may be finite and the scores not."""
+        label, found = self.data[split].label, logits_on_device(self.pack.models[number], self.data[split])
+        if not found.isfinite().all():
             spec, step = self.specs[number], self.progress[number].step
             raise DivergedError(
                 f"{spec.cell} seed {spec.seed}: scores on {split} are not finite after step {step}: the run diverged; "
                 f"{_slower(spec)}"
             )
-        return self.data[split].label.cpu().numpy(), probabilities(found)
+        if found.is_cuda:
+            return {f"{split}_{name}": getattr(on_device, name)(label, found) for name in metrics}
+        scored = label.numpy(), probabilities(found.numpy())
+        return {f"{split}_{name}": ON_HOST[name](*scored) for name in metrics}
 
     def _save(self) -> None:
         for number in self._alive():

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from mlet_bench.embeddings.base import BLOCK_VALUES
 from mlet_bench.embeddings.single import SingleTables
 from mlet_bench.errors import OutOfMemoryError
 from mlet_bench.evaluation.score import EVALUATION_BATCH
@@ -52,13 +53,14 @@ def training_need(spec: RunSpec, schema: DatasetSchema) -> Need:
         tables = embedding.training_bytes()
         if model.wide:
             tables += SingleTables(schema.table_sizes, 1).training_bytes()
-        gathered = fields * embedding.num_slots * embedding.width
+        gathered = embedding.values_read
     tables *= 1 + optimizers(spec.optimizer)[0].state_per_value
     splits = ("train", "val", "test") if spec.authors_selection else ("train", "val")
     rows = sum(schema.rows[split] for split in splits)
     data = FLOAT * rows * (1 + len(schema.dense) + fields) + 12 * schema.rows["train"]
-    of_row = gathered + model.activation_values(make_hyper(model, spec.hyper), fields, len(schema.dense), spec.dim)
-    rest = FLOAT * of_row * max(EVALUATION_BATCH, 3 * min(spec.batch_size, schema.rows["train"]))
+    of_row = model.activation_values(make_hyper(model, spec.hyper), fields, len(schema.dense), spec.dim)
+    scored = of_row * EVALUATION_BATCH + min(gathered * EVALUATION_BATCH, max(gathered, BLOCK_VALUES))
+    rest = FLOAT * max(scored, 3 * (gathered + of_row) * min(spec.batch_size, schema.rows["train"]))
     return Need(tables, data, rest)
 
 

@@ -12,7 +12,7 @@ from torch.func import functional_call
 
 from mlet_bench.embeddings.base import FieldTables
 from mlet_bench.models.base import ClickModel
-from mlet_bench.models.build import build_model
+from mlet_bench.models.build import build_without_tables, draw_tables
 from mlet_bench.spec import DatasetSchema, RunSpec
 
 
@@ -136,24 +136,21 @@ def _head(model: ClickModel, dense: Tensor, gathered: Sequence[Tensor], combined
 def build_pack(specs: Sequence[RunSpec], schema: DatasetSchema, device: torch.device) -> Pack:
     """The models of runs that differ in their seed alone, with their initial values, on ``device``.
 
-    On the host there is one model's tables at a time, on the device never more than the pack's own.
+    Tables are drawn where they are trained: the host never holds one, and the device never more than the pack's own.
 
     Raises:
         ValueError: the runs differ in more than their seed.
     """
     if any(vars(spec) | {"seed": 0} != vars(specs[0]) | {"seed": 0} for spec in specs):
         raise ValueError("the runs of a pack differ in their seed alone")
-    if len(specs) == 1:
-        model = build_model(specs[0], schema).to(device)
-        return Pack([model], {name: table.weight.detach() for name, table in model.tables().items()})
     models, weights = [], {}
     for number, spec in enumerate(specs):
-        model = build_model(spec, schema)
+        model = build_without_tables(spec, schema)
         for name, table in model.tables().items():
-            drawn, rows = table.weight, len(table.weight)
+            rows, width = table.weight.shape
             if name not in weights:
-                weights[name] = torch.empty(len(specs) * rows, drawn.shape[1], device=device)
-            mine = weights[name][number * rows : (number + 1) * rows]
-            drawn.data = mine.copy_(drawn.detach())
-        models.append(model.to(device))
+                weights[name] = torch.empty(len(specs) * rows, width, device=device)
+            table.weight.data = weights[name][number * rows : (number + 1) * rows]
+        draw_tables(model.to(device), spec)
+        models.append(model)
     return Pack(models, weights)

@@ -69,4 +69,5 @@ def test_a_claim_is_in_the_ledger_and_on_every_page_with_its_rule(toy_claim, tmp
 def test_every_claim_says_what_it_is():
     for name in CLAIMS:
         claim = CLAIMS[name]
-        assert claim.name == name and claim.sentence.endswith(".") and claim.source.startswith("arXiv ")
+        assert claim.name == name and claim.sentence.endswith(".")
+        assert claim.source.startswith(("arXiv ", "OpenReview "))

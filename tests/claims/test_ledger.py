@@ -204,7 +204,7 @@ def test_a_missing_cell_of_the_growth_is_not_filled_in():
 
 def test_one_seed_decides_nothing_but_the_collapse():
     rows = ledger(make_runs(mlet(lambda d, k: 3 + k / 32), arms=ARMS, seeds=(0,)))
-    verdicts = {claim: row.verdict for claim, row in rows.items()}
+    verdicts = {f"C{number}": rows[f"C{number}"].verdict for number in range(1, 8)}
     assert verdicts == {"C1": "undecided", "C2": "undecided", "C3": "reproduced", "C4": "undecided",
                         "C5": "reproduced", "C6": "not run", "C7": "undecided"}  # fmt: skip
     assert "(one seed)" in rows["C1"].number and "1 paired seed, 5 are needed" in rows["C1"].note
@@ -249,9 +249,7 @@ def test_beside_generated_rows_the_genuine_ones_decide():
 
 def test_a_part_of_the_rows_decides_the_collapse_alone():
     rows = ledger(make_runs(mlet(lambda d, k: 3 + k / 32), arms=ARMS), parts=("avazu",))
-    assert {claim: row.verdict for claim, row in rows.items() if claim not in ("C3", "C6")} == dict.fromkeys(
-        ("C1", "C2", "C4", "C5", "C7"), "undecided"
-    )
+    assert {rows[claim].verdict for claim in ("C1", "C2", "C4", "C5", "C7")} == {"undecided"}
     assert rows["C3"].verdict == "reproduced"
     assert "a part of the rows decides nothing: avazu" in rows["C1"].note
 
@@ -402,6 +400,14 @@ def test_rare(gains, verdict):
     row = ledger(runs, rare=make_rare(runs, lambda arm, group: gains[group] if arm == "mlet" else 0.0))["C7"]
     assert row.verdict == verdict
     assert row.number.endswith("gains, rarest first: " + ", ".join(f"{gain:+.5f}" for gain in gains))
+
+
+def test_beside_the_gain_of_rare_rows_stands_what_their_step_gains_alone():
+    runs = make_runs(mlet(lambda d, k: 2.0), arms=(*ARMS, "single-freq-lr"))
+    excess = {"mlet": 0.006, "single-freq-lr": 0.004}
+    row = ledger(runs, rare=make_rare(runs, lambda arm, group: excess.get(arm, 0.0) * (group == 0)))["C7"]
+    assert "fewest; single-freq-lr has +0.00400 of it; gains" in row.number and "+0.00600 [" in row.number
+    assert "single-freq-lr" not in row.cells
 
 
 def test_rare_needs_every_group_of_every_seed():

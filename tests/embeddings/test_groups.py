@@ -98,7 +98,7 @@ def test_a_model_without_anything_to_train_is_refused(model):
 
 
 def test_each_table_gets_its_own_k(model):
-    factorize(model, inner_dim={"user": 64, "*": 8})
+    factorize(model, inner_dim={"*": 8, "user": 64})  # a name goes before a pattern
     assert [model.user.inner_dim, model.item.inner_dim, model.city.inner_dim] == [64, 8, 8]
 
 

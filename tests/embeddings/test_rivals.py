@@ -127,6 +127,16 @@ def test_tensor_trains_by_hand():
         torch.testing.assert_close(tables(torch.tensor([[id]]))[0, 0], vector)
 
 
+def test_a_large_batch_is_looked_up_in_parts(monkeypatch):
+    tables = drawn("tt", sizes=(60, 5), dim=8, rank=3)
+    assert tables.values_read == 2 * (2 + 6 + 2) * 3
+    ids = torch.stack([torch.arange(50), torch.arange(50) % 5], 1)
+    whole, seen, slots = tables(ids), [], tables.slots
+    monkeypatch.setattr(tables, "slots", lambda part: seen.append(len(part)) or slots(part))
+    monkeypatch.setattr("mlet_bench.embeddings.base.BLOCK_VALUES", 20 * 60)
+    assert torch.equal(tables(ids), whole) and seen == [20, 20, 10]
+
+
 def test_laws_of_tensor_trains():
     n, rank = 50_000, 8
     lengths = {}

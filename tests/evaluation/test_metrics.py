@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from mlet_bench.errors import BenchError
-from mlet_bench.evaluation.metrics import METRICS, all_metrics, auc, logloss, normalised_entropy, pr_auc
+from mlet_bench.evaluation import on_device
+from mlet_bench.evaluation.metrics import METRICS, accuracy, all_metrics, auc, logloss, normalised_entropy, pr_auc
+from mlet_bench.evaluation.scores import probabilities
 
 LABEL = np.array([0, 0, 1, 1])
 PROBABILITY = np.array([0.1, 0.4, 0.35, 0.8])
@@ -91,3 +94,22 @@ def test_certain_and_wrong_is_finite():
 def test_bad_input_is_refused(label, probability, message):
     with pytest.raises(BenchError, match=message):
         all_metrics(label, probability)
+
+
+@settings(max_examples=100, deadline=None)
+@given(predictions())
+def test_metrics_on_a_device_are_the_hosts(case):
+    """Of logits with many ties, as a CPU gives them; both zeros are one value."""
+    label, logit = case[0], np.round(np.log(case[1] / (1 - case[1])), 1).astype(np.float32)
+    logit[0] *= -1
+    given = torch.from_numpy(label).float(), torch.from_numpy(logit)
+    probability = probabilities(logit)
+    assert on_device.auc(*given) == auc(label, probability)
+    assert on_device.accuracy(*given) == accuracy(label, probability)
+    assert on_device.logloss(*given) == pytest.approx(logloss(label, probability), rel=1e-12)
+
+
+def test_a_device_has_the_hosts_largest_loss():
+    label, logit = np.array([1, 0]), np.array([-90.0, -90.0], np.float32)
+    found = on_device.logloss(torch.from_numpy(label).float(), torch.from_numpy(logit))
+    assert found == pytest.approx(logloss(label, probabilities(logit))) == pytest.approx(-np.log(1e-15) / 2)

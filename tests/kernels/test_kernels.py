@@ -13,6 +13,7 @@ from mlet_bench.kernels import build
 from mlet_bench.models.interaction import Interaction
 from mlet_bench.training.lookup import KernelLookup, RowLookup
 from mlet_bench.training.pack import build_pack
+from mlet_bench.training.rows import RowAdagrad
 from mlet_bench.training.step import TrainStep
 
 CPU = torch.device("cpu")
@@ -60,6 +61,29 @@ def test_lookup_and_its_step_are_the_definitions(mlet, dim, width, batch):
     torch.testing.assert_close(weight, (expected[0] - 0.1 * expected[0].grad).detach(), rtol=1e-4, atol=1e-4)
     if mlet:
         torch.testing.assert_close(grad_w2, expected[1].grad, rtol=1e-4, atol=1e-3)
+
+
+@needs_compiler
+@pytest.mark.parametrize("batch", [1, 31, 128])
+@pytest.mark.parametrize("width", [1, 12, 64])
+@pytest.mark.parametrize("dim", kernels.DIMS)
+@pytest.mark.parametrize("mlet", [True, False])
+def test_two_steps_of_adagrad_are_the_plain_ones(mlet, dim, width, batch):
+    weight, w2, ids, starts = tables(width if mlet else dim, dim, batch, mlet)
+    plain = RowAdagrad(weight.clone(), 0.1)
+    squares = torch.zeros_like(weight)
+    for number in range(2):
+        rows = plain.weight[ids + starts[:-1]].requires_grad_()
+        of_w2 = w2.clone().requires_grad_() if mlet else None
+        vectors = torch.einsum("bfk,fkd->bfd", rows, of_w2) if mlet else rows
+        grad = torch.randn(vectors.shape, generator=rng(2 + number))
+        vectors.backward(grad)
+        grad_w2 = kernels.lookup_adagrad(weight, squares, w2, ids, starts, grad, 0.1, 1e-10, train_w2=mlet)
+        plain.update((ids + starts[:-1]).flatten().long(), rows.grad.flatten(0, 1))
+        torch.testing.assert_close(squares, plain.sum, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(weight, plain.weight, rtol=1e-3, atol=2e-3)
+        if mlet:
+            torch.testing.assert_close(grad_w2, of_w2.grad, rtol=1e-3, atol=1e-2)
 
 
 @needs_compiler
@@ -132,7 +156,7 @@ def test_the_number_of_threads_changes_no_bit():
 
 @needs_compiler
 def test_who_takes_the_kernels(schema):
-    """SGD on one model in float32, with a d that there is code for; everything else is plain torch."""
+    """SGD and Adagrad on one model in float32, with a d that there is code for; everything else is plain torch."""
     taken = {
         "sgd": TrainStep(build_pack([make_spec(schema)], schema, CPU), make_spec(schema)),
         "adagrad": TrainStep(build_pack([make_spec(schema)], schema, CPU), make_spec(schema, optimizer="adagrad")),
@@ -140,7 +164,7 @@ def test_who_takes_the_kernels(schema):
         "d=5": TrainStep(build_pack([make_spec(schema, dim=5)], schema, CPU), make_spec(schema, dim=5)),
     }
     kinds = {name: type(step.lookups[0]) for name, step in taken.items()}
-    assert kinds == {"sgd": KernelLookup, "adagrad": RowLookup, "pack": RowLookup, "d=5": RowLookup}
+    assert kinds == {"sgd": KernelLookup, "adagrad": KernelLookup, "pack": RowLookup, "d=5": RowLookup}
 
 
 @needs_compiler

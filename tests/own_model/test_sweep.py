@@ -90,7 +90,7 @@ def test_the_report_is_the_suite_s_own(swept):
     for name in ("report.html", "summary.md", "claims.md", "figures/quality_over_size.svg"):
         assert (out / name).stat().st_size > 0
     page = (out / "summary.md").read_text()
-    assert "shop, TOY" in page and "6 cells" in page
+    assert "The verdicts are about TOY on these rows" in page and "mlet" in page and "shop" in page
     differences = pd.read_parquet(out / "tables/differences.parquet")
     assert set(differences["cell"]) == {"mlet-d2-k8", "mlet-d4-k8", "single-lr-tuned-d2", "single-lr-tuned-d4"}
     assert pd.read_parquet(out / "tables/sampling.parquet")["rows"].eq(100).all()
@@ -232,6 +232,8 @@ def test_scores_that_are_none_are_refused(found, sentence):
     [
         ({"arms": ["mlet"]}, "lack 'single'"),
         ({"arms": ["single", "mlt"]}, "unknown arm 'mlt'"),
+        ({"arms": ["single", "single-freq-lr"]}, "arm 'single-freq-lr' needs one of the suite's own models"),
+        ({"arms": ["single", "hash"]}, "arm 'hash' needs one of the suite's own models"),
         ({"seeds": []}, "seeds is empty"),
         ({"dims": [16]}, "no pair with k >= d for mlet"),
         ({"lr": -1.0}, "lr is -1.0"),

@@ -110,8 +110,9 @@ def make_net(package: Package, kind: str, model: ClickModel, num_dense: int, **s
 class PeerNet:
     """One of its models with the weights of ours, trained as the authors' code does: Adagrad on the sum of the loss.
 
-    A step takes the loss from the logit. Theirs takes it from the probability, which rounds to 1 beyond a logit of 37
-    (of 17 in float32): such a row has no gradient there. MLET's first step by this recipe makes logits of 100.
+    The loss is taken from the logit. Theirs is taken from the probability, which rounds to 1 beyond a logit of 37, or
+    of 17 in float32: such a row has no gradient there. MLET's first step by this recipe makes logits of 100, and DeepFM
+    with MLET has them before it.
     """
 
     def __init__(self, package: Package, kind: str, model: ClickModel, num_dense: int, **settings):
@@ -128,22 +129,24 @@ class PeerNet:
 
     def backward(self, dense: Tensor, ids: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
         """Fill the gradients of their mean loss; probabilities (B,) and the loss, both detached."""
-        self.optimizer.zero_grad()
-        probability = self.predict(dense, ids)
-        loss = nn.functional.binary_cross_entropy(probability, label)
-        loss.backward()
-        return probability.detach(), loss.detach()
+        logits, loss = self._loss(dense, ids, label, "mean")
+        return logits.detach().sigmoid(), loss
 
     def step(self, dense: Tensor, ids: Tensor, label: Tensor) -> Tensor:
         """One optimisation step; the mean loss before it."""
+        _, loss = self._loss(dense, ids, label, "sum")
+        self.optimizer.step()
+        return loss / len(label)
+
+    def _loss(self, dense: Tensor, ids: Tensor, label: Tensor, reduction: str) -> tuple[Tensor, Tensor]:
+        """Logits, and the loss, whose gradients are filled."""
         self.optimizer.zero_grad()
         self.net.out.task = "regression"  # without the sigmoid
         logits = self.predict(dense, ids)
         self.net.out.task = "binary"
-        loss = nn.functional.binary_cross_entropy_with_logits(logits, label, reduction="sum")
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, label, reduction=reduction)
         loss.backward()
-        self.optimizer.step()
-        return loss.detach() / len(label)
+        return logits, loss.detach()
 
 
 def value(parameter: nn.Parameter) -> Tensor:

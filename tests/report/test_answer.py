@@ -6,7 +6,7 @@ import pytest
 from fake_results import make_results, small_config
 
 from mlet_bench.models import MODELS
-from mlet_bench.report.answer import answer, models_section
+from mlet_bench.report.answer import answer, answer_table, models_section
 from mlet_bench.tables.read import read_results
 
 SEEDS = [0, 1, 2, 3, 4]
@@ -101,8 +101,10 @@ def test_a_missing_cell_takes_the_advice_away(tmp_path):
     worth = {"single": 1, "mlet": 5, TUNED: 1}
     config = small_config(**GENUINE, arms=list(worth), dims=[4, 16], inner_dims=[64], seeds=SEEDS)
     results = make_results(tmp_path, config, planted=None, skip={("single-lr-tuned-d4", 0)})
-    (sentence,) = answer(read_results(results))
+    found = read_results(results)
+    (sentence,) = answer(found)
     assert "whether a single table with a tuned step does as well is open, without single-lr-tuned-d4" in sentence
+    assert answer_table(found)["reading"].tolist() == ["undecided"]
 
 
 def test_nothing_to_compare_is_said(tmp_path):

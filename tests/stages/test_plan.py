@@ -30,13 +30,18 @@ def timed(monkeypatch):
 
 
 def test_the_paper_s_grid_counted_by_hand(tmp_path):
-    """94 cells of 5 seeds are 470 runs; 5 widths × 2 data sets × 5 seeds try 4 factors more than the one they keep."""
+    """k = 16 goes with three of the five d and 64 with all: 8 pairs; controls have k = 64 alone, two of them none.
+
+    Three arms and seven controls, of which two tune: each tries 1, 4 and 16 with two seeds of its own.
+    """
     plan = Plan(load_config([PAPER]), tmp_path)
-    assert len(plan.known) == 2 * (5 + 17 + 5 * 5) == 94
-    assert plan.trainings == 470 + 5 * 2 * 5 * 4 == 670
+    of_a_set = 5 + 8 + 8 + 7 * 5
+    assert len(plan.known) == 2 * of_a_set == 112
+    assert plan.trainings == 2 * (10 * of_a_set + 2 * 5 * 3 * 2) == 1240
+    assert next(plan.lines()).startswith("paper: 112 cells, at least 1240 trainings, at least 120 of them candidates")
     rows = {name: schema.rows["train"] for name, schema in plan.schemas.items()}
     assert rows == {"criteo-kaggle": round(0.8 * 45_840_617), "avazu": round(0.8 * 40_428_967)}
-    assert plan.rows_trained == 335 * sum(rows.values())
+    assert plan.rows_trained == 620 * sum(rows.values())
 
 
 def test_time_and_money_by_hand(tmp_path, timed):
@@ -45,13 +50,13 @@ def test_time_and_money_by_hand(tmp_path, timed):
     config |= {"controls": {"arms": ["single-lr", "single-lr-tuned"]}, "embedding_lr_factors": [1, 4]}
     plan = Plan(check_config(config), tmp_path, wanted=2)
     each = 0.1 + 11 * 1600e-6 + 1600e-6
-    assert plan.hours == pytest.approx((3 + 3 + 3 + 6) * each / 2 / 3600)
+    assert plan.hours == pytest.approx((3 + 3 + 3 + 3 + 2 * 2) * each / 2 / 3600)
     assert timed == [("avazu", "single", 4, None, 1), ("avazu", "mlet", 4, 16, 1)]  # others have a shape of these
     lines = list(plan.lines(price=3600 * 2))
-    assert lines[0] == "toy: 4 cells, 15 trainings, 3 of them candidates that arms try"
+    assert lines[0] == "toy: 4 cells, 16 trainings, 4 of them candidates that arms try"
     assert lines[1].startswith("avazu: 16,000 rows, ")
     assert any(line.startswith("time: ") and "with 2 jobs at once on CPU" in line for line in lines)
-    assert lines[-1] == f"money: {15 * each:.2f}, at 7200 an hour"
+    assert lines[-1] == f"money: {16 * each:.2f}, at 7200 an hour"
 
 
 @pytest.mark.parametrize(("keep", "models"), [("metrics", (0, 0)), ("deployed", (4, 4)), ("all", (4 + 4, 4 + 16))])
@@ -84,7 +89,7 @@ def test_a_part_has_no_table_of_more_rows_than_itself(tmp_path):
 def test_a_grid_of_weeks_is_stopped_and_one_of_minutes_is_not_even_timed(tmp_path, timed):
     reason = too_long(load_config([PAPER]), tmp_path, 2)
     assert reason.startswith("this grid takes about ") and "say 'device: cpu' to begin all the same" in reason
-    assert "670 trainings" in reason
+    assert "1240 trainings" in reason
     timed.clear()
     assert too_long(check_config(small_config()), tmp_path, 2) == "" and timed == []
 
@@ -123,5 +128,5 @@ def test_a_config_that_is_none_is_refused(tmp_path, text, sentence):
 def test_the_command_prints_the_plan(timed, capsys):
     assert main(["plan", "workflow/config/afternoon.yaml", "--jobs", "2", "--price", "1"]) == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[0] == "afternoon: 6 cells, 60 trainings, 30 of them candidates that arms try"
+    assert said[0] == "afternoon: 6 cells, at least 42 trainings, at least 12 of them candidates that arms try"
     assert said[-1].endswith("at 1 an hour")

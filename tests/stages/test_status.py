@@ -58,14 +58,15 @@ def test_what_failed_says_why_and_what_is_missing_is_not_counted(results):
 
 
 def test_time_left_counts_trainings_and_leaves_pauses_out():
-    """4 cells of 2 seeds took 60 s each, with a night between; a tuned one of 5 factors trains 5 times as much."""
+    """4 cells of 2 seeds took 60 s each, with a night between; a tuned one tries 5 factors with 2 seeds of its own."""
     config = {"seeds": [0, 1], "embedding_lr_factors": [1, 2, 4, 8, 16]}
     tuned = Cell("avazu", "dlrm", "single-lr-tuned", 4, None, 1)
     done = [Cell("avazu", "dlrm", "single", dim, None, 1) for dim in (1, 2, 3, 4, 5)]
-    assert trainings(config, tuned) == 10 and trainings(config, done[0]) == 2
+    assert trainings(config, tuned) == 12 and trainings(config, done[0]) == 2
+    assert trainings(config | {"embedding_lr_factors": "auto"}, tuned) == 2 + 2 * 3
     finished = dict(zip(done, (0, 60, 120, 40_000, 40_060), strict=True))
-    assert time_left(config, finished, [tuned]) == "5 min"  # 10 trainings of 30 s
-    assert time_left(config, finished, [tuned] * 30) == "2 h"
+    assert time_left(config, finished, [tuned]) == "6 min"  # 12 trainings of 30 s
+    assert time_left(config, finished, [tuned] * 30) == "3 h"
     assert time_left(config, finished, []) == time_left(config, {done[0]: 1.0}, [tuned]) == ""
 
 

@@ -96,6 +96,7 @@ def test_unpaired_lengths_are_refused():
     ("mean", "half", "count", "reading"),
     [
         (0.0020, 0.0019, 5, "higher"),
+        (0.0010, 0.0002, 5, "higher"),  # just material
         (0.0020, 0.0021, 5, "undecided"),
         (0.0009, 0.0002, 5, "undecided"),  # above 0, and on which side of what matters is open
         (0.0008, 0.0001, 5, "small but not zero"),

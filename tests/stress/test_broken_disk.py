@@ -4,6 +4,7 @@ import os
 
 import pytest
 from broken_disk import compiled, fail_everywhere, made_up, staged, tracked
+from flips import told
 
 pytestmark = pytest.mark.stress
 ATTEMPTS = int(os.environ.get("MLET_BENCH_STRESS_CALLS", "12"))  # of each kind and way, where there are more calls
@@ -27,6 +28,5 @@ def test_a_broken_or_full_disk(name, whole, results, preload, tmp_path, monkeypa
     came, wrong = fail_everywhere(command, tmp_path, preload, ATTEMPTS)
     with capsys.disabled():
         for kind, counts in came.items():
-            print(f"\n{name}, {kind}: {counts.total()} attempts, {counts['survived']} survived, "
-                  f"{counts['refused']} refused, {counts['wrong']} wrong", end="")  # fmt: skip
+            print(f"\n{name}, {kind}: {told(counts)}", end="")
     assert not wrong, "\n".join(wrong)

@@ -1,11 +1,11 @@
-"""A bit flipped at random, many times, in every kind of file: right numbers, or a sentence."""
+"""Every kind of file damaged at random, many times: right numbers, or a sentence."""
 
 import os
 import random
 
 import pytest
 from finished import make_finished
-from flips import KINDS, flip_and_read, prepare_place
+from flips import KINDS, damage_and_read, flipped, prepare_place, replaced, told
 
 pytestmark = pytest.mark.stress
 FLIPS = int(os.environ.get("MLET_BENCH_STRESS_FLIPS", "1000"))  # of each kind; a tenth of those that take long
@@ -21,10 +21,11 @@ def results(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_flipped_bit(results, name, capsys):
+@pytest.mark.parametrize("damage", [flipped, replaced])
+def test_a_damaged_file(results, name, damage, capsys):
     kind = KINDS[name]
-    came, wrong = flip_and_read(results, kind, FLIPS // 10 if kind.slow else FLIPS, random.Random(SEED))
+    attempts = FLIPS // (10 if kind.slow else 1) // (10 if damage is replaced else 1) + 1
+    came, wrong = damage_and_read(results, kind, attempts, random.Random(SEED), damage)
     with capsys.disabled():
-        print(f"\nflips, {name}: {came.total()} attempts, {came['survived']} survived, {came['refused']} refused, "
-              f"{came['wrong']} wrong")  # fmt: skip
+        print(f"\n{damage.__name__}, {name}: {told(came)}", end="")
     assert not wrong, "\n".join(wrong)

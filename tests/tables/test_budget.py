@@ -46,6 +46,7 @@ def results():
     schema = SimpleNamespace(source=made.schemas["avazu"].source, table_sizes=(N,))
     budgets = {"enabled": True, "sizes": ["1/4", "9kB", "1kB"], "arms": ["hash", "mlet-hash", "md"], "dim": 16}
     config = made.config | {"budgets": budgets, "dims": [4, 16], "inner_dims": [64], "seeds": list(SEEDS)}
+    config["formats"] = ["fp32", "int4-columns"]
     return replace(
         made,
         config=config,

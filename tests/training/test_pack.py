@@ -10,7 +10,7 @@ from toys import make_rows, make_spec, train
 
 from mlet_bench.arms import ARMS
 from mlet_bench.errors import DivergedError, RunsFailed
-from mlet_bench.models.build import build_model
+from mlet_bench.models.build import build_model, build_without_tables
 from mlet_bench.training.loop import Execution, train_together
 from mlet_bench.training.pack import build_pack
 from mlet_bench.training.step import TrainStep
@@ -111,12 +111,12 @@ def test_a_run_that_diverges_takes_no_other_with_it(schema, splits, tmp_path, mo
     import mlet_bench.training.pack as module
 
     def build(spec, schema):
-        model = build_model(spec, schema)
+        model = build_without_tables(spec, schema)
         if spec.seed == 1:
             model.top[0].weight.data.fill_(float("nan"))
         return model
 
-    monkeypatch.setattr(module, "build_model", build)
+    monkeypatch.setattr(module, "build_without_tables", build)
     spec = make_spec(schema)
     with pytest.raises(RunsFailed, match=r"seed 1: the training loss is nan .* diverged") as failed:
         train_together(seeds_of(spec, tmp_path / "pack"), schema, trainable(splits), Execution(3))

@@ -27,8 +27,8 @@ from mlet_bench.runs import PLAIN
 from mlet_bench.spec import SPLITS, DatasetSchema
 from mlet_bench.stages.cell import lacking
 from mlet_bench.stages.code import code_of
-from mlet_bench.stages.follow import Follower
 from mlet_bench.stages.common import RECIPE
+from mlet_bench.stages.follow import Follower
 from mlet_bench.stages.plan import too_long
 from mlet_bench.training.memory import CPU, OVERHEAD, deployment_bytes, free_bytes, training_need
 
