@@ -22,7 +22,7 @@ LEAST = 30  # rows of a category whose click rate is looked at
 def read_codes(name: str, path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Labels (N,) and codes (F, N) int64 of a raw file."""
     data = DATASETS[name]({})
-    rows = pl.concat([data.rows(block) for block in data.open(path)])
+    rows = pl.concat([data.rows(block) for block in data.open(path, path.parent)])
     codes = [rows[field].rank("dense").fill_null(0).to_numpy().astype(np.int64) for field in data.fields]
     return rows["label"].to_numpy().astype(np.int64), np.array(codes)
 

@@ -68,10 +68,11 @@ def test_paper_is_the_full_reproduction():
     grid = list(cells(config | {"controls": config["controls"] | {"enabled": False}}))
     assert {cell.dataset for cell in grid} == {"criteo-kaggle", "avazu"}
     widths = {(cell.dim, cell.inner_dim) for cell in grid if cell.arm == "mlet"}
-    assert widths == {(d, k) for d in (4, 8, 16, 32, 64) for k in (16, 32, 64, 128) if k >= d}
+    assert widths == {(d, k) for d in (4, 8, 16, 32, 64) for k in (16, 64) if k >= d}
+    assert widths == {(cell.dim, cell.inner_dim) for cell in grid if cell.arm == "single-lr"}
     assert sorted(cell.dim for cell in grid if cell.arm == "single") == sorted([4, 8, 16, 32, 64] * 2)
-    assert len(grid) == 2 * (5 + 17)
-    assert len(list(run_folders(config, "results/paper"))) == 5 * len(list(cells(config)))
+    assert len(grid) == 2 * (5 + 8 + 8)
+    assert len(list(run_folders(config, "results/paper"))) == 10 * len(list(cells(config)))
     assert (config["training"]["lr"], config["training"]["batch_size"], config["training"]["epochs"]) == (0.2, 128, 1)
 
 

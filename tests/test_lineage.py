@@ -46,7 +46,7 @@ def executed(*words) -> set[tuple[str, str]]:
 # What parses the words, prints the error and notes the origin decides no result.
 FRAME = {
     *("main", "build_parser", "_plugins", "_check_command", "_plugin_option"),
-    *("load_plugins", "add_options", "run_options", "count", "positive", "finite", "_whole"),
+    *("load_plugins", "add_options", "run_options", "count", "positive", "finite", "_whole", "_factor"),
     *("recipe_options", "hyper_options", "device_options", "formats_option", "_every_option", "device_label"),
     *("stop_at_once", "_heard_by"),  # around every command
     *("Registry", "_place"),  # looks members up, which are named as further entries

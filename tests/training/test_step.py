@@ -18,7 +18,7 @@ TORCH = {"sgd": torch.optim.SGD, "adagrad": torch.optim.Adagrad}
 
 
 @pytest.mark.parametrize("optimizer", TORCH)
-@pytest.mark.parametrize("arm", ARMS)
+@pytest.mark.parametrize("arm", [name for name, arm in ARMS.items() if not arm.lr_frequency_power])
 def test_ten_steps_equal_torch_optim_on_dense_gradients(schema, arm, optimizer):
     spec = make_spec(schema, arm, optimizer=optimizer, lr=0.1)
     # Adagrad's first steps are lr · sign(g): in float32 a gradient that is rounding itself would go either way.
@@ -29,7 +29,8 @@ def test_ten_steps_equal_torch_optim_on_dense_gradients(schema, arm, optimizer):
     tables = reference.embedding.weight
     others = [p for p in reference.parameters() if p is not tables and p.requires_grad]
     factor = {"sgd": 8 / 16, "adagrad": 8 * 0.25 / 4**0.5}[optimizer] if arm == "single-lr" else 1.0
-    torch_optimizer = TORCH[optimizer]([{"params": others, "lr": 0.1}, {"params": [tables], "lr": 0.1 * factor}])
+    groups = [{"params": others, "lr": spec.lr}, {"params": [tables], "lr": spec.lr * factor}]
+    torch_optimizer = TORCH[optimizer](groups)
 
     for seed in range(10):  # 32 rows of a field of 3: every batch repeats rows
         rows = make_rows(32, seed)

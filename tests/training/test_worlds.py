@@ -28,7 +28,8 @@ def gains(world, folder):
     synthesize("criteo-kaggle", 24_000, 0, folder / "raw", world)
     schema = prepare("criteo-kaggle", folder / "raw", folder / "data")
     train, test = (load_split(folder / "data", schema, split) for split in ("train", "test"))
-    counts = [training_counts(folder / "data", field.name)[ids] for field, ids in zip(schema.fields, test.ids.T)]
+    columns = zip(schema.fields, test.ids.T)
+    counts = [training_counts(folder / "data", schema, field.name)[ids] for field, ids in columns]
     rare = (np.array(counts) < 16).sum(0)
     third = np.digitize(rare, np.quantile(rare, [1 / 3, 2 / 3]))
     label, found = test.label.numpy(), {}

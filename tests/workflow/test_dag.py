@@ -93,7 +93,7 @@ rule job:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"epoch": 1}, "config: unknown key 'epoch'; allowed are arms, controls"),
+        ({"epoch": 1}, "config: unknown key 'epoch'; allowed are arms, budgets, controls"),
         ({"arms": ["mlt"]}, "config.arms[0] is 'mlt'; allowed are single, mlet"),
         ({"dims": [16]}, "config.dims has d=16, above every k in config.inner_dims [8]"),
         ({"datasets": {"avazu": {"source": "file", "file": "no.csv"}}}, "config.datasets.avazu.file is 'no.csv'"),

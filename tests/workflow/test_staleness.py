@@ -60,7 +60,7 @@ def test_a_change_of_the_training_step_trains_again_and_prepares_nothing(finishe
 
 def test_a_change_of_the_preparation_runs_everything_after_it(finished, checkout):
     replace(checkout / "mlet_bench/data/split.py", "BLOCKS = 7", "BLOCKS = 8")
-    assert planned(finished, checkout) == DOWNSTREAM | {"prepare": 2, "cell": CELLS}
+    assert planned(finished, checkout) == DOWNSTREAM | {"synthesize": 2, "prepare": 2, "cell": CELLS}
 
 
 def test_a_change_of_the_report_trains_nothing(finished, checkout):
@@ -69,7 +69,7 @@ def test_a_change_of_the_report_trains_nothing(finished, checkout):
 
 
 def test_a_change_of_the_sync_syncs_alone(finished, checkout):
-    replace(checkout / "mlet_bench/tracking/mapping.py", "LAYOUT = 5", "LAYOUT = 6")
+    replace(checkout / "mlet_bench/tracking/mapping.py", "LAYOUT = 6", "LAYOUT = 7")
     assert planned(finished, checkout) == {"sync": 1, "all": 1}
 
 
@@ -110,7 +110,7 @@ def test_a_method_an_arm_and_a_model_beside_them_make_no_run_stale(finished, che
     package = checkout / "mlet_bench"
     (package / "embeddings/toy.py").write_text(TOY_METHOD)
     (package / "models/toy.py").write_text(TOY_MODEL)
-    replace(package / "models/__init__.py", '["dlrm"]', '["dlrm", "toy"]')
+    replace(package / "models/__init__.py", '["dlrm", ', '["dlrm", "toy", ')
     last = 'Arm("mlet-lr-tuned",'
     replace(package / "arms.py", last, f'Arm("toy", "toy", "a method of a reader"),\n    {last}')
     assert planned(finished, checkout) == {"report": 1, "all": 1}  # which says what the arms are for

@@ -26,7 +26,7 @@ rule synthesize:
         seed=lambda wildcards: config["datasets"][wildcards.dataset].get("seed", 0),
         plant=lambda wildcards: config["datasets"][wildcards.dataset].get("plant", "none"),
     shell:
-        "mlet-bench synthesize {params.of:q} --rows {params.rows} --seed {params.seed} --plant {params.plant}"
+        "mlet-bench synthesize {params.of:q} --rows {params.rows} --seed {params.seed} --plant {params.plant:q}"
         " --out {output.raw:q} > {log:q} 2>&1"
 
 
