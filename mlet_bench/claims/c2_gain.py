@@ -49,15 +49,16 @@ class GainClaim(Claim):
     def find(self, setting: Setting, comparison: Comparison) -> Finding:
         """The gain in AUC, and its growth with each doubling of k beyond that of the step alone."""
         treated, base = comparison.treated_cells(setting.runs), comparison.baseline_cells(setting.runs)
-        dims = [d for d in sorted(treated) if d in base and MUCH_LARGER * d <= INNER_DIM]
-        slopes = _slopes(arm_cells(setting.runs, comparison.treated), dims)
         tied = not ARMS[comparison.treated].tunes_lr
-        steps = _slopes(arm_cells(setting.runs, SAME_STEP), dims) if tied else {}
-        if not dims or not slopes or (tied and not steps):
+        cells = [arm_cells(setting.runs, arm) for arm in (comparison.treated, *([SAME_STEP] if tied else []))]
+        near = [d for d in sorted(treated) if d in base and MUCH_LARGER * d <= INNER_DIM]
+        dims = [d for d in near if all(len(_inner_dims(of, d)) > 1 for of in cells)]
+        if not dims:
             needs = f"{comparison.treated}{f' and {SAME_STEP}' if tied else ''} at two k, and {comparison.baseline}"
             return Finding(Judged(NOT_RUN), note=f"needs {needs}, at a d of {INNER_DIM // MUCH_LARGER} or less")
         gaining = added(mean_of(treated[d] for d in dims), mean_of((base[d] for d in dims), -1))
-        growing = added(slopes, {cell: -weight for cell, weight in steps.items()})
+        slopes, *steps = (_slopes(of, dims) for of in cells)
+        growing = added(slopes, *({cell: -weight for cell, weight in of.items()} for of in steps))
         rests = tuple(dict.fromkeys([*gaining, *growing]))
         open_cells = undone(setting.runs, rests)
         gain, growth = contrast(setting, gaining), contrast(setting, growing)
@@ -100,16 +101,19 @@ class GainClaim(Claim):
         return Section("What explains it", text, tables=[("", shown)])
 
 
+def _inner_dims(cells: Mapping[tuple[int, int], str], dim: int) -> list[int]:
+    """The k that cells have at one d."""
+    return [inner for d, inner in cells if d == dim]
+
+
 def _slopes(cells: Mapping[tuple[int, int], str], dims: list[int]) -> dict[str, float]:
     """Weights of the AUC gained by a doubling of k: least squares over the k at each d, mean over the d.
 
-    Empty where a d has fewer than two k.
+    Each d has two k or more.
     """
     weights: dict[str, float] = {}
     for dim in dims:
-        inners = [inner for d, inner in cells if d == dim]
-        if len(inners) < 2:
-            return {}
+        inners = _inner_dims(cells, dim)
         doublings = np.log2(inners) - np.log2(inners).mean()
         shares = doublings / (doublings @ doublings) / len(dims)
         weights |= {cells[dim, inner]: float(share) for inner, share in zip(inners, shares)}

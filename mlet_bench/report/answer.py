@@ -134,7 +134,7 @@ def _beside_single(found: Outcome) -> str:
         return f"a single table gains nothing from more width than d={found.dim}, so there is none to save"
     factor, ahead = found.factor, found.against_single
     if ahead != AHEAD or factor is None or not factor.decides:
-        means = {AHEAD: "", LEVEL: ", which counts as equal", BEHIND: "", OPEN: ", which is no proof"}[ahead]
+        means = {AHEAD: "", LEVEL: ", which counts as equal", BEHIND: "", OPEN: ", which is too little to tell"}[ahead]
         return f"{mlet} is {_apart(found.own)} a single table of its width{means}"
     if not math.isfinite(factor.factor):
         return f"{mlet} is better than a single table of any width up to d={factor.most * found.dim:.0f}"
@@ -152,7 +152,8 @@ def _beside_tuned(found: Outcome) -> str:
     apart = f"{mlet} is {_apart(found.tuned)} {found.rival}"
     if found.against_tuned == LEVEL:
         return f"{found.rival} is as good{' as MLET with a tuned step' if found.both else ''}: use that"
-    return apart + {BEHIND: ": use that", AHEAD: ": use MLET", OPEN: ", which is no proof"}[found.against_tuned]
+    advice = {BEHIND: ": use that", AHEAD: ": use MLET", OPEN: ", which is too little to tell"}
+    return apart + advice[found.against_tuned]
 
 
 def _counted(found: list[Outcome], models: int) -> str:

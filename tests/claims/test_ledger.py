@@ -135,6 +135,12 @@ def test_without_the_step_at_every_k_growth_is_not_run():
     )
 
 
+def test_growth_is_read_where_there_are_two_k():
+    runs = make_runs(mlet(lambda d, k: k / 16), arms=ARMS)
+    row = ledger(runs[(runs["arm"] != "mlet") | (runs["dim"] != 8) | (runs["inner_dim"] == 64)])["C2"]
+    assert row.number.endswith("(d=4, 16)")
+
+
 def test_noise_between_the_two_answers_is_undecided():
     rows = ledger(make_runs(worth({"mlet": lambda d, k: 4.0}, own=2e-3)))
     assert rows["C1"].verdict == "undecided"

@@ -40,8 +40,16 @@ def test_the_paper_s_grid_counted_by_hand(tmp_path):
     assert plan.trainings == 2 * (10 * of_a_set + 2 * 5 * 3 * 2) == 1240
     assert next(plan.lines()).startswith("paper: 112 cells, at least 1240 trainings, at least 120 of them candidates")
     rows = {name: schema.rows["train"] for name, schema in plan.schemas.items()}
-    assert rows == {"criteo-kaggle": round(0.8 * 45_840_617), "avazu": round(0.8 * 40_428_967)}
+    assert rows == {"criteo-kaggle": 45_840_617 - 2 * 4_584_061, "avazu": 40_428_967 - 2 * 4_042_896}
     assert plan.rows_trained == 620 * sum(rows.values())
+
+
+def test_a_file_is_not_taken_for_more_rows_than_it_has_room_for(tmp_path):
+    (tmp_path / "raw").write_bytes(bytes(250_000))
+    schema = outlook("avazu", {"source": "file", "file": str(tmp_path / "raw")}, tmp_path)
+    assert sum(schema.rows.values()) == 10_001 and max(schema.table_sizes) == 10_001
+    schema = outlook("avazu", {"source": "file", "file": str(tmp_path / "none")}, tmp_path)
+    assert sum(schema.rows.values()) == 40_428_967
 
 
 def test_time_and_money_by_hand(tmp_path, timed):
