@@ -15,6 +15,8 @@ from mlet_bench.training.pack import Pack
 from mlet_bench.training.step import TrainStep
 
 DIMS, INNER_DIM, BATCH, STEPS = (4, 16), 64, 256, 200
+# In float32 a ReLU of the CIN that is within rounding of 0 is open in one model and shut in the other.
+ROUNDED = {"xdeepfm": 2e-4}
 TYPES = {"float32": torch.float32, "float64": torch.float64}
 PARTS = {"tables": "embedding rows", "w2": "W2", "linear": "linear part", "layers": "layers"}
 CLASSES = {
@@ -70,7 +72,7 @@ def compare(name: str) -> list[Agreement]:
         cell = "" if inner_dim is None else f", k={INNER_DIM}"
         shape = f"avazu: 1 dense, 21 fields; B={BATCH}, d={DIMS[0]} and {DIMS[1]}{cell}"
         for precision, dtype in TYPES.items():
-            tolerance = 1e-5 if precision == "float32" else 1e-12  # logits of 100
+            tolerance = ROUNDED.get(name, 1e-5) if precision == "float32" else 1e-12  # logits of 100
             made = [paired(schema, name, dim, inner_dim, dtype) for dim in DIMS]
             values = worst(
                 [one_batch(model, net, next(batches(rows["train"], 1, BATCH, dtype))) for model, _, net in made]
