@@ -3,7 +3,7 @@
 import pandas as pd
 
 from mlet_bench.claims.claim import Claim
-from mlet_bench.claims.comparisons import Comparison
+from mlet_bench.claims.comparisons import INNER_DIM, Comparison
 from mlet_bench.claims.finding import Finding, drawn, few, notes, power
 from mlet_bench.claims.verdicts import NOT_RUN, UNDECIDED, VACUOUS, Judged, decide
 from mlet_bench.display.text import commas, said
@@ -36,8 +36,8 @@ class KeptGain(Claim):
         treated, base = comparison.treated_cells(setting.runs), comparison.baseline_cells(setting.runs)
         plain = [(treated[dim], base[dim]) for dim in sorted(dims & treated.keys() & base.keys())]
         if not pairs or len(plain) < len(dims):
-            needs = f"{comparison.treated} at k=64 and {comparison.baseline}, {self.way} and without at the same d"
-            return Finding(Judged(NOT_RUN), note=f"needs {needs}")
+            needed = f"{comparison.treated} at k={INNER_DIM} and {comparison.baseline}"
+            return Finding(Judged(NOT_RUN), note=f"needs {needed}, {self.way} and without at the same d")
         kept, gained = _gain(runs, pairs), _gain(setting.runs, plain)
         both = kept.index.intersection(gained.index)
         missing = [
@@ -70,6 +70,5 @@ def judge_kept(gain: Interval, lost: Interval, before: Interval) -> Judged:
 def _gain(runs: pd.DataFrame, pairs: Pairs) -> pd.Series:
     """By seed, the mean over the pairs of MLET's test AUC minus the baseline's."""
     values = paired(runs, list(dict.fromkeys(cell for pair in pairs for cell in pair)), "test_auc")
-    return sum((values[ours] - values[theirs] for ours, theirs in pairs), start=pd.Series(0.0, values.index)) / len(
-        pairs
-    )
+    ours, theirs = (values[list(cells)] for cells in zip(*pairs, strict=True))
+    return ours.mean(axis=1) - theirs.mean(axis=1)

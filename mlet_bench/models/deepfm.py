@@ -1,47 +1,17 @@
 """DeepFM (Guo et al., arXiv 1703.04247) as DeepCTR and the authors of paper B have it."""
 
-from dataclasses import dataclass, field
-
-import torch
 from torch import Tensor
 
-from mlet_bench.embeddings.base import FieldTables
-from mlet_bench.embeddings.draw import Draws
 from mlet_bench.models import MODELS
-from mlet_bench.models.base import ClickModel
-from mlet_bench.models.mlp import MLP
+from mlet_bench.models.parts.deep import DeepModel
 from mlet_bench.models.parts.fm import bi_interaction
-from mlet_bench.models.parts.logit import LinearPart, Output
-
-
-@dataclass(frozen=True)
-class DeepFMHyper:
-    """The defaults are the authors'."""
-
-    hidden: tuple[int, ...] = field(default=(256, 128), metadata={"help": "hidden widths of the MLP"})
 
 
 @MODELS.add
-class DeepFM(ClickModel):
-    """The dot products of all pairs of vectors, summed, beside an MLP over vectors and dense features."""
+class DeepFM(DeepModel):
+    """The dot products of all pairs of vectors, summed, beside a linear part and an MLP."""
 
-    name, wide, Hyper = "deepfm", True, DeepFMHyper
-
-    def __init__(
-        self,
-        embedding: FieldTables,
-        num_dense: int,
-        hyper: DeepFMHyper,
-        draws: Draws,
-        linear: FieldTables | None = None,
-    ):
-        super().__init__(embedding, linear)
-        width = len(embedding.table_sizes) * embedding.embedding_dim + num_dense
-        self.deep = MLP([width, *hyper.hidden], draws, last_relu=True)
-        self.output = Output(self.deep.out_features, draws)
-        self.first_order = LinearPart(num_dense, draws)
+    name = "deepfm"
 
     def head(self, dense: Tensor, vectors: Tensor, linear: Tensor | None = None) -> Tensor:
-        x = torch.cat([vectors.flatten(1), dense], dim=1)  # (B, F·d + D)
-        second_order = bi_interaction(vectors).sum(1)
-        return self.first_order(dense, linear) + second_order + self.output(self.deep(x))
+        return super().head(dense, vectors, linear) + bi_interaction(vectors).sum(1)

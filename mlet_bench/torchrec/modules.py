@@ -138,8 +138,10 @@ class TowerTables(MLETTables):
 
     def _keys(self) -> list[str]:
         """The features in the order in which the towers give them, host by host once they are sharded."""
-        name = "_wkjt_feature_names" if self.is_weighted else "_kjt_feature_names"
-        return getattr(self.towers, name, self.features())
+        if isinstance(self.towers, EmbeddingTowerCollection):
+            return self.features()
+        # No public name says it; were this one to go, an error is better than W2 of another table.
+        return self.towers._wkjt_feature_names if self.is_weighted else self.towers._kjt_feature_names
 
     def collections(self) -> Iterator[tuple[nn.Module, dict[str, Tensor]]]:
         if isinstance(self.towers, EmbeddingTowerCollection):
