@@ -1,63 +1,16 @@
 """The ledger on made-up frames: a known factor, a tie, a loss, missing cells, one seed, generated rows."""
 
 import math
-from collections.abc import Mapping
-from functools import cache
 
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import make_overhead, make_rare, make_results, make_runs, make_spectrum, worth
+from ledgers import ARMS, MISSING, ledger, mlet, results_of
+from made_up import make_overhead, make_rare, make_runs, make_spectrum, worth
 
 from mlet_bench.claims import CLAIMS
-from mlet_bench.claims.claim import ClaimRow
 from mlet_bench.claims.comparisons import AS_PAPER, BOTH_TUNED, COMPARISONS, TUNED_BASELINE
 from mlet_bench.claims.ledger import COLUMNS, ESTIMATES, claims_table, estimates_table
-
-MISSING = ("missing", "", "not trained")
-ARMS = ("single", "mlet", "single-lr")
-
-
-def mlet(factor):
-    """Quality where MLET is worth a single layer ``factor(d, k)`` times as wide."""
-    return worth({"mlet": factor})
-
-
-def results_of(runs, spectrum=None, overhead=None, rare=None, planted=(), parts=()):
-    return make_results(
-        runs,
-        make_spectrum(runs, lambda arm, d: 0.8 if arm == "mlet" else 0.9) if spectrum is None else spectrum,
-        make_overhead(lambda d, k: 0.2) if overhead is None else overhead,
-        make_rare(runs, lambda arm, group: 0.0) if rare is None else rare,
-        planted,
-        parts,
-    )
-
-
-class Ledger(Mapping):
-    """The rows of one comparison by claim, each by itself, made when it is asked for."""
-
-    def __init__(self, results, comparison):
-        def row(name):
-            claim = CLAIMS[name]()
-            found = claim.found(results, comparison)
-            return claim.row(found, comparison, claim.judged(found).verdict)
-
-        self.row = cache(row)
-        self.comparison = comparison
-
-    def __getitem__(self, claim) -> ClaimRow:
-        return self.row(claim)
-
-    def __iter__(self):
-        return (name for name in CLAIMS if self.comparison in CLAIMS[name].comparisons)
-
-    def __len__(self):
-        return len(list(iter(self)))
-
-
-def ledger(runs, *frames, comparison=AS_PAPER, **changes) -> Ledger:
-    return Ledger(results_of(runs, *frames, **changes), comparison)
 
 
 @pytest.mark.parametrize(
@@ -258,170 +211,6 @@ def test_a_part_of_the_rows_decides_the_collapse_alone():
     assert {rows[claim].verdict for claim in ("C1", "C2", "C4", "C5", "C7")} == {"undecided"}
     assert rows["C3"].verdict == "reproduced"
     assert "a part of the rows decides nothing: avazu" in rows["C1"].note
-
-
-@pytest.mark.parametrize(
-    ("change", "verdict"),
-    [
-        ({}, "reproduced"),
-        ({"max_logit_difference": 2e-5}, "not reproduced"),
-        ({"max_logit_difference": 1.4e-4, "logit_tolerance": 3e-3}, "reproduced"),  # logits of 300
-        ({"max_logit_difference": 3.1e-3, "logit_tolerance": 3e-3}, "not reproduced"),
-        ({"deployed_tables_bytes": 5000}, "not reproduced"),
-        ({"max_logit_difference": math.nan}, "undecided"),
-        ({"status": "missing", "max_logit_difference": math.nan}, "undecided"),
-        ({"status": "failed", "kind": "refused-deploy", "reason": "in any words"}, "not reproduced"),
-        ({"status": "failed", "kind": "other", "reason": "differs", "max_logit_difference": math.nan}, "undecided"),
-    ],
-)  # fmt: skip
-def test_collapse(change, verdict):
-    runs = make_runs(mlet(lambda d, k: 2.0))
-    for name, value in change.items():
-        runs.loc[(runs["cell"] == "mlet-d8-k16") & (runs["seed"] == 2), name] = value
-    row = ledger(runs)["C3"]
-    assert row.verdict == verdict
-
-
-@pytest.mark.parametrize(
-    ("share", "verdict"),
-    [
-        (lambda arm, d: 0.8 if arm == "mlet" else 0.9, "reproduced"),
-        (lambda arm, d: (0.95 if d == 4 else 0.8) if arm == "mlet" else 0.9, "not reproduced"),
-        (lambda arm, d: 0.9, "not reproduced"),
-    ],
-)
-def test_rank(share, verdict):
-    runs = make_runs(mlet(lambda d, k: 2.0))
-    row = ledger(runs, spectrum=make_spectrum(runs, share))["C4"]
-    assert row.verdict == verdict
-    assert (
-        "d=32 -11.1% [-11.1%, -11.1%] by training (+0.0% at the start, -11.1% after it)" in row.number
-        or share("mlet", 32) == 0.9
-    )
-    assert row.cells == "avazu/dlrm: mlet d=4,8,16,32 k=64, single d=4,8,16,32"
-
-
-def test_tables_that_nobody_trained_have_no_lower_rank_by_training():
-    """A product of two drawn matrices starts lower, by 18% at d = k = 64; training changes nothing here."""
-    runs = make_runs(mlet(lambda d, k: 2.0))
-    spectrum = make_spectrum(runs, lambda arm, d: 0.7 if arm == "mlet" else 0.9)
-    spectrum.loc[spectrum["cell"].str.startswith("mlet") & (spectrum["stage"] == "initial"), "effective_rank"] *= (
-        0.7 / 0.9
-    )
-    row = ledger(runs, spectrum=spectrum)["C4"]
-    assert row.verdict == "not reproduced" and "(-22.2% at the start, -22.2% after it)" in row.number
-
-
-def test_rank_without_the_ranks_of_one_width_is_undecided():
-    runs = make_runs(mlet(lambda d, k: 2.0))
-    spectrum = make_spectrum(runs, lambda arm, d: 0.8 if arm == "mlet" else 0.9)
-    row = ledger(runs, spectrum=spectrum[spectrum["cell"] != "single-d8"])["C4"]
-    assert row.verdict == "undecided" and "no ranks beside mlet-d8-k64" in row.note
-
-
-@pytest.mark.parametrize(
-    ("overhead", "verdict", "note"),
-    [
-        (make_overhead(lambda d, k: 0.2 + k / 1000), "reproduced", ""),
-        (make_overhead(lambda d, k: 0.02 + k / 1000), "not reproduced", "cheaper than the paper says"),
-        (make_overhead(lambda d, k: 0.5 + k / 1000), "not reproduced", "dearer than the paper says"),
-        (make_overhead(lambda d, k: k / 200), "undecided", ""),
-        (make_overhead(lambda d, k: 0.2, device="CPU, 1 of 2 threads"), "undecided", "timed on a CPU"),
-        (make_overhead(lambda d, k: 0.2, dims=(4, 8, 16)), "undecided", "1 (d, k) of the grid were not timed"),
-        (make_overhead(lambda d, k: 0.2, batch=2048), "not run", "batch of 128"),
-    ],
-)
-def test_overhead(overhead, verdict, note):
-    row = ledger(make_runs(mlet(lambda d, k: 2.0)), overhead=overhead)["C5"]
-    assert row.verdict == verdict and note in row.note
-    assert verdict == "not run" or "mean over" in row.number
-
-
-def test_a_gpu_is_read_and_not_averaged_with_a_cpu():
-    overhead = pd.concat([make_overhead(lambda d, k: 0.2), make_overhead(lambda d, k: 2.0, device="CPU, 1 of 2")])
-    row = ledger(make_runs(mlet(lambda d, k: 2.0)), overhead=overhead)["C5"]
-    assert row.verdict == "reproduced" and "+20.0%" in row.number and "H200" in row.number
-
-
-def test_overhead_is_one_mean_over_the_genuine_data_sets():
-    names = ("avazu", "criteo-kaggle")
-    runs = make_runs(mlet(lambda d, k: 2.0), datasets=names)
-    times = pd.concat([make_overhead(lambda d, k: 0.2), make_overhead(lambda d, k: 0.4, datasets=("criteo-kaggle",))])
-    pooled = ledger(runs, overhead=times)["C5"]
-    assert pooled.number.startswith("+30.0%") and "over 14 (data set, d, k)" in pooled.number
-    assert pooled.verdict == "undecided"
-    alone = ledger(runs, overhead=times, planted=("criteo-kaggle",))["C5"]
-    assert alone.number.startswith("+20.0%") and alone.verdict == "reproduced"
-    assert "rows made by the generator decide nothing: avazu, criteo-kaggle" in ledger(runs, planted=names)["C5"].note
-    part = ledger(runs, overhead=times.assign(mlet_ms=times["single_ms"] * 1.2), parts=("avazu",))["C5"]
-    assert part.verdict == "undecided" and "a part of the rows decides nothing: avazu" in part.note
-
-
-def test_several_models_need_several_models():
-    row = ledger(make_runs(mlet(lambda d, k: 5.0)))["C6"]
-    assert row.verdict == "not run" and row.note == "avazu: needs two models or more, found dlrm"
-
-
-@pytest.mark.parametrize(
-    ("factor", "verdict"),
-    [(20.0, "reproduced"), (1.5, "not reproduced"), (10.0, "not reproduced")],  # 10x on average, and never 16x
-)
-def test_several_models(factor, verdict):
-    runs = make_runs(mlet(lambda d, k: factor), dims=(4, 8, 16, 32, 64), models=("dlrm", "dcn"))
-    row = ledger(runs)["C6"]
-    assert row.verdict == verdict and row.number.startswith("mean of 2 between ")
-    assert "avazu/dlrm: " in row.number and "avazu/dcn: " in row.number
-
-
-def test_other_models_say_nothing_about_the_first_paper():
-    other = make_runs(mlet(lambda d, k: 1.0), models=("dcn",))
-    both = pd.concat([make_runs(mlet(lambda d, k: 3 + k / 32), arms=ARMS), other], ignore_index=True)
-    rows = ledger(both)
-    assert [rows[claim].verdict for claim in ("C1", "C2")] == ["reproduced", "reproduced"]
-    assert all(rows[claim].cells.startswith("avazu/dlrm: ") for claim in ("C1", "C2", "C3", "C4"))
-    assert not any("dcn" in rows[claim].cells for claim in ("C1", "C2", "C3", "C4"))
-    alone = ledger(other)
-    assert {alone[claim].verdict for claim in ("C1", "C2", "C3", "C4", "C5")} == {"not run"}
-    assert alone["C5"].note == alone["C1"].note == "no run of dlrm"
-
-
-def test_a_model_without_a_factor_leaves_the_average_undecided():
-    runs = make_runs(mlet(lambda d, k: 20.0), dims=(4, 8, 16, 32, 64), models=("dlrm", "dcn"))
-    runs.loc[(runs["model"] == "dcn") & (runs["arm"] == "single"), ["status", "test_auc"]] = ["missing", math.nan]
-    assert ledger(runs)["C6"].verdict == "undecided"
-
-
-@pytest.mark.parametrize(
-    ("gains", "verdict"),
-    [
-        ((0.006, 0.003, 0.001), "reproduced"),
-        ((0.003, 0.006, 0.001), "undecided"),
-        ((0.002, 0.002, 0.002), "not reproduced"),
-        ((0.001, 0.002, 0.004), "not reproduced"),
-        ((-0.006, -0.003, -0.001), "not reproduced"),
-    ],
-)
-def test_rare(gains, verdict):
-    runs = make_runs(mlet(lambda d, k: 2.0))
-    row = ledger(runs, rare=make_rare(runs, lambda arm, group: gains[group] if arm == "mlet" else 0.0))["C7"]
-    assert row.verdict == verdict
-    assert row.number.endswith("gains, rarest first: " + ", ".join(f"{gain:+.5f}" for gain in gains))
-
-
-def test_beside_the_gain_of_rare_rows_stands_what_their_step_gains_alone():
-    runs = make_runs(mlet(lambda d, k: 2.0), arms=(*ARMS, "single-freq-lr"))
-    excess = {"mlet": 0.006, "single-freq-lr": 0.004}
-    row = ledger(runs, rare=make_rare(runs, lambda arm, group: excess.get(arm, 0.0) * (group == 0)))["C7"]
-    assert "fewest; single-freq-lr has +0.00400 of it; gains" in row.number and "+0.00600 [" in row.number
-    assert "single-freq-lr" not in row.cells
-
-
-def test_rare_needs_every_group_of_every_seed():
-    runs = make_runs(mlet(lambda d, k: 2.0))
-    rare = make_rare(runs, lambda arm, group: 0.006 - 0.002 * group if arm == "mlet" else 0.0)
-    rare.loc[(rare["cell"] == "single-d8") & (rare["seed"] == 1) & (rare["group"] == 2), "auc"] = math.nan
-    row = ledger(runs, rare=rare)["C7"]
-    assert row.verdict == "undecided" and "4 paired seeds, 5 are needed" in row.note
 
 
 def test_nothing_ran():
