@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mlet_bench.arms import ARMS, with_recipe
-from mlet_bench.data import dataset_of
+from mlet_bench.data import dataset_of, described
 from mlet_bench.data.base import PREPARED
 from mlet_bench.errors import BenchError
 from mlet_bench.files import SEAL, read_json
@@ -275,7 +275,7 @@ def _check_source(name: str, dataset: dict[str, Any]) -> None:
         if source == PREPARED:
             DatasetSchema.read(dataset["file"])
             return
-        kind({option: dataset[option] for option in kind.options if option in dataset}, dataset["split"])
+        described(name, dataset)
         if source == "package":
             kind.installed()
         elif "file" in dataset:
@@ -296,7 +296,9 @@ def _check_budgets(config: dict[str, Any]) -> None:
                 "several dims in the main grid, where its cells are compared at their bytes"
             )
     _check_widths(
-        config | budget_block(config) | {"inner_dims": block.get("inner_dims", config["inner_dims"])}, "config.budgets"
+        config | budget_block(config) | {"inner_dims": block.get("inner_dims", config["inner_dims"])},
+        "config.budgets",
+        "dim",
     )
 
 
@@ -310,7 +312,7 @@ def _check_models(config: dict[str, Any]) -> None:
             )
 
 
-def _check_widths(config: dict[str, Any], where: str) -> None:
+def _check_widths(config: dict[str, Any], where: str, dims: str = "dims") -> None:
     """Every width listed must be used: an unusable one is a mistake, not something to skip in silence."""
     arm = next((arm for arm in config["arms"] if ARMS[arm].inner_dim), None)
     if arm is None:
@@ -318,12 +320,12 @@ def _check_widths(config: dict[str, Any], where: str) -> None:
     for dim in config["dims"]:
         if dim > max(config["inner_dims"]):
             raise BenchError(
-                f"{where}.dims has d={dim}, above every k in {where}.inner_dims {config['inner_dims']}: "
+                f"{where}.{dims} has d={dim}, above every k in {where}.inner_dims {config['inner_dims']}: "
                 f"arm {arm!r} needs k >= d; add a larger k or drop this d"
             )
     for inner_dim in config["inner_dims"]:
         if inner_dim < min(config["dims"]):
             raise BenchError(
-                f"{where}.inner_dims has k={inner_dim}, below every d in {where}.dims {config['dims']}: "
+                f"{where}.inner_dims has k={inner_dim}, below every d in {where}.{dims} {config['dims']}: "
                 f"arm {arm!r} needs k >= d; add a smaller d or drop this k"
             )

@@ -51,7 +51,7 @@ def test_cells_within_budgets():
     ("budgets", "said"),
     [({"sizes": ["1/4"], "arms": ["hash", "single"]}, "config.budgets.arms has 'single', whose width is its size"),
      ({"sizes": ["16"], "arms": ["hash"]}, r"config.budgets.sizes\[0\] is '16'"),
-     ({"sizes": ["1/4"], "arms": ["mlet-hash"], "inner_dims": [8]}, "config.budgets.dims has d=16, above every k")],
+     ({"sizes": ["1/4"], "arms": ["mlet-hash"], "inner_dims": [8]}, "config.budgets.dim has d=16, above every k")],
 )  # fmt: skip
 def test_budgets_that_no_cell_can_have(budgets, said):
     config = yaml.safe_load((ROOT / "workflow/config/smoke.yaml").read_text())

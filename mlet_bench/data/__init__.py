@@ -31,3 +31,13 @@ def dataset_of(name: str, entry: Mapping[str, Any]) -> type["DataSet"]:
     """
     tables = entry.get("source") == "table" or (entry.get("source") == "prepared" and name not in DATASETS)
     return DATASETS[entry.get("of") or ("table" if tables else name)]
+
+
+def described(name: str, entry: Mapping[str, Any]) -> "DataSet":
+    """That data set with the split and the options that the entry gives it.
+
+    Raises:
+        BenchError: there is none of that name, or it cannot have such options.
+    """
+    kind = dataset_of(name, entry)
+    return kind({option: entry[option] for option in kind.options if option in entry}, entry.get("split"))

@@ -101,13 +101,14 @@ def answer(results: Results) -> list[str]:
         if not outcomes:
             told.append(f"On {dataset}, no seed of MLET and a single table of its width is done.")
         elif len(found) == 1:
-            told.append(f"On {_named(outcomes[0].setting)}, {sentence(outcomes[0])}.")
+            told.append(f"On {named(outcomes[0].setting)}, {sentence(outcomes[0])}.")
         else:
-            told.append(f"On {_named(outcomes[0].setting)}, {_counted(outcomes, len(found))}.")
+            told.append(f"On {named(outcomes[0].setting)}, {_counted(outcomes, len(found))}.")
     return told
 
 
-def _named(setting: Setting) -> str:
+def named(setting: Setting) -> str:
+    """The data set, marked where its rows are generated."""
     return setting.dataset + (" (generated rows)" if setting.is_planted else "")
 
 

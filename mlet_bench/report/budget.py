@@ -12,8 +12,9 @@ from mlet_bench.arms import ARMS, BASELINE
 from mlet_bench.display import plots
 from mlet_bench.display.document import Column, Row, Section, number, plot, show, words
 from mlet_bench.display.svg import add_tip, mark
-from mlet_bench.display.text import NOTHING, duration, megabytes, short_count
+from mlet_bench.display.text import NOTHING, counted, duration, megabytes, short_count
 from mlet_bench.report import FIGURES
+from mlet_bench.report.answer import named
 from mlet_bench.runs import LOOKUPS, PLAIN
 from mlet_bench.tables.budget import budget_table, budgets_of, served_table
 from mlet_bench.tables.cells import records
@@ -100,28 +101,47 @@ def _star() -> Line2D:
 
 
 def advice(results: Results) -> list[str]:
-    """What to train for each budget, a sentence a data set and model: ``avazu, DLRM: for 38 MB train hash (...)``."""
+    """What to train for each budget, a sentence a data set: ``On avazu, for 38 MB of tables train hash-d16-b1_16 ...``."""
     table, said = results.table(budget_table), []
+    several = len({setting.model for setting in results.settings}) > 1
     for setting in results.settings:
         told = [_told(part) for _, part in setting.of(table).groupby("budget", sort=False)]
         if told := [text for text in told if text]:
-            said.append(f"{setting.dataset}, {setting.model.upper()}: {'; '.join(told)}.")
+            whose = f" and {setting.model}" if several else ""
+            said.append(f"On {named(setting)}{whose}, {'; '.join(told)}.")
     return said
 
 
 def _told(ranked: pd.DataFrame) -> str:
-    """``for 135 MB train hash (hash-d16-b1_16 in int8); MLET, as mlet, is number 2, behind by 0.00040``."""
+    """One budget: what does best within it, and how far behind MLET is."""
     placed = records(ranked.dropna(subset=["rank"]))
     if not placed:
         return ""
     best = placed[0]
-    text = f"for {megabytes(best['budget_bytes'])} MB train {best['arm']} ({best['cell']} in {best['format']})"
+    text = f"for {megabytes(best['budget_bytes'])} MB of tables train {_as_served(best)}"
     mlet = next((row for row in placed if _is_mlet(row["arm"])), None)
-    if mlet is None or mlet is best:
-        return text
-    return (
-        f"{text}; MLET, as {mlet['cell']} in {mlet['format']}, is number {mlet['rank']}, behind by {mlet['behind']:.5f}"
-    )
+    if mlet is best:
+        return f"{text}, which is MLET"
+    if mlet is None:
+        return f"{text}, where no MLET fits"
+    return f"{text}, where MLET ({_as_served(mlet)}) is {_behind(mlet)}"
+
+
+def _as_served(row: Row) -> str:
+    return row["cell"] + ("" if row["format"] == PLAIN else f" in {row['format']}")
+
+
+def _behind(row: Row) -> str:
+    """How far behind the first a place is on the seeds that judge, who may turn the order of those that chose."""
+    if row["first_is"] == "equal":
+        return "as good"
+    mean, low, high = row["behind"], row["behind_low"], row["behind_high"]
+    away, ends = ("behind", (low, high)) if mean >= 0 else ("ahead", (-high, -low))
+    apart = f"{abs(mean):.4f} AUC {away}"
+    if math.isnan(low):
+        return f"{apart}, which {counted(row['seeds'], 'seed')} cannot decide"
+    apart += " ({:.4f} to {:.4f})".format(*ends)
+    return f"{apart}, which is too little to tell" if row["first_is"] == "undecided" else apart
 
 
 def _is_mlet(arm: str) -> bool:
@@ -129,7 +149,7 @@ def _is_mlet(arm: str) -> bool:
 
 
 def budget_section(results: Results) -> Section | None:
-    """The advice, the figure it is read from, and for each budget the arms in their order with what they cost."""
+    """The figure that the advice is read from, and for each budget the arms in their order with what they cost."""
     table = results.table(budget_table)
     text = [
         "Each method is as large as fits into a budget of bytes, counted from what is stored, and stands here in the "
@@ -171,7 +191,7 @@ def budget_section(results: Results) -> Section | None:
         if len(absent):
             missing = [columns[0], words("arm", "arm"), words("why not", "reason")]
             tables.append((f"{name}: cannot be that small, or did not run", show(absent, missing)))
-    return Section(quality_at_bytes.title, [*advice(results), *text], [quality_at_bytes.name], tables)
+    return Section(quality_at_bytes.title, text, [quality_at_bytes.name], tables)
 
 
 def _with_half(row: Row, name: str, form: str) -> str:

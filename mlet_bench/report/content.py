@@ -7,7 +7,7 @@ from mlet_bench.display.document import Plot, Report, Section
 from mlet_bench.display.text import listed
 from mlet_bench.report import FIGURES
 from mlet_bench.report.answer import answer, models_section
-from mlet_bench.report.budget import budget_section
+from mlet_bench.report.budget import advice, budget_section
 from mlet_bench.report.curves import longer_section
 from mlet_bench.report.ledger import claims_section, entries
 from mlet_bench.report.origin import not_done, provenance, what_ran
@@ -22,7 +22,7 @@ def make_report(results: Results) -> Report:
     synthetic = [name for name in datasets if results.planted(name) is not None]
     mark = "" if not synthetic else " (synthetic data)" if synthetic == datasets else " (in part synthetic data)"
     told = [
-        *(main_section(results), claims_section(results), budget_section(results), models_section(results)),
+        *(budget_section(results), main_section(results), claims_section(results), models_section(results)),
         *(*quality_sections(results), sampling_section(results)),
         *(claim.section(results) for claim in claims()),
         *(reweighting_section(results), longer_section(results)),
@@ -34,7 +34,7 @@ def make_report(results: Results) -> Report:
     return Report(
         title=f"Multi-Layer Embedding Training: {results.profile}{mark}",
         warning=_warning(results, synthetic),
-        lead=answer(results),
+        lead=[*advice(results), *answer(results)],
         sections=[*told, what_ran(results), not_done(results), provenance(results)],
         ledger=entries(results),
     )

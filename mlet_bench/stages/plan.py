@@ -12,7 +12,7 @@ import torch
 
 from mlet_bench.arms import ARMS
 from mlet_bench.config import Cell, cell_spec, cells, load_config
-from mlet_bench.data import dataset_of
+from mlet_bench.data import dataset_of, described
 from mlet_bench.data.planted import table_sizes
 from mlet_bench.device import device_label, free_cores, resolve_device
 from mlet_bench.embeddings.base import FieldTables
@@ -196,9 +196,10 @@ def outlook(name: str, settings: dict[str, Any], results: Path) -> DatasetSchema
     folder = results / "data" / name
     if (folder / "schema.json").is_file():
         return DatasetSchema.read(folder)
-    data = dataset_of(name, settings)
-    if settings["source"] == "sample" or not (data.full_rows and data.table_sizes):
+    kind = dataset_of(name, settings)
+    if settings["source"] == "sample" or not (kind.full_rows and kind.table_sizes):
         return None
+    data = described(name, settings)
     rows = settings.get("rows", data.full_rows)
     rows = min(rows, settings.get("max_rows") or rows)
     if settings["source"] == "file" and os.path.isfile(settings["file"]):

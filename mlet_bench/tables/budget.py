@@ -9,7 +9,7 @@ import pandas as pd
 from mlet_bench.budgets import budget_bytes
 from mlet_bench.config import budget_block
 from mlet_bench.runs import LOOKUPS
-from mlet_bench.statistics.intervals import Interval, mean_interval, paired_interval
+from mlet_bench.statistics.intervals import Interval, mean_interval, paired_interval, read_auc_difference
 from mlet_bench.tables.cells import records, whole_widths
 from mlet_bench.tables.results import CELL, Results, Setting
 
@@ -43,7 +43,8 @@ def budget_table(results: Results) -> pd.DataFrame:
 
     Which they are, and the order of the arms (``rank``), is chosen by mean validation AUC over the first half of the
     seeds; ``auc`` and ``behind``, the paired difference to the first arm, are means over the other half on test, so
-    that what is chosen is judged on runs that did not choose it. A single seed does both. An arm with nothing that fits
+    that what is chosen is judged on runs that did not choose it. A single seed does both. ``first_is`` reads ``behind``
+    (``read_auc_difference``). An arm with nothing that fits
     has no rank, and ``reason`` says why.
     """
     served, rows = _with_costs(results), []
@@ -51,7 +52,7 @@ def budget_table(results: Results) -> pd.DataFrame:
         for name, most in budgets_of(setting):
             rows += _ranked(setting, setting.of(served), name, most)
     columns = ["dataset", "model", "budget", "budget_bytes", "rank", "arm", "cell", "format", "tables_bytes", "val_auc"]
-    columns += ["seeds", "auc", "auc_low", "auc_high", "behind", "behind_low", "behind_high", *COSTS, "reason"]
+    columns += ["seeds", "auc", "auc_low", "auc_high", "behind", "behind_low", "behind_high", "first_is", *COSTS, "reason"]
     return pd.DataFrame(rows, columns=columns).astype({"rank": "Int64", "seeds": "Int64"})
 
 
@@ -61,6 +62,8 @@ def budgets_of(setting: Setting) -> Iterator[tuple[str, int]]:
     if not config.get("budgets", {}).get("enabled") or schema is None:
         return
     block = budget_block(config)
+    if setting.model not in block.get("models", (setting.model,)):
+        return
     sized = {name: budget_bytes(name, schema.table_sizes, block["dims"][0]) for name in block["sizes"]}
     yield from sorted(sized.items(), key=lambda of: -of[1])
 
@@ -89,9 +92,9 @@ def _ranked(setting: Setting, served: pd.DataFrame, budget: str, most: int) -> l
         first = scores if first is None else first
         both = scores.index.intersection(first.index)
         row |= _of_interval(mean_interval(scores.to_numpy()) if len(scores) else None, "auc")
-        row |= _of_interval(
-            paired_interval(first[both].to_numpy(), scores[both].to_numpy()) if len(both) else None, "behind"
-        )
+        behind = paired_interval(first[both].to_numpy(), scores[both].to_numpy()) if len(both) else None
+        row |= _of_interval(behind, "behind")
+        row["first_is"] = read_auc_difference(behind) if behind is not None and rank > 1 else ""
         row |= {name: float(own[name].mean()) for name in ("tables_bytes", *COSTS)}
         rows.append(row | {"rank": rank, "seeds": len(scores), "reason": ""})
     rows += [{"arm": arm, "reason": why} for arm, why in _absent(setting, served, budget, set(best["arm"]))]

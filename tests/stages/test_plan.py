@@ -7,7 +7,7 @@ from fake_results import make_results, small_config
 from mlet_bench.cli import main
 from mlet_bench.config import check_config, load_config
 from mlet_bench.errors import BenchError
-from mlet_bench.spec import RunSpec
+from mlet_bench.spec import Field, RunSpec
 from mlet_bench.stages import plan as stage
 from mlet_bench.stages.plan import Plan, outlook, too_long
 from mlet_bench.training.forecast import Pace, made_up_rows, measure_pace
@@ -138,3 +138,8 @@ def test_the_command_prints_the_plan(timed, capsys):
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "afternoon: 6 cells, at least 42 trainings, at least 12 of them candidates that arms try"
     assert said[-1].endswith("at 1 an hour")
+
+
+def test_a_set_whose_columns_the_config_chooses_has_an_outlook(tmp_path):
+    found = outlook("by-time", {"of": "flights", "source": "package", "split": "time"}, tmp_path)
+    assert len(found.fields) == 8 and found.fields[2] == Field("tailnum", 4037) and len(found.dense) == 3

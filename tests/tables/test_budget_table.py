@@ -79,11 +79,43 @@ def test_what_has_nothing_so_small_says_its_smallest(results):
 
 def test_the_advice_and_the_section(results):
     (said,) = advice(results)
-    assert said.startswith("avazu, DLRM: for 0.016 MB train single (single-d16 in int4-columns); MLET, as mlet-hash")
-    assert "is number 2, behind by 0.00700" in said
+    assert said == (
+        "On avazu, for 0.016 MB of tables train single-d16 in int4-columns, where MLET (mlet-hash-d16-k64-b1_4) is "
+        "0.0070 AUC behind, which 2 seeds cannot decide; for 0.009 MB of tables train single-d16 in int4-columns, "
+        "where no MLET fits."
+    )
     section = budget_section(results)
     assert section is not None and section.figures == ["quality_at_bytes"] and len(section.tables) == 3
     assert quality_at_bytes.draw(results) is not None
+
+
+@pytest.mark.parametrize(
+    ("lag", "noise", "says"),
+    [
+        (0.004, 0.0001, "is 0.0040 AUC behind (0.0038 to 0.0042)"),
+        (-0.004, 0.0001, "is 0.0040 AUC ahead (0.0038 to 0.0042)"),
+        (0.0, 0.0001, "is as good"),
+        (0.001, 0.01, "is 0.0010 AUC behind (-0.0186 to 0.0206), which is too little to tell"),
+    ],
+)
+def test_mlet_beside_the_first_with_seeds_enough(results, lag, noise, says):
+    """Ten seeds, of which five judge; noise of -2 to 2 times as much: t of 4 is 2.776, times (2.5 / 5) ** .5 is 1.963."""
+    seeds = range(10)
+    form = "int4-columns"
+    served = [
+        {**row, "seed": seed, "val_auc": row["val_auc"] if seed < 5 else 0.99,
+         "test_auc": 0.7 - (lag + noise * (seed - 7)) * (row["arm"] == "mlet-hash")}
+        for seed in seeds
+        for row in (rows_of("single-d16", "single", 16, None, "", form, 8_000, 0.695, 0)[0],
+                    rows_of("mlet-hash-d16-k64-b1_4", "mlet-hash", 16, 64, "1/4", "fp32", 15_900, 0.692, 0)[0])
+    ]  # fmt: skip
+    (said,) = advice(replace(results, config=results.config | {"seeds": list(seeds)}, formats=pd.DataFrame(served)))
+    assert f"where MLET (mlet-hash-d16-k64-b1_4) {says};" in said
+
+
+def test_a_model_without_budgets_gets_no_advice(results):
+    budgets = results.config["budgets"] | {"models": ["pnn"]}
+    assert advice(replace(results, config=results.config | {"budgets": budgets})) == []
 
 
 def test_without_formats_or_budgets_there_is_no_figure(results):
