@@ -77,7 +77,7 @@ def _interactions(generator) -> list[tuple[str, Callable, Callable]]:
     bottom = torch.randn(B, D, generator=generator, requires_grad=True)
     vectors = torch.randn(B, F, D, generator=generator, requires_grad=True)
     layer = Interaction(F + 1)
-    layer.batched = True
+    layer.plain = True
     out = layer(bottom, vectors)
     grad = torch.randn(out.shape, generator=generator)
     return [

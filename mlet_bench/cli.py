@@ -96,7 +96,8 @@ EPILOG = """The whole reproduction is the DAG: snakemake --cores N.
 environment:
   OMP_WAIT_POLICY         passive where it is not set: threads sleep while they wait, so that one other process on the
                           machine costs little. OMP_WAIT_POLICY=active or a GOMP_SPINCOUNT of yours overrules it.
-  MLET_BENCH_KERNELS=off  plain torch on the CPU in the place of compiled kernels
+  MLET_BENCH_KERNELS      off: plain torch on the CPU in the place of compiled kernels; triton: Triton's kernels on a
+                          GPU, which none has run yet
 """
 
 

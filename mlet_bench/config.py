@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mlet_bench.arms import ARMS, with_recipe
+from mlet_bench.config_file import check_extent, read_yaml
 from mlet_bench.data import dataset_of, described
 from mlet_bench.data.base import PREPARED
 from mlet_bench.errors import BenchError
@@ -22,7 +23,7 @@ OWN_MODEL = "own model"  # the source of rows that mlet_bench.sweep knows by the
 
 @dataclass(frozen=True)
 class Cell:
-    """One data set, model, arm, d and k: a training job of the DAG, with all its seeds."""
+    """One data set, model, arm, d and k, with all its seeds."""
 
     dataset: str
     model: str
@@ -47,19 +48,11 @@ def load_config(files: Sequence[str]) -> dict[str, Any]:
     """A configuration from YAML files, as Snakemake merges them: a later one overrides single keys; checked.
 
     Raises:
-        BenchError: as ``check_config``; or a file is absent, or no YAML.
+        BenchError: as ``check_config`` and ``read_yaml``.
     """
-    import yaml
-
     merged: dict[str, Any] = {}
     for name in files:
-        try:
-            found = yaml.safe_load(Path(name).read_text(encoding="utf-8"))
-        except yaml.YAMLError as error:
-            raise BenchError(f"{name} is no YAML: {' '.join(str(error).split())}") from None
-        if not isinstance(found, dict):
-            raise BenchError(f"{name} holds no keys: it must be a configuration")
-        merged = _merged(merged, found)
+        merged = _merged(merged, read_yaml(name))
     return check_config(with_homes(merged))
 
 
@@ -97,6 +90,7 @@ def check_config(config: dict[str, Any]) -> dict[str, Any]:
     from mlet_bench.models import MODELS
     from mlet_bench.models.base import resolve_hyper
 
+    check_extent(config, "config")
     config = {key: value for key, value in config.items() if key != SEAL}  # a results folder's own, given again
     if isinstance(config.get("datasets"), dict):
         kept = {name: dataset for name, dataset in config["datasets"].items() if dataset is not None}
@@ -162,6 +156,20 @@ def cells(config: dict[str, Any]) -> Iterator[Cell]:
         for budget in block.get("sizes", [""])
     }
     yield from found
+
+
+def jobs(config: dict[str, Any], together: bool) -> dict[str, list[Cell]]:
+    """The training jobs of the DAG: ``dataset/model/name`` → its cells.
+
+    Args:
+        together: one job for all arms of a method at one d, as their runs have shapes in common; else one a cell.
+    """
+    found: dict[str, list[Cell]] = {}
+    for cell in cells(config):
+        shared = cell_name(ARMS[cell.arm].method, cell.dim, None, cell.epochs, cell.budget)
+        name = f"{cell.dataset}/{cell.model}/{shared}" if together else cell.folder
+        found.setdefault(name, []).append(cell)
+    return found
 
 
 def budget_block(config: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import torch
 
 from mlet_bench.errors import BenchError
 from mlet_bench.gpus import claim_gpu
-from mlet_bench.kernels.build import library
+from mlet_bench.kernels import in_use
 
 CGROUP, OWN_CGROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 LOAD = Path("/proc/loadavg")
@@ -106,12 +106,12 @@ def others_running(looks: int = 20, seconds: float = 2.0) -> float:
 
 
 def device_label(device: torch.device) -> str:
-    """The device in words, for tables: the GPU's name, or the number of CPU threads in use, and whether the kernels are
-    not: then numbers are rounded otherwise.
+    """The device in words, for tables: the GPU's name, or the number of CPU threads in use; and whether kernels are in
+    use on the GPU, or not on the CPU: then numbers are rounded otherwise.
     """
     if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    plain = ", plain torch" if library() is None else ""
+        return torch.cuda.get_device_name(device) + (", Triton" if in_use(device) else "")
+    plain = "" if in_use(device) else ", plain torch"
     return f"CPU, {torch.get_num_threads()} of {os.cpu_count()} threads{plain}"
 
 

@@ -1,5 +1,7 @@
 """The exceptions that are meant for the user's eyes."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -40,6 +42,18 @@ class OverBudgetError(BenchError):
     kind = "over-budget"
 
 
+class UnreadableError(BenchError):
+    """A raw file that is not in a form that is read.
+
+    Attributes:
+        text: what it has at the place of the fault, a line or the file's start.
+    """
+
+    def __init__(self, sentence: str, text: bytes):
+        super().__init__(sentence)
+        self.text = text
+
+
 class RunsFailed(BenchError):
     """Some runs of a cell failed; the others are finished and stored.
 
@@ -48,8 +62,17 @@ class RunsFailed(BenchError):
     """
 
     def __init__(self, reasons: dict[Path, BenchError]):
-        super().__init__("; ".join(map(str, reasons.values())))
+        super().__init__("; ".join(dict.fromkeys(map(str, reasons.values()))))
         self.reasons = reasons
+
+
+@contextmanager
+def gone_on(failures: dict[Path, BenchError]) -> Iterator[None]:
+    """Keep the failures of single runs, for after what the others still need."""
+    try:
+        yield
+    except RunsFailed as error:
+        failures |= error.reasons
 
 
 class Stopped(SystemExit):

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from mlet_bench.device import device_label
-from mlet_bench.kernels.build import library
+from mlet_bench.kernels import in_use
 from mlet_bench.version import __version__
 
 STATUS = Path("/proc/self/status")
@@ -27,8 +27,8 @@ def provenance(device: torch.device, started: datetime, seconds: float, rows: in
         rows: rows trained on in that time; None where nobody counted them.
 
     Returns:
-        among others ``kernels``: whether the CPU's compiled kernels were used, where they fit; without them a step
-        differs by rounding, and a whole training by what becomes of it.
+        among others ``kernels``: whether the device's kernels were used, where they fit; without them a step differs by
+        rounding, and a whole training by what becomes of it.
     """
     commit, dirty = _git()
     return {
@@ -37,7 +37,7 @@ def provenance(device: torch.device, started: datetime, seconds: float, rows: in
         "versions": {"python": platform.python_version(), "mlet_bench": __version__, **_versions()},
         "device": device_label(device),
         "threads": torch.get_num_threads(),
-        "kernels": device.type == "cpu" and library() is not None,
+        "kernels": in_use(device),
         "deterministic": device.type == "cpu" or torch.are_deterministic_algorithms_enabled(),
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(seconds, 3),

@@ -1,5 +1,7 @@
 """Fixtures that several tests share."""
 
+import os
+
 import pytest
 import torch
 from staged import call, commands
@@ -7,6 +9,9 @@ from toys import SIZES, make_rows
 
 from mlet_bench.data.dataset import Rows
 from mlet_bench.spec import DatasetSchema, Field
+
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")  # read when Triton is imported: its kernels then run on a CPU
 
 
 def is_of_the_dag(file: str) -> bool:

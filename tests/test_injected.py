@@ -4,8 +4,10 @@ import random
 
 import pytest
 from broken_disk import compiled, fail_everywhere, staged
-from finished import make_finished
+from finished import is_told, make_finished, right_of, runs_of
 from flips import KINDS, damage_and_read, flipped, prepare_place, replaced
+
+from mlet_bench.tables import read
 
 pytest.importorskip("mlflow", reason="MLflow comes with the 'workflow' extra")
 
@@ -29,6 +31,25 @@ def test_a_damaged_file_is_refused_or_changes_no_number(results, name, damage):
     kind = KINDS[name]
     came, wrong = damage_and_read(results, kind, 1 if kind.slow else 3, random.Random(name), damage)
     assert not wrong and came.total(), "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    "file", ["spec.json", "curve.parquet", "metrics.json", "deployed.json", "spectrum.parquet", "rare.parquet"]
+)
+def test_a_file_that_goes_while_its_run_is_read_makes_the_run_one_that_failed(results, monkeypatch, file):
+    numbers, path = read._numbers, runs_of(results, "mlet-d4-k8") / "seed0" / file
+    content = path.read_bytes()
+
+    def late(run):
+        if run.path == path.parent:
+            path.unlink()
+        return numbers(run)
+
+    monkeypatch.setattr(read, "_numbers", late)
+    try:
+        assert is_told(right_of(results.parent / "right"), results) == "refused"
+    finally:
+        path.write_bytes(content)
 
 
 @pytest.fixture(scope="module")

@@ -205,4 +205,5 @@ def test_the_report_depends_on_its_templates():
 def test_a_training_depends_on_the_kernels():
     reached = lineage.reached(entries("train"))
     assert "SOURCES" in reached["mlet_bench.kernels.build"]
+    assert {"update_kernel", "rows_of"} <= {name for names in reached.values() for name in names}
     assert not [module for module in lineage.reached(entries("prepare")) if "kernels" in module]

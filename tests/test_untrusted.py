@@ -6,12 +6,15 @@ import io
 import pickle
 import random
 import re
+import resource
 import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 import torch
+from long_lines import LONG_LINES, table
+from staged import call
 
 from mlet_bench.data.generate import synthesize
 from mlet_bench.data.prepare import prepare
@@ -162,13 +165,36 @@ def test_a_link_in_the_place_of_the_data_is_not_followed(tmp_path):
 
 
 def test_an_archive_that_unpacks_to_far_more_is_stopped_by_its_first_wrong_line(tmp_path):
-    """1 GB of zeros in 1 MB: read in blocks, refused in the first, nothing is left."""
+    """128 MiB of zeros in 130 kB: read in blocks, refused in the first, nothing is left."""
     with (
         zipfile.ZipFile(tmp_path / "raw", "w", zipfile.ZIP_DEFLATED) as archive,
         archive.open("train.txt", "w") as file,
     ):
-        for _ in range(64):
+        for _ in range(8):
             file.write(b"0" * (1 << 24))
     with pytest.raises(BenchError, match="no line end"):
         prepare("criteo-kaggle", tmp_path / "raw", tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == [".out.lock", "raw"]
+
+
+@pytest.mark.parametrize("kind", LONG_LINES)
+def test_a_line_without_an_end_is_named_and_not_read(kind, tmp_path, capsys):
+    long = LONG_LINES[kind]
+    long.write(tmp_path / "raw", 40)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert call(*long.words, "--raw", tmp_path / "raw", "--out", tmp_path / "out") == 2
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 150_000  # kB: some blocks of 16 MiB
+    assert f"{tmp_path}/raw, {long.said}" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*out*/*")) and not list(tmp_path.glob(".out.partial"))
+
+
+def test_a_row_that_is_long_and_ends_is_one_row(tmp_path):
+    """A value of a megabyte, with line ends within its quotes."""
+    text = table(tmp_path) + b'1,"' + b"a\n" * (1 << 19) + b'",7\n'
+    (tmp_path / "raw").write_bytes(text)
+    options = {"label": "y", "categorical": ["c"], "dense": ["x"]}
+    schema = prepare("table", tmp_path / "raw", tmp_path / "out", options=options)
+    assert sum(schema.rows.values()) == 301 and schema.table_sizes == (8,)
+    (tmp_path / "raw").write_bytes(text + b"a" * (1 << 20) + b"\n")
+    with pytest.raises(BenchError, match=r"row 302 .*: 1 columns, expected 3"):
+        prepare("table", tmp_path / "raw", tmp_path / "out", options=options)

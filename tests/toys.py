@@ -8,6 +8,7 @@ import torch
 
 from mlet_bench.arms import ARMS
 from mlet_bench.data.dataset import Rows
+from mlet_bench.evaluation.frequency import row_frequencies
 from mlet_bench.models.base import ClickModel
 from mlet_bench.spec import DatasetSchema, RunSpec
 from mlet_bench.training.loop import Execution, train_together
@@ -29,6 +30,11 @@ def make_rows(count: int, seed: int = 0, sizes=SIZES, dense: int = 2) -> Rows:
         dense=torch.from_numpy(features),
         ids=torch.from_numpy(ids),
     )
+
+
+def groupings(splits: Mapping[str, Rows]) -> dict[str, np.ndarray]:
+    """What test rows are grouped by, where id 0 of a field has one training row, id 1 two, and so on."""
+    return row_frequencies(splits["test"].ids.numpy(), [np.arange(1, size + 1) for size in SIZES])
 
 
 def make_spec(schema: DatasetSchema, arm: str = "mlet", **changes) -> RunSpec:

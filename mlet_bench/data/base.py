@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from mlet_bench.data.remote import RemoteFile
-from mlet_bench.errors import BenchError
+from mlet_bench.errors import BenchError, UnreadableError
 from mlet_bench.spec import DatasetSchema
 
 if TYPE_CHECKING:
@@ -307,12 +307,13 @@ class DataSet:
         expected = [column.name for column in self.columns]
         for number, (have, want) in enumerate(zip(found, expected), start=1):
             if have != want:
-                raise BenchError(
+                raise UnreadableError(
                     f"{where}, line 1 (header): column {number} is {shown(have)}, expected {want!r}; "
-                    f"{self.name} needs the {len(expected)} columns {', '.join(expected)}"
+                    f"{self.name} needs the {len(expected)} columns {', '.join(expected)}",
+                    line,
                 )
         if len(found) != len(expected):
-            raise BenchError(f"{where}, line 1 (header): {len(found)} columns, expected {len(expected)}")
+            raise UnreadableError(f"{where}, line 1 (header): {len(found)} columns, expected {len(expected)}", line)
 
     def check_full(self, schema: DatasetSchema) -> None:
         """Compare a data set prepared from the complete genuine file with the published facts.

@@ -11,7 +11,7 @@ import polars as pl
 
 from mlet_bench.data.base import DataSet
 from mlet_bench.data.raw import BOM, count_byte
-from mlet_bench.errors import BenchError
+from mlet_bench.errors import BenchError, UnreadableError
 
 SEPARATORS = ("\t", ",", ";", "|")
 FLOAT = r"-?[0-9]+\.[0-9]*(?:e[+-]?[0-9]+)?"
@@ -37,8 +37,8 @@ class Form:
 
     @property
     def skipped(self) -> int:
-        """Lines at the start that the data set's own form does not have."""
-        return int(self.header and not self.data.header)
+        """Lines at the start that the data set's own form does not have; -1 where it has one more."""
+        return int(self.header) - int(self.data.header)
 
     def rewrite(self, text: bytes, line: int, where: str) -> bytes:
         """Whole lines, the first of which is number ``line``, as the data set's own form has them.
@@ -47,18 +47,19 @@ class Form:
             BenchError: a line has another number of columns.
         """
         text, start = text.replace(b"\r\n", b"\n").replace(b'"', b""), b""
+        if line == 1 and self.data.header:
+            start = self.data.separator.join(column.name for column in self.data.columns).encode() + b"\n"
         if line == 1 and self.header:
             _, _, text = text.partition(b"\n")
             line += 1
-            if self.data.header:
-                start = self.data.separator.join(column.name for column in self.data.columns).encode() + b"\n"
         if not text:
             return start
         if count_byte(text, self.separator) != (self.width - 1) * count_byte(text, "\n"):
             for number, values in enumerate(text.split(b"\n")[:-1], start=line):
                 found = values.count(self.separator.encode()) + 1
                 if found != self.width:
-                    raise BenchError(f"{where}, line {number}: {found} columns, the first line has {self.width}")
+                    sentence = f"{where}, line {number}: {found} columns, the first line has {self.width}"
+                    raise UnreadableError(sentence, values)
         names = [str(number) for number in range(self.width)]
         try:
             schema = dict.fromkeys(names, pl.String)
@@ -101,7 +102,8 @@ def form_of(data: DataSet, start: bytes) -> Form | None:
             whole = as_it_is and data.header and places == tuple(range(len(names)))
             return None if whole else Form(data, separator, len(names), places, header=True)
         label = [column.kind for column in data.columns].index("label")
-        if not data.header and not as_it_is and len(names) == len(own) and names[label] in ("0", "1", "0.0", "1.0"):
+        foreign = data.header or not as_it_is
+        if foreign and len(names) == len(own) and names[label] in ("0", "1", "0.0", "1.0"):
             return Form(data, separator, len(names), tuple(range(len(own))), header=False)
     return None
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from mlet_bench.data.base import KEY, Column, DataSet, shown
 from mlet_bench.data.raw import BOM, Block, count_byte
-from mlet_bench.errors import BenchError
+from mlet_bench.errors import BenchError, UnreadableError
 
 LENIENT = "+ \t"  # of values that are no numbers, polars takes those with one of these before the digits
 FEW = 256  # lines to hold against the definition, one by one
@@ -42,7 +42,7 @@ def parse(block: Block, data: DataSet) -> pl.DataFrame:
     for number, line in enumerate(lines, start=block.first_line):
         fault = line_fault(line, data)
         if fault is not None:
-            raise BenchError(f"{block.where}, line {number}{fault}")
+            raise UnreadableError(f"{block.where}, line {number}{fault}", line)
     raise BenchError(
         f"{block.where}, lines {block.first_line} to {number}: the fast reader refused them and the exact one found no "
         "fault. This is an error of mlet-bench: report it with these lines"

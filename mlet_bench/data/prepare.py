@@ -13,6 +13,7 @@ import numpy as np
 
 from mlet_bench.data import DATASETS
 from mlet_bench.data.base import DataSet
+from mlet_bench.data.conversion import converted
 from mlet_bench.data.encode import NumberedRows
 from mlet_bench.data.split import assign
 from mlet_bench.errors import BenchError
@@ -75,7 +76,8 @@ def prepare_as(
         scratch = folder / "scratch"
         scratch.mkdir()
         source, rows = data.open(raw, scratch, max_rows), NumberedRows(data, scratch / "rows.arrow")
-        rows.read(source)
+        with converted(data, source):
+            rows.read(source)
         planted = _planted(Path(raw), data.name, data.split, source.rows, source.md5 if source.whole else None)
         _note_order(data.split, rows.keys)
         codes = assign(data.split, rows.count, rows.keys)

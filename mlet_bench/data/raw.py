@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import lzma
+import shlex
 import tarfile
 import zipfile
 import zlib
@@ -14,16 +15,23 @@ from typing import IO, Protocol, cast
 
 import numpy as np
 
-from mlet_bench.errors import BenchError
+from mlet_bench.errors import BenchError, UnreadableError
 
 BLOCK_BYTES = 1 << 24  # some 65,000 lines: the larger, the fewer distinct values of all blocks have to be put together
 LONGEST_LINE = 1 << 20  # the formats' lines have some 300 bytes; this far without a line end is no such file
+START_BYTES = 4096  # that say what a file is
 BOM = b"\xef\xbb\xbf"
 DAMAGED = (EOFError, OSError, RuntimeError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile)
 
 
 class Form(Protocol):
     """Another form of a data set's lines: see ``mlet_bench.data.forms``."""
+
+    @property
+    def separator(self) -> str: ...
+
+    @property
+    def places(self) -> tuple[int | None, ...]: ...
 
     @property
     def skipped(self) -> int: ...
@@ -69,6 +77,7 @@ class RawFile:
         share: how much of the file, as it lies on disk, is read; for showing the time left.
         whole: whether everything was read; False where ``max_rows`` left something.
         md5: of the unpacked bytes given out so far, headers included; equal for a file and its compressed twin.
+        form: how the lines are rewritten, once the first were read; None if they are not.
 
     Example::
 
@@ -95,6 +104,8 @@ class RawFile:
         self.rows = 0
         self.share = 0.0
         self.whole = True
+        self.form: Form | None = None
+        self._unpacking = ""
         self._check_header, self._form_of = check_header, form_of
         self._max_rows = max_rows
         self._hash = hashlib.md5(usedforsecurity=False)
@@ -102,6 +113,10 @@ class RawFile:
     @property
     def md5(self) -> str:
         return self._hash.hexdigest()
+
+    def through(self, filter: str) -> str:
+        """A line of shell that sends what is read, unpacked, through a filter into a new file beside the raw one."""
+        return f"{self._unpacking} | {filter} > {shlex.quote(f'{self.path}.converted')}"
 
     def __iter__(self) -> Iterator[Block]:
         """Yield the blocks.
@@ -115,7 +130,8 @@ class RawFile:
         with self.path.open("rb") as file, ExitStack() as stack:
             try:
                 size = self.path.stat().st_size
-                for where, stream in _members(file, self.path, stack):
+                for where, stream, unpacking in _members(file, self.path, stack):
+                    self._unpacking = unpacking
                     if self.whole:
                         for block in self._blocks(stream, where):
                             self.share = file.tell() / size
@@ -129,25 +145,26 @@ class RawFile:
 
     def _blocks(self, stream: IO[bytes], where: str) -> Iterator[Block]:
         line, rest, header_due, rows_before = 1, b"", self._check_header is not None, self.rows
-        form = None
         while self.whole and (read := stream.read(BLOCK_BYTES)):
             if self.rows == self._max_rows:
                 self.whole = False
                 return
-            if line == 1 and b"\0" in read[:4096]:
-                raise BenchError(f"{where} is no text (it has NUL bytes): expected text, .gz, .tar.gz or .zip")
+            if line == 1 and b"\0" in (start := read[:START_BYTES]):
+                raise UnreadableError(f"{where} is no text (it has NUL bytes): give text, .gz, .tar.gz or .zip", start)
             text = rest + read
             end = text.rfind(b"\n") + 1
             text, rest = text[:end], text[end:]
             if len(rest) > LONGEST_LINE:
-                raise BenchError(f"{where} has no line end in {len(rest)} bytes: it is no raw data file")
+                number = line + count_byte(text, "\n")
+                sentence = f"{where}, line {number}: no line end in {len(rest):,} bytes, so it is no raw data file"
+                raise UnreadableError(sentence, rest[:START_BYTES])
             if not text:
                 continue
             if line == 1:
-                form = self._form_of(b"\n".join(text[: 2 * LONGEST_LINE].split(b"\n", 2)[:2]))
-            if form:
-                text = form.rewrite(text, line, where)
-                line += form.skipped if line == 1 else 0
+                self.form = self._form_of(b"\n".join(text[: 2 * LONGEST_LINE].split(b"\n", 2)[:2]))
+            if self.form:
+                text = self.form.rewrite(text, line, where)
+                line += self.form.skipped if line == 1 else 0
             first = rows_before == self.rows
             text = self._cut(text, header_due)
             self._hash.update(text)
@@ -167,8 +184,9 @@ class RawFile:
         if rest and self.rows == self._max_rows:
             self.whole = False
         elif rest:
-            advice = "fetch it again, or append a newline if it is whole"
-            raise BenchError(f"{where}: the last line ({line}) has no line end, so the file seems cut off: {advice}")
+            advice = f"fetch it again, or append a newline if it is whole: {self.through('(cat; echo)')}"
+            sentence = f"{where}: the last line ({line}) has no line end, so the file seems cut off: {advice}"
+            raise UnreadableError(sentence, rest[:START_BYTES])
         elif self.rows == rows_before:
             held = "is empty" if line == 1 else "has a header and no rows"
             raise BenchError(f"{where} {held}: there is nothing to prepare")
@@ -190,19 +208,22 @@ def count_byte(text: bytes, byte: str) -> int:
     return int(np.count_nonzero(np.frombuffer(text, np.uint8) == ord(byte)))
 
 
-def _members(file: IO[bytes], path: Path, stack: ExitStack) -> Iterator[tuple[str, IO[bytes]]]:
-    """The unpacked streams of a raw file, each with how to name it."""
+def _members(file: IO[bytes], path: Path, stack: ExitStack) -> Iterator[tuple[str, IO[bytes], str]]:
+    """The unpacked streams of a raw file, each with how to name it, and how a shell unpacks it."""
+    quoted = shlex.quote(str(path))
     if _start(file, 4) in (b"PK\x03\x04", b"PK\x05\x06"):
         archive = stack.enter_context(zipfile.ZipFile(file))
         for name in _choose([info.filename for info in archive.infolist() if not info.is_dir()], path):
-            yield f"{path} ({name})", _gunzipped(stack.enter_context(archive.open(name)), stack)
+            stream = _gunzipped(packed := stack.enter_context(archive.open(name)), stack)
+            again = "" if stream is packed else " | gzip -dc"
+            yield f"{path} ({name})", stream, f"unzip -p {quoted} {shlex.quote(name)}{again}"
         return
     stream = _gunzipped(file, stack)
     try:
         archive = tarfile.TarFile(fileobj=stream)
     except tarfile.ReadError:
         stream.seek(0)
-        yield str(path), stream
+        yield str(path), stream, f"cat {quoted}" if stream is file else f"gzip -dc {quoted}"
         return
     # The first pass over a packed archive costs its whole unpacking: stop at train.txt, which most have.
     files = {}
@@ -212,7 +233,8 @@ def _members(file: IO[bytes], path: Path, stack: ExitStack) -> Iterator[tuple[st
             if PurePosixPath(info.name).name == "train.txt":
                 break
     for name in _choose(list(files), path):
-        yield f"{path} ({name})", cast(IO[bytes], archive.extractfile(files[name]))  # none for folders alone
+        member = cast(IO[bytes], archive.extractfile(files[name]))  # none for folders alone
+        yield f"{path} ({name})", member, f"tar -xOf {quoted} {shlex.quote(name)}"
     _read_on(stream)
 
 

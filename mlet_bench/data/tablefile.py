@@ -154,7 +154,7 @@ class TableFiles:
         short, since it refuses long ones.
         """
         separator, quote = ord(self._csv["separator"]), ord(self._csv["quote"] or "\0")
-        separators = lines = 0
+        separators = lines = endless = 0
         inside, last = False, b"\n"
         with open(copy, "wb") if copy else nullcontext() as out:
             for part in iter(lambda: stream.read(READ_BYTES), b""):
@@ -166,8 +166,15 @@ class TableFiles:
                 toggles[0] ^= inside
                 outside = ~np.bitwise_xor.accumulate(toggles)
                 separators += int(np.count_nonzero((found == separator) & outside))
-                lines += int(np.count_nonzero((found == ord("\n")) & outside))
+                ends = int(np.count_nonzero((found == ord("\n")) & outside))
+                lines, endless = lines + ends, 0 if ends else endless + len(part)
                 inside, last = not outside[-1], part[-1:]
+                if endless >= READ_BYTES:
+                    row = lines + (self._csv["names"] is not None)
+                    raise BenchError(
+                        f"{file}, {f'row {row}' if row else 'the header'}: no end in {endless:,} bytes"
+                        + (f"; is a quote ({self._csv['quote']}) never closed?" if inside else ", so it is no table")
+                    )
         lines += last != b"\n"
         if inside:
             raise BenchError(
@@ -183,6 +190,7 @@ class TableFiles:
         """Refuse the first row with another number of columns; a quote inside of a value may have misled the count."""
         quoting = csv.QUOTE_MINIMAL if self._csv["quote"] else csv.QUOTE_NONE
         quote = self._csv["quote"] or None
+        csv.field_size_limit(3 * READ_BYTES)  # no row is longer that _scan has let pass
         with plain.open(encoding="utf-8-sig", errors="backslashreplace", newline="") as text:
             rows = csv.reader(text, delimiter=self._csv["separator"], quotechar=quote, quoting=quoting)
             for number, row in enumerate(rows, start=int(self._csv["names"] is not None)):

@@ -31,9 +31,11 @@ class FieldTables(nn.Module):
 
     Attributes:
         name: in ``METHODS``.
-        cpu_kernel: a method whose vectors are its ``own_rows``, times ``w2`` (F, k, d) where it has one, names this
-            True to be trained by the CPU's kernels; not inherited, as a subclass may define something else.
+        kernel: a method whose vectors are its ``own_rows``, times ``w2`` (F, k, d) where it has one, names this True to
+            be trained by the device's kernels; not inherited, as a subclass may define something else.
         size_option: the option that decides how many bytes are stored, for a method that can be fitted to a budget.
+        initial_options: options that decide initial values, or which of the parameters are trained, and nothing else:
+            runs that differ in these alone are trained in one pack. Not inherited.
         weight: (sum of stored, width).
         w2_std: standard deviation of W2's initial values, for methods that have a W2; a run sets it before values are
             drawn.
@@ -54,8 +56,9 @@ class FieldTables(nn.Module):
 
     name: ClassVar[str]
     starts: Tensor
-    cpu_kernel: ClassVar[bool] = False
+    kernel: ClassVar[bool] = False
     size_option: ClassVar[str] = ""
+    initial_options: ClassVar[tuple[str, ...]] = ()
     w2_std: float = PAPER_W2_STD
 
     def __init__(

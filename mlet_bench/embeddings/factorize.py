@@ -58,7 +58,7 @@ def factorize(
     only: Sequence[str] | Callable[[str, nn.Module], bool] | None = None,
     generator: torch.Generator | None = None,
     min_rows: int = 0,
-    at_most_rows: bool = False,
+    at_most_rows: bool | None = None,
 ) -> nn.Module:
     """Turn ``nn.Embedding`` and ``nn.EmbeddingBag`` modules into ``MLETEmbedding`` and ``MLETEmbeddingBag``.
 
@@ -78,14 +78,16 @@ def factorize(
         min_rows: leave tables with fewer rows as they are. The default, 0, is the paper's: all tables are factorised,
             the small ones too. A table of 3 rows and d=16 then trains 64·(3 + 16) values in place of 48 with k=64;
             collapsed it is 3×16 again.
-        at_most_rows: give a table of n rows min(k, n): no product of it has a rank above n, so no table is lost that
-            a larger k would reach; the initial law and the step sizes do change with k.
+        at_most_rows: True gives a table of n rows min(k, n): no product of it has a rank above n, so no table is lost
+            that a larger k would reach; the initial law and the step sizes do change with k. False gives every table
+            k, as the paper does; so does None, with a warning that names the tables of fewer than k rows.
 
     Returns:
         ``model``.
 
     Warns:
-        UserWarning: a tensor outside the module tree shares memory with a table: it keeps the old values.
+        UserWarning: a table has fewer than k rows, and ``at_most_rows`` does not say what is wanted there; or a tensor
+            outside the module tree shares memory with a table: it keeps the old values.
 
     Raises:
         BenchError: nothing matches, or not every pattern does, or a matching table cannot be factorised without
@@ -121,6 +123,8 @@ def factorize(
             f"state_dict, weight.data or a view): they keep the old values and do not follow the factorised table",
             stacklevel=2,
         )
+    if at_most_rows is None and (small := _of_few_rows(chosen, width_of)):
+        warnings.warn(small, stacklevel=2)
     for module, new in made:
         module.weight.__class__ = ReplacedByFactorize
         _become(module, new)
@@ -215,7 +219,7 @@ def _chosen(model: nn.Module, only, min_rows: int) -> dict[str, Any]:
     return {name: module for name, module in places if id(module) in modules}
 
 
-def _widths(chosen: dict[str, Any], widths: dict[str, int], at_most_rows: bool) -> dict[int, int]:
+def _widths(chosen: dict[str, Any], widths: dict[str, int], at_most_rows: bool | None) -> dict[int, int]:
     """k of each table, by the module's id; of a tied module any of its names counts."""
     found: dict[int, int] = {}
     for fits in (str.__eq__, _fits):  # names before patterns
@@ -226,6 +230,24 @@ def _widths(chosen: dict[str, Any], widths: dict[str, int], at_most_rows: bool) 
     if unnamed := [name for name, module in chosen.items() if id(module) not in found]:
         raise BenchError(f"inner_dim={widths} names no k for {', '.join(map(repr, unnamed))}: add it, or leave it out")
     return found
+
+
+def _of_few_rows(chosen: dict[str, Any], width_of: dict[int, int]) -> str:
+    """A sentence on the tables of fewer than k rows, the smallest first; empty where there is none."""
+    grown = []  # (rows, what is said of the table)
+    for name, module in {id(module): (name, module) for name, module in chosen.items()}.values():
+        n, k, d = module.num_embeddings, width_of[id(module)], module.embedding_dim
+        if n < k:
+            grown.append((n, f"{name!r} ({n} rows: {n * d:,} -> {k * (n + d):,} values at k={k})"))
+    if not grown:
+        return ""
+    told = [said for _, said in sorted(grown)]
+    more = f" and {len(told) - 3} more" if len(told) > 3 else ""
+    return (
+        f"tables of fewer than k rows take more to train than their rank can use: {', '.join(told[:3])}{more}. "
+        "min_rows= leaves small tables plain, at_most_rows=True gives them k = rows, and at_most_rows=False, the "
+        "paper's way, keeps k without this warning"
+    )
 
 
 def _fits(name: str, pattern: str) -> bool:

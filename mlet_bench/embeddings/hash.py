@@ -46,7 +46,7 @@ class HashTables(HashedRows):
     """
 
     name = "hash"
-    cpu_kernel = True
+    kernel = True
 
     def __init__(self, table_sizes: Sequence[int], embedding_dim: int, inner_dim: int | None = None, *, rows: int):
         super().__init__(table_sizes, embedding_dim, capped(table_sizes, rows), embedding_dim)

@@ -31,7 +31,8 @@ class MLETTables(FieldTables):
     """
 
     name = "mlet"
-    cpu_kernel = True
+    kernel = True
+    initial_options = ("train_w2",)
 
     def __init__(
         self,

@@ -19,7 +19,7 @@ class MLETHashTables(HashedRows, MLETTables):
     """
 
     name = "mlet-hash"
-    cpu_kernel = True
+    kernel = True
 
     def __init__(self, table_sizes: Sequence[int], embedding_dim: int, inner_dim: int, *, rows: int):
         MLETTables.__init__(self, table_sizes, embedding_dim, inner_dim, stored=capped(table_sizes, rows))

@@ -28,7 +28,8 @@ class SingleTables(FieldTables):
     """
 
     name = "single"
-    cpu_kernel = True
+    kernel = True
+    initial_options = ("inner_dim", "variance_like_k", "product_init")
 
     def __init__(
         self,
@@ -57,12 +58,14 @@ class SingleTables(FieldTables):
     @torch.no_grad()
     def _reset_to_product(self, seed: int) -> None:
         """As ``MLETTables.deployed`` of the initial values, a block of rows at a time."""
-        w2 = torch.empty(self.product_width, self.embedding_dim)
+        device = self.weight.device
+        w2 = torch.empty(self.product_width, self.embedding_dim, device=device)
         for field, size in enumerate(self.table_sizes):
             normal_(w2, seed, stream_of(field, W2), self.w2_std)
             first = 0
             for rows in self.field_rows(field).split(BLOCK_ROWS):
-                w1 = uniform_(torch.empty(len(rows), self.product_width), seed, stream_of(field), size**-0.5, first)
+                w1 = torch.empty(len(rows), self.product_width, device=device)
+                uniform_(w1, seed, stream_of(field), size**-0.5, first)
                 rows.copy_(w1.double() @ w2.double())
                 first += len(rows)
 

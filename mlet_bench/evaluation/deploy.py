@@ -68,8 +68,19 @@ def deploy_run(folder: Path, schema: DatasetSchema, splits: dict[str, Rows], mod
         DeployRefusedError: they do not agree; nothing is written then.
         DivergedError: the trained model's logits are not finite; neither is then.
     """
+    model = model if model is not None else load_trained(RunSpec.read(folder), schema, folder)
+    return deploy_trained(folder, schema, splits, model)[0]
+
+
+def deploy_trained(
+    folder: Path, schema: DatasetSchema, splits: dict[str, Rows], model: ClickModel
+) -> tuple[dict, ClickModel]:
+    """``deploy_run`` of a model in memory, on any device, where the splits are too; and the model that is served.
+
+    Raises:
+        DeployRefusedError, DivergedError: as ``deploy_run``.
+    """
     spec, run = RunSpec.read(folder), RunFolder(folder)
-    model = model if model is not None else load_trained(spec, schema, folder)
     served = deploy_model(model)
     compared = {split: compare_logits(model, served, rows) for split, rows in splits.items()}
     difference = {split: found for split, (found, _) in compared.items()}
@@ -109,7 +120,7 @@ def deploy_run(folder: Path, schema: DatasetSchema, splits: dict[str, Rows], mod
         "max_logit_difference": difference,
         "logit_tolerance": tolerance,
     }
-    return run.write_document(DEPLOYED, description, spec.id)
+    return run.write_document(DEPLOYED, description, spec.id), served
 
 
 def logit_tolerance(largest: float) -> float:
@@ -137,13 +148,16 @@ def compare_logits(model: nn.Module, served: nn.Module, rows: Rows) -> tuple[flo
 
 
 def served_arrays(served: ClickModel, schema: DatasetSchema) -> dict:
-    """The tensors of a deployed model by the names they are stored under: numpy views, rows split by field."""
-    arrays = {name: value.numpy() for name, value in served.state_dict().items() if name != ROWS}
+    """The tensors of a deployed model by the names they are stored under, rows split by field.
+
+    Contiguous ones, views where they are that on a CPU: of others safetensors would store the values in another order.
+    """
+    arrays = {name: value.contiguous().cpu().numpy() for name, value in served.state_dict().items() if name != ROWS}
     tables = served.embedding
     for name, rows in zip(
         part_names(tables, [field.name for field in schema.fields]), tables.weight.split(tables.stored)
     ):
-        arrays[name] = rows.detach().numpy()
+        arrays[name] = rows.detach().cpu().numpy()
     return arrays
 
 

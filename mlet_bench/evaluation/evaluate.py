@@ -8,7 +8,7 @@ import pyarrow as pa
 from mlet_bench.data.dataset import Rows
 from mlet_bench.errors import BenchError
 from mlet_bench.evaluation.deploy import load_deployed
-from mlet_bench.evaluation.frequency import quality_by_frequency, row_frequencies
+from mlet_bench.evaluation.frequency import quality_by_frequency
 from mlet_bench.evaluation.metrics import METRICS as ALL_METRICS
 from mlet_bench.evaluation.metrics import all_metrics
 from mlet_bench.evaluation.score import logits, score
@@ -18,14 +18,16 @@ from mlet_bench.runs import BY_FREQUENCY, CURVE, METRICS, SCORES, RunFolder
 from mlet_bench.spec import DatasetSchema
 
 
-def evaluate_run(folder: Path, schema: DatasetSchema, data: dict[str, Rows], counts: list[np.ndarray]) -> dict:
+def evaluate_run(
+    folder: Path, schema: DatasetSchema, data: dict[str, Rows], frequencies: dict[str, np.ndarray]
+) -> dict:
     """Score a run's deployed model: ``metrics.json``, ``rare.parquet`` and ``scores.parquet``, once.
 
     Nothing of the factorised model is read: what is scored is what would be served.
 
     Args:
         data: the splits ``val`` and ``test``, on one device.
-        counts: (n,) training rows of each category, a field each.
+        frequencies: what test rows are grouped by, as ``row_frequencies`` gives it: the same for all runs on a split.
 
     Returns:
         the content of ``metrics.json``: ``val`` and ``test``, the metrics of evaluation/metrics.py, ``bytes`` and
@@ -51,7 +53,7 @@ def evaluate_run(folder: Path, schema: DatasetSchema, data: dict[str, Rows], cou
     label, logit = test.label.cpu().numpy(), logits(model, test)
     probability = probabilities(logit)
     run.write_table(SCORES, table_of_columns([label, logit], SCORES.columns), spec.id, compression="zstd")
-    by_frequency = quality_by_frequency(label, probability, row_frequencies(test.ids.cpu().numpy(), counts))
+    by_frequency = quality_by_frequency(label, probability, frequencies)
     run.write_table(BY_FREQUENCY, by_frequency, spec.id)
     metrics = {
         "val": score(model, data["val"]),

@@ -1,5 +1,6 @@
 """Ranks of a run's tables and singular values of its factors (claim C4): ``spectrum.parquet``, ``factors.parquet``."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,6 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from mlet_bench.data.dataset import training_counts
 from mlet_bench.embeddings.base import FieldTables
 from mlet_bench.evaluation.deploy import load_deployed, load_trained
 from mlet_bench.models.base import ClickModel
@@ -32,7 +32,7 @@ def table_ranks(embedding: FieldTables, schema: DatasetSchema, counts: dict[str,
     records = []
     for number, field in enumerate(schema.fields):
         table = embedding.table(number)
-        for weighting, weights in (("uniform", None), ("training", counts[field.name])):
+        for weighting, weights in (("uniform", None), ("training", counts[field.name].to(table.device))):
             values = singular_values(table, weights)
             ranks = (effective_rank(values), stable_rank(values))
             records.append((field.name, field.size, stage, weighting, *ranks))
@@ -64,11 +64,13 @@ def factor_spectrum(embedding: FieldTables, schema: DatasetSchema, stage: str) -
 
 
 class Spectrum:
-    """Ranks and factors of a run at its start and trained, taken while each model is in memory: W1 can have 17 GB."""
+    """Ranks and factors of a run at its start and trained, taken while each model is in memory: W1 can have 17 GB.
 
-    def __init__(self, schema: DatasetSchema, data_folder: Path):
-        names = [field.name for field in schema.fields]
-        counts = {name: training_counts(data_folder, schema, name) for name in names}
+    Args:
+        counts: (n,) training rows of each category, by field.
+    """
+
+    def __init__(self, schema: DatasetSchema, counts: Mapping[str, np.ndarray]):
         self._counts = {name: torch.tensor(found, dtype=torch.float64) for name, found in counts.items()}
         self._schema = schema
         self._factors: list[pa.Table] = []
@@ -94,13 +96,13 @@ class Spectrum:
         self._ranks.append(table_ranks(ranked.embedding, self._schema, self._counts, stage))
 
 
-def spectrum_run(folder: Path, schema: DatasetSchema, data_folder: Path) -> pa.Table:
+def spectrum_run(folder: Path, schema: DatasetSchema, counts: Mapping[str, np.ndarray]) -> pa.Table:
     """Write ``spectrum.parquet`` and ``factors.parquet`` of a deployed run; the content of the former.
 
     The initial tables are drawn again from the run's seed; the trained ones are the deployed model's, the trained
     factors the factorised model's.
     """
-    spec, spectrum = RunFolder(folder).spec, Spectrum(schema, data_folder)
+    spec, spectrum = RunFolder(folder).spec, Spectrum(schema, counts)
     model = build_model(spec, schema)  # as drawn, until its state is loaded
     spectrum.take_initial(model)
     if model.embedding.factors(0):

@@ -12,9 +12,15 @@ import torch
 from torch import Tensor
 
 from mlet_bench.kernels.build import library
+from mlet_bench.kernels.triton import chosen
 
 DIMS = (1, 4, 8, 16, 32, 64, 128)  # d that kernels.cpp has code for
 DRAWN = {torch.float32: "float", torch.float64: "double"}  # that draw.cpp has code for
+
+
+def in_use(device: torch.device) -> bool:
+    """Whether a step on this device takes kernels where they fit: a CPU's compiled ones, on a GPU those of Triton."""
+    return chosen(device) or (device.type == "cpu" and library() is not None)
 
 
 def supported(tensor: Tensor, dim: int) -> bool:

@@ -19,20 +19,34 @@ from pathlib import Path
 
 import torch
 
+from mlet_bench.errors import BenchError
 from mlet_bench.files import file_digest
 from mlet_bench.private import is_safe, make_safe, private_folder
 
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-std=c++20", "-fPIC", "-fopenmp")
 # The files beside this one, with flags of their own: initial values are rounded after each operation, as torch does.
 SOURCES = {"kernels.cpp": (), "draw.cpp": ("-ffp-contract=off",)}
-SWITCH = "MLET_BENCH_KERNELS"  # "off": plain torch
+SWITCH = "MLET_BENCH_KERNELS"
+CHOICES = ("", "off", "triton")  # where it is not set; plain torch everywhere; on a GPU mlet_bench.kernels.triton
 WORK = "build-"  # how the folders begin in which it is compiled
+
+
+def switch() -> str:
+    """Which kernels the environment asks for, one of ``CHOICES``.
+
+    Raises:
+        BenchError: for something else.
+    """
+    value = os.environ.get(SWITCH, "")
+    if value not in CHOICES:
+        raise BenchError(f"{SWITCH}={value!r}: it may be off (plain torch everywhere), triton (on a GPU) or unset")
+    return value
 
 
 @cache
 def library() -> ctypes.CDLL | None:
     """The compiled kernels; None where they are switched off or there is no C++ compiler, which stderr is told."""
-    if os.environ.get(SWITCH) == "off":
+    if switch() == "off":
         return None
     try:
         loaded = ctypes.CDLL(str(_compiled()))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mlet_bench import kernels
+from mlet_bench.kernels import triton
 
 
 class Interaction(nn.Module):
@@ -15,14 +16,14 @@ class Interaction(nn.Module):
         vectors: F + 1.
 
     Attributes:
-        batched: run in plain torch everywhere: ``torch.vmap`` cannot see into the CPU's kernels.
+        plain: run in plain torch everywhere.
 
     Example::
 
         Interaction(27)(bottom, vectors)  # (B, d), (B, 26, d) → (B, d + 351)
     """
 
-    batched = False
+    plain = False
 
     def __init__(self, vectors: int):
         super().__init__()
@@ -30,8 +31,8 @@ class Interaction(nn.Module):
 
     def forward(self, bottom: Tensor, vectors: Tensor) -> Tensor:
         """bottom: (B, d), vectors: (B, F, d) → (B, d + (F+1)F/2)."""
-        if not self.batched and kernels.supported(vectors, vectors.shape[2]):
-            return _interact(bottom, vectors)
+        if not self.plain and (own := _kernels(vectors)):
+            return _interact(bottom, vectors, *own)
         stacked = torch.cat([bottom.unsqueeze(1), vectors], dim=1)  # (B, F+1, d)
         return torch.cat([bottom, self.products(stacked)], dim=1)
 
@@ -65,19 +66,43 @@ class PairProducts(nn.Module):
         return _pair_products(vectors, self.pairs, self.place)
 
 
+def _kernels(vectors: Tensor) -> tuple[Callable, Callable] | None:
+    """The whole interaction and its backward pass as kernels, or None. vectors: (B, F, d)."""
+    if triton.wanted(vectors):
+        from mlet_bench.kernels.triton import interaction
+
+        if vectors.shape[1] < interaction.MOST_VECTORS:
+            return interaction.interact, interaction.interact_back
+        return None
+    return (kernels.interact, kernels.interact_back) if kernels.supported(vectors, vectors.shape[2]) else None
+
+
 class _Interact(torch.autograd.Function):
-    """The whole of it in the CPU's kernels."""
+    """The whole of it in kernels, of a row each: the models of a pack are rows of one batch."""
 
     @staticmethod
-    def forward(ctx, bottom: Tensor, vectors: Tensor) -> Tensor:
+    def forward(bottom: Tensor, vectors: Tensor, interact: Callable, interact_back: Callable) -> Tensor:
+        return interact(bottom, vectors)
+
+    @staticmethod
+    def setup_context(ctx, inputs: tuple, output: Tensor) -> None:
+        bottom, vectors, _, ctx.interact_back = inputs
         ctx.save_for_backward(bottom, vectors)
-        return kernels.interact(bottom, vectors)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor]:
-        bottom, vectors = ctx.saved_tensors
-        return kernels.interact_back(bottom, vectors, grad)
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        return *ctx.interact_back(*ctx.saved_tensors, grad), None, None
+
+    @staticmethod
+    def vmap(info, in_dims: tuple, bottom: Tensor, vectors: Tensor, *own: Callable) -> tuple[Tensor, int]:
+        """bottom, vectors: with a model axis, wherever ``in_dims`` says."""
+        parts = [
+            part.expand(info.batch_size, *part.shape) if axis is None else part.movedim(axis, 0)
+            for part, axis in zip((bottom, vectors), in_dims[:2], strict=True)
+        ]
+        out = _interact(*(part.flatten(0, 1) for part in parts), *own)
+        return out.unflatten(0, (info.batch_size, -1)), 0
 
 
 class _PairProducts(torch.autograd.Function):

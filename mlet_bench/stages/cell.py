@@ -1,19 +1,23 @@
-"""Train, deploy and score all runs of a cell: what the DAG does in one job, each stage only where it is due.
+"""Train, deploy and score all runs of a cell, or of several: what the DAG does in one job, each stage only where it is
+due.
 
 A seed's run that is there already, made by the code of today, stays as it is. So a seed that is added leaves the others
 alone, a job that was killed goes on where it was, and a model goes as soon as nothing needs it.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from mlet_bench.errors import BenchError, OverBudgetError, RunsFailed
+from mlet_bench.data.dataset import Rows
+from mlet_bench.errors import BenchError, OverBudgetError, RunsFailed, gone_on
 from mlet_bench.files import digest, read_json, write_json
+from mlet_bench.models.base import ClickModel
 from mlet_bench.models.build import embedding_options
 from mlet_bench.runs import (
     CURVE,
@@ -33,10 +37,12 @@ from mlet_bench.runs import (
 from mlet_bench.spec import DatasetSchema, RunSpec
 from mlet_bench.stages import train
 from mlet_bench.stages.code import code_of
-from mlet_bench.stages.common import device_of, forget, gone_on, made_by, note_made_by
-from mlet_bench.stages.deploy import deploy_runs
+from mlet_bench.stages.common import Source, device_of, forget, made_by, note_made_by
+from mlet_bench.stages.deploy import Deployment, deploy_runs
 from mlet_bench.stages.evaluate import evaluate_runs
 from mlet_bench.stages.formats import formats_option, formats_runs
+from mlet_bench.training.loop import Keeper
+from mlet_bench.training.rounds import Runs
 
 KEPT = {"metrics": (), "deployed": (DEPLOYED_MODEL,), "all": (MODEL, DEPLOYED_MODEL)}  # models, by ``--keep``
 MADE = (
@@ -56,50 +62,129 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="what stays once a run is scored: numbers alone, the model that is served, or W1 and W2 as well",
     )  # fmt: skip
     parser.add_argument("--index", type=Path, required=True, help="JSON file to write: the runs and their files")
+    parser.add_argument(
+        "--beside", nargs=2, action="append", default=[], metavar=("ARM[:K]", "FOLDER"),
+        help="another cell with the same settings, its runs in FOLDER/seed{seed}, its index FOLDER/runs.json: on a GPU "
+        "runs of equal shape are trained together, whatever their arm",
+    )  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> None:
-    settings, wanted = train.settings_of(arguments), Wanted(arguments.keep, tuple(arguments.formats))
-    runs = train.specs_of(arguments.data, arguments.out, arguments.seed, settings)
-    folders, device = [folder for _, folder in runs], device_of(arguments)
-    codes = {stage: digest(code_of(f"mlet_bench.stages.{stage}", settings["arm"], settings["model"])) for stage in MADE}
+    wanted, device = Wanted(arguments.keep, tuple(arguments.formats)), device_of(arguments)
+    execution, factors = train.execution_of(arguments), train.factors_of(arguments)
+    cells = [CellRuns.of(arguments), *(CellRuns.of(other) for other in _beside(arguments))]
     failures: dict[Path, BenchError] = {}
-    with train.owned_folders(folders):
-        train.drop_all_damaged(runs)
-        for spec, folder in runs:
-            if RunFolder(folder).has(SPEC) and differences(RunFolder(folder).spec, spec):
-                forget(folder, STAGES)
-            drop_stale(folder, codes, wanted)
-        due = {folder: Due.of(folder, wanted) for folder in folders}
-        execution, factors = train.execution_of(arguments), train.factors_of(arguments)
-        if said := _beyond_budget(runs[0][0], arguments.data, folders):
-            print(said)
-            write_json(arguments.index, {"keep": wanted.keep, "runs": {}, "over_budget": said})
+    with train.owned_folders([folder for cell in cells for folder in cell.folders]):
+        for cell in cells:
+            train.drop_all_damaged(cell.runs)
+            for spec, folder in cell.runs:
+                if RunFolder(folder).has(SPEC) and differences(RunFolder(folder).spec, spec):
+                    forget(folder, STAGES)
+                drop_stale(folder, cell.codes, wanted)
+        cells = [cell for cell in cells if not _beyond_budget(cell, arguments.data, wanted)]
+        if not cells:
             return
+        runs = [run for cell in cells for run in cell.runs]
+        codes = {folder: cell.codes for cell in cells for folder in cell.folders}
+        due = {folder: Due.of(folder, wanted) for folder in codes}
         with gone_on(failures):
-            for folder, last in train.train_runs(arguments.data, runs, device, execution, factors):
+            keeper = DeployAtOnce(arguments.data, codes, wanted)
+            for folder, last in train.train_runs(arguments.data, runs, device, execution, factors, keeper):
                 if due[folder].train:
                     print(f"{folder}: trained", *(f"{name} {last[name]:.5f}" for name in ("val_auc",) if last))
                 elif not due[folder].anything:
                     print(f"{folder}: as it was")
-        finish(arguments.data, folders, device, codes, wanted, failures)
+        finish(arguments.data, codes, device, wanted, failures)
+        for cell in cells:
+            if not failures.keys() & set(cell.folders):
+                write_index(cell.index, cell.folders, wanted)
         if failures:
             raise RunsFailed(failures)
-        write_index(arguments.index, folders, wanted)
 
 
-def _beyond_budget(spec: RunSpec, data: Path, folders: Sequence[Path]) -> str:
-    """Why a cell's method cannot store as little as its budget, recorded in its runs; empty where it can.
+@dataclass(frozen=True)
+class CellRuns:
+    """A cell of the command.
+
+    Attributes:
+        runs: spec and folder of each seed's.
+        index: the file to write.
+        codes: of each stage of ``MADE``, the sum of its code.
+    """
+
+    runs: Runs
+    index: Path
+    codes: dict[str, str]
+
+    @classmethod
+    def of(cls, arguments: argparse.Namespace) -> "CellRuns":
+        """The cell that options name."""
+        settings = train.settings_of(arguments)
+        made_with = settings["arm"], settings["model"]
+        codes = {stage: digest(code_of(f"mlet_bench.stages.{stage}", *made_with)) for stage in MADE}
+        return cls(train.specs_of(arguments.data, arguments.out, arguments.seed, settings), arguments.index, codes)
+
+    @property
+    def folders(self) -> list[Path]:
+        """Of the runs."""
+        return [folder for _, folder in self.runs]
+
+
+class DeployAtOnce(Keeper):
+    """Makes the model that is served, and takes the ranks, while W1 is in memory: it is stored only to be kept.
+
+    Args:
+        codes: by folder of each run, of each stage of ``MADE`` the sum of its code.
+    """
+
+    def __init__(self, data: Path, codes: Mapping[Path, dict[str, str]], wanted: "Wanted"):
+        self._source, self._codes, self._wanted = Source(data, DatasetSchema.read(data), {}), codes, wanted
+        self._begun: dict[Path, Deployment] = {}
+
+    def drawn(self, spec: RunSpec, folder: Path, model: ClickModel) -> None:
+        self._begun[folder] = Deployment(self._source.schema, self._source.counts, model)
+
+    def trained(self, spec: RunSpec, folder: Path, model: ClickModel, data: Mapping[str, Rows]) -> dict[str, Any]:
+        """A model that cannot be deployed is stored: the stage that deploys finds it, and says why."""
+        deployment = self._begun.pop(folder)
+        try:
+            deployment.finish(folder, {"val": data["val"]}, model)
+        except BenchError:
+            return super().trained(spec, folder, model, data)
+        for stage in ("deploy", "spectrum"):
+            note_made_by(folder, stage, self._codes[folder][stage])
+        return super().trained(spec, folder, model, data) if self._wanted.keeps(MODEL) else {}
+
+
+def _beside(arguments: argparse.Namespace) -> Iterator[argparse.Namespace]:
+    """The options of the cells beside the first.
+
+    Raises:
+        BenchError: a k that is no whole number.
+    """
+    for name, folder in arguments.beside:
+        arm, _, inner_dim = name.partition(":")
+        if inner_dim and not inner_dim.isdecimal():
+            raise BenchError(f"--beside {name}: write ARM, or ARM:K with a whole number")
+        own = {"arm": arm, "inner_dim": int(inner_dim) if inner_dim else None}
+        own |= {"out": str(Path(folder, "seed{seed}")), "index": Path(folder, "runs.json")}
+        yield argparse.Namespace(**vars(arguments) | own)
+
+
+def _beyond_budget(cell: CellRuns, data: Path, wanted: "Wanted") -> bool:
+    """Whether a cell's method cannot store as little as its budget; recorded in its runs and its index then.
 
     That is a finding and no failure of the job: what is asked is which methods reach a budget.
     """
     try:
-        embedding_options(spec, DatasetSchema.read(data).table_sizes)
+        embedding_options(cell.runs[0][0], DatasetSchema.read(data).table_sizes)
     except OverBudgetError as error:
-        with suppress(OverBudgetError), failure_recorded(folders, "train"):
+        with suppress(OverBudgetError), failure_recorded(cell.folders, "train"):
             raise
-        return str(error)
-    return ""
+        print(error)
+        write_json(cell.index, {"keep": wanted.keep, "runs": {}, "over_budget": str(error)})
+        return True
+    return False
 
 
 @dataclass(frozen=True)
@@ -175,18 +260,18 @@ def drop_stale(folder: Path, codes: dict[str, str], wanted: Wanted) -> None:
 
 def finish(
     data: Path,
-    folders: Sequence[Path],
+    codes: Mapping[Path, dict[str, str]],
     device: torch.device,
-    codes: dict[str, str],
     wanted: Wanted,
     failures: dict[Path, BenchError],
 ) -> None:
     """Deploy and score trained runs where that is due, and remove the models that are not kept.
 
     Args:
+        codes: by folder of each run, of each stage of ``MADE`` the sum of its code.
         failures: runs that are passed over; those that fail here are added.
     """
-    trained = [folder for folder in folders if folder not in failures]
+    trained = [folder for folder in codes if folder not in failures]
     due = {folder: Due.of(folder, wanted) for folder in trained}
     to_deploy = [folder for folder in trained if due[folder].deploy]
     to_score = [folder for folder in trained if due[folder].deploy or due[folder].evaluate]
@@ -194,15 +279,15 @@ def finish(
     with gone_on(failures):
         for folder, _ in deploy_runs(to_deploy, data, spectrum=True):
             for stage in ("deploy", "spectrum"):
-                note_made_by(folder, stage, codes[stage])
+                note_made_by(folder, stage, codes[folder][stage])
             _tidy(folder, MODEL, wanted)
     with gone_on(failures):
         for folder, metrics in evaluate_runs([each for each in to_score if each not in failures], data, device):
-            note_made_by(folder, "evaluate", codes["evaluate"])
+            note_made_by(folder, "evaluate", codes[folder]["evaluate"])
             print(f"{folder}: test", *(f"{name} {value:.5f}" for name, value in metrics["test"].items()))
     with gone_on(failures):
         for folder, _ in formats_runs([each for each in to_serve if each not in failures], data, wanted.formats):
-            note_made_by(folder, "formats", codes["formats"])
+            note_made_by(folder, "formats", codes[folder]["formats"])
     for folder in trained:
         if folder in failures:  # what it has is what the next attempt begins with
             continue

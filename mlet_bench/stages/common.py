@@ -4,14 +4,17 @@ import argparse
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from mlet_bench.arms import RECIPES
-from mlet_bench.data.dataset import Rows, load_split
+from mlet_bench.data.dataset import Rows, load_split, training_counts
 from mlet_bench.device import be_deterministic, resolve_device
-from mlet_bench.errors import BenchError, RunsFailed
+from mlet_bench.errors import BenchError
+from mlet_bench.evaluation.frequency import row_frequencies
 from mlet_bench.files import read_json, write_json
 from mlet_bench.runs import DATA, MADE_BY, PROVENANCE, SPEC, STAGES, RunFolder, failure_recorded, require_keys
 from mlet_bench.spec import SPLITS, DatasetSchema
@@ -22,11 +25,21 @@ RECIPE = ("recipe", "optimizer", "lr", "loss", "w2_std")  # options of ``recipe_
 
 @dataclass(frozen=True)
 class Source:
-    """A prepared data set, some of its splits loaded."""
+    """A prepared data set, some of its splits loaded; what all runs on it need is made once, when it is asked for."""
 
     folder: Path
     schema: DatasetSchema
     splits: dict[str, Rows]
+
+    @cached_property
+    def counts(self) -> dict[str, np.ndarray]:
+        """Of each field how many training rows have each id, (n,) int64."""
+        return {field.name: training_counts(self.folder, self.schema, field.name) for field in self.schema.fields}
+
+    @cached_property
+    def frequencies(self) -> dict[str, np.ndarray]:
+        """What test rows are grouped by, (N,) by name of the grouping: as ``row_frequencies``."""
+        return row_frequencies(self.splits["test"].ids.cpu().numpy(), list(self.counts.values()))
 
     @classmethod
     def load(cls, folder: Path, splits: Sequence[str], device: torch.device) -> "Source":
@@ -66,15 +79,6 @@ def set_aside(failures: dict[Path, BenchError], folder: Path, stage: str) -> Ite
             yield
     except BenchError as error:
         failures[folder] = error
-
-
-@contextmanager
-def gone_on(failures: dict[Path, BenchError]) -> Iterator[None]:
-    """Keep the failures of single runs, for after what the others still need."""
-    try:
-        yield
-    except RunsFailed as error:
-        failures |= error.reasons
 
 
 def require_both_classes(folder: Path, schema: DatasetSchema, splits: Iterable[str] = SPLITS) -> None:

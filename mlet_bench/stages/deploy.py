@@ -1,16 +1,20 @@
 """Make the model that is served, multiplying W1 and W2 into n×d tables, and check that no prediction changed."""
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 
+from mlet_bench.data.dataset import Rows
 from mlet_bench.errors import BenchError, RunsFailed
-from mlet_bench.evaluation.deploy import deploy_run, load_deployed, load_trained
+from mlet_bench.evaluation.deploy import deploy_run, deploy_trained, load_trained
 from mlet_bench.evaluation.spectrum import Spectrum
+from mlet_bench.models.base import ClickModel
 from mlet_bench.models.build import build_model
 from mlet_bench.runs import RunFolder
+from mlet_bench.spec import DatasetSchema
 from mlet_bench.stages.common import Source, each_run, run_options, set_aside
 
 
@@ -49,13 +53,29 @@ def deploy_runs(folders: Sequence[Path], data: Path | None, spectrum: bool = Fal
         raise RunsFailed(failures)
 
 
+class Deployment:
+    """What ``deploy_run`` and ``spectrum_run`` write of a run, with W1, up to 17 GB, in memory once.
+
+    Args:
+        counts: (n,) training rows of each category, by field.
+        model: as it was drawn; ``finish`` expects it trained.
+    """
+
+    def __init__(self, schema: DatasetSchema, counts: Mapping[str, np.ndarray], model: ClickModel):
+        self._schema, self._taken = schema, Spectrum(schema, counts)
+        self._taken.take_initial(model)
+
+    def finish(self, folder: Path, splits: dict[str, Rows], model: ClickModel) -> dict:
+        """Write the files; the content of ``deployed.json``. splits: as of ``deploy_run``, where the model is."""
+        description, served = deploy_trained(folder, self._schema, splits, model)
+        self._taken.take_trained(model, served)
+        self._taken.write(folder, RunFolder(folder).spec.id)
+        return description
+
+
 def _with_spectrum(folder: Path, source: Source) -> dict:
-    """What ``deploy_run`` and ``spectrum_run`` write, with one drawing and one reading of W1, up to 17 GB each."""
-    spec, schema, taken = RunFolder(folder).spec, source.schema, Spectrum(source.schema, source.folder)
+    spec, schema = RunFolder(folder).spec, source.schema
     model = build_model(spec, schema)
-    taken.take_initial(model)
+    deployment = Deployment(schema, source.counts, model)
     load_trained(spec, schema, folder, model)
-    description = deploy_run(folder, schema, source.splits, model)
-    taken.take_trained(model, load_deployed(folder)[0])
-    taken.write(folder, spec.id)
-    return description
+    return deployment.finish(folder, source.splits, model)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 
-from mlet_bench.data.dataset import training_counts
 from mlet_bench.errors import BenchError, RunsFailed
 from mlet_bench.evaluation.evaluate import evaluate_run
 from mlet_bench.stages.common import (
@@ -40,8 +39,7 @@ def evaluate_runs(folders: Sequence[Path], data: Path | None, device: torch.devi
         metrics = None
         with set_aside(failures, folder, "evaluate"):
             require_both_classes(source.folder, source.schema, ("val", "test"))
-            counts = [training_counts(source.folder, source.schema, field.name) for field in source.schema.fields]
-            metrics = evaluate_run(folder, source.schema, source.splits, counts)
+            metrics = evaluate_run(folder, source.schema, source.splits, source.frequencies)
         if metrics is not None:
             yield folder, metrics
     if failures:

@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -34,7 +34,10 @@ LONG_ROWS = 2e9  # rows to train on below which nothing needs to be timed to kno
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", nargs="+", help="a config, and others that override single keys of it")
-    parser.add_argument("--jobs", type=count, help="jobs at once; as many as there are cores, on a GPU one")
+    parser.add_argument(
+        "--jobs", type=count, nargs="+", default=[],
+        help="jobs at once, as many as there are cores, on a GPU one; with several numbers the time of each",
+    )  # fmt: skip
     parser.add_argument("--price", type=positive, help="what an hour of this machine costs")
     parser.add_argument("--results", type=Path, help="results/<profile>, where data sets may be prepared already")
 
@@ -47,7 +50,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def too_long(config: dict[str, Any], results: Path, jobs: int) -> str:
     """The forecast as a reason not to begin, of a grid that takes more than ``LONG_HOURS``; empty otherwise."""
-    plan = Plan(config, results, jobs)
+    plan = Plan(config, results, [jobs])
     if plan.rows_trained < LONG_ROWS or plan.hours < LONG_HOURS:
         return ""
     said = "\n".join(plan.lines())
@@ -62,12 +65,12 @@ class Plan:
 
     Attributes:
         results: where its data sets lie if they are prepared; their sizes are exact then.
-        wanted: jobs at once; None for as many as the machine takes.
+        wanted: numbers of jobs at once; none for as many as the machine takes.
     """
 
     config: dict[str, Any]
     results: Path
-    wanted: int | None = None
+    wanted: Sequence[int] = ()
     paces: dict[tuple, Pace] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -98,15 +101,22 @@ class Plan:
 
     @property
     def jobs(self) -> int:
-        """Jobs at once."""
+        """Jobs at once, the first number of them."""
         fits = 1 if self.device.type == "cuda" else max(1, free_cores() // self.config["threads"])
-        return self.wanted or fits
+        return self.wanted[0] if self.wanted else fits
+
+    @property
+    def hours(self) -> float:
+        """``hours_with`` so many jobs."""
+        return self.hours_with(self.jobs)
+
+    def hours_with(self, jobs: int) -> float:
+        """Training and scoring of the cells that are known; none ends before the longest of them."""
+        return max(sum(self._seconds_of_cells) / jobs, *self._seconds_of_cells) / 3600
 
     @cached_property
-    def hours(self) -> float:
-        """Training and scoring of the cells that are known, with so many jobs at once."""
-        seconds = sum(trainings(self.config, cell) * self._seconds(cell, schema) for cell, schema in self.known)
-        return seconds / self.jobs / 3600
+    def _seconds_of_cells(self) -> list[float]:
+        return [trainings(self.config, cell) * self._seconds(cell, schema) for cell, schema in self.known]
 
     @property
     def disk(self) -> dict[str, int]:
@@ -139,9 +149,10 @@ class Plan:
         yield f"disk: {_size(sum(disk.values()))} at its peak, beside the raw files: {parts}"
         need, cell = max((self._memory(cell, schema), f"{cell.dataset} {cell.name}") for cell, schema in self.known)
         yield f"memory: {_size(need)} a job at most ({cell})"
-        at_once = f"{self.jobs} job{'s' if self.jobs > 1 else ''} at once"
-        took = f"{self.hours:,.1f} hours" if self.hours >= 1 else f"{60 * self.hours:.1f} minutes"
-        yield f"time: {took} of training and scoring with {at_once} on {device_label(self.device)}"
+        for jobs in self.wanted or [self.jobs]:
+            hours, at_once = self.hours_with(jobs), f"{jobs} job{'s' if jobs > 1 else ''} at once"
+            took = f"{hours:,.1f} hours" if hours >= 1 else f"{60 * hours:.1f} minutes"
+            yield f"time: {took} of training and scoring with {at_once} on {device_label(self.device)}"
         yield f"      (from {STEPS} timed steps of each of {len(self.paces)} shapes; beside other jobs it takes longer)"
         if price is not None:
             yield f"money: {self.hours * price:,.2f}, at {price:g} an hour"
@@ -180,12 +191,12 @@ class Plan:
         return 5 * schema.rows["test"] + served + (self._tables(spec, schema).training_bytes() if keep == "all" else 0)
 
     def _held(self, cell: Cell, schema: DatasetSchema) -> int:
-        """Bytes of a job: its seeds' models, a checkpoint with the optimizer's state, and one model that is served."""
-        spec = self._specs(cell)[0]
-        tables = self._tables(spec, schema).training_bytes()
-        models = len(self.config["seeds"])
-        checkpoint = 1 + optimizers(spec.optimizer)[0].state_per_value
-        return (models + checkpoint) * tables + 4 * cell.dim * sum(schema.table_sizes)
+        """Bytes of a job: a checkpoint of each run in training, with the optimizer's state, and the served models."""
+        specs = self._specs(cell)
+        together = pack_size(specs[0], schema, self.device, len(specs))
+        tables = self._tables(specs[0], schema).training_bytes()
+        checkpoint = (1 + optimizers(specs[0].optimizer)[0].state_per_value) * tables
+        return together * checkpoint + len(specs) * 4 * cell.dim * sum(schema.table_sizes)
 
 
 def outlook(name: str, settings: dict[str, Any], results: Path) -> DatasetSchema | None:

@@ -24,5 +24,5 @@ def spectrum_runs(folders: Sequence[Path], data: Path | None) -> Iterator[tuple[
     """Compute the ranks of deployed runs; yield the content of each ``spectrum.parquet``."""
     for folder, source in each_run("spectrum", folders, data, (), torch.device("cpu")):
         with failure_recorded([folder], "spectrum"):
-            table = spectrum_run(folder, source.schema, source.folder)
+            table = spectrum_run(folder, source.schema, source.counts)
         yield folder, table

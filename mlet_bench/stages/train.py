@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +11,11 @@ from typing import Any
 import torch
 
 from mlet_bench.arms import ARMS, with_recipe
-from mlet_bench.errors import BenchError, RunsFailed
+from mlet_bench.data.dataset import Rows
+from mlet_bench.errors import BenchError, RunsFailed, gone_on
 from mlet_bench.files import digest, write_json
 from mlet_bench.locks import owned
+from mlet_bench.models.base import ClickModel
 from mlet_bench.runs import CURVE, DATA, MODEL, SPEC, STAGES, RunFolder, failure_recorded, refuse_another_run
 from mlet_bench.signals import stop_requests
 from mlet_bench.spec import DatasetSchema, RunSpec
@@ -24,7 +26,6 @@ from mlet_bench.stages.common import (
     device_of,
     device_options,
     forget,
-    gone_on,
     made_by,
     recipe_options,
     require_both_classes,
@@ -33,8 +34,9 @@ from mlet_bench.stages.damage import drop_damaged
 from mlet_bench.stages.hyper import hyper_of, hyper_options
 from mlet_bench.stages.numbers import count, not_negative, positive, whole
 from mlet_bench.training.checkpoint import drop_checkpoint
-from mlet_bench.training.loop import Execution, train_together
-from mlet_bench.training.memory import check_memory, pack_size
+from mlet_bench.training.loop import STORING, Execution, Keeper, train_together
+from mlet_bench.training.memory import check_memory
+from mlet_bench.training.rounds import Runs, once, train_rounds
 from mlet_bench.training.tuning import (
     AUTO,
     CANDIDATES,
@@ -42,7 +44,8 @@ from mlet_bench.training.tuning import (
     candidates_of,
     chose_among,
     drop_candidates,
-    train_tuned,
+    is_candidate,
+    tuning,
 )
 
 
@@ -71,7 +74,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--authors-selection", action="store_true",
         help="also report the AUC at the best test accuracy while training, as the authors do: selected on test",
     )  # fmt: skip
-    parser.add_argument("--pack", type=count, help="seeds trained together; as many as fit on a GPU, one on a CPU")
+    parser.add_argument("--pack", type=count, help="runs trained together; as many as fit on a GPU, one on a CPU")
     parser.add_argument(
         "--eager", action="store_true", help="on a GPU, launch each operation by itself, no CUDA graphs: slow, to debug"
     )
@@ -169,14 +172,17 @@ def train_runs(
     device: torch.device,
     execution: Execution,
     factors: Factors,
+    keeper: Keeper = STORING,
 ) -> Iterator[tuple[Path, dict]]:
-    """Train runs that differ in their seed alone; yield each folder with the last point of its curve (empty if none).
+    """Train runs of one model on one data set, of one cell or of several; yield each folder with the last point of its
+    curve (empty if none).
 
     What an earlier call has trained, with the same code, stays, and a checkpoint is continued.
 
     Args:
         data: a prepared data set.
-        factors: the candidates of an arm that tunes, see ``train_tuned``.
+        factors: the candidates of an arm that tunes, see ``tuning``.
+        keeper: what becomes of the models; not of those of candidates, which nobody wants.
 
     Raises:
         RunsFailed: some diverged; after the last of the others, which are trained to their end.
@@ -184,19 +190,19 @@ def train_runs(
         Stopped: a signal asked for it, and everything is stored.
     """
     failures: dict[Path, BenchError] = {}
-    folders, shape = [folder for _, folder in runs], runs[0][0]
-    code = digest(code_of("mlet_bench.stages.train", shape.arm, shape.model))
+    folders = [folder for _, folder in runs]
+    arms = {spec.arm: spec.model for spec, _ in runs}
+    codes = {arm: digest(code_of("mlet_bench.stages.train", arm, model)) for arm, model in arms.items()}
     for spec, folder in runs:
         refuse_another_run(folder, own_choice(spec, folder))  # that run did not fail
     with stop_requests() as asked, gone_on(failures), failure_recorded(folders, "train"):
         require_both_classes(data, DatasetSchema.read(data))
-        for folder in folders:
+        for spec, folder in runs:
             for place in (folder, *(folder / CANDIDATES).glob("*")):
-                if made_by(place).get("train", code) != code:
+                if made_by(place).get("train", codes[spec.arm]) != codes[spec.arm]:
                     forget(place, STAGES)
-        due = [folder for spec, folder in runs if not RunFolder(folder).holds(own_choice(spec, folder))]
-        if due or (shape.settings.tunes_lr and not chose_among(runs, factors)):
-            _train(data, runs, device, replace(execution, code=code), factors, asked)
+        if due := [cell for cell in _cells(runs) if _is_due(cell, factors)]:
+            _train(data, due, device, replace(execution, codes=codes), factors, asked, keeper)
     for folder in folders:
         if folder in failures:
             continue
@@ -218,17 +224,42 @@ def own_choice(spec: RunSpec, folder: Path) -> RunSpec:
     return replace(spec, embedding_lr_factor=run.spec.embedding_lr_factor)
 
 
-def _train(data, runs, device, execution: Execution, factors, asked) -> None:
-    shape, schema = runs[0][0], DatasetSchema.read(data)
-    check_memory(shape, schema, device)
-    size = execution.pack or pack_size(shape, schema, device, len(runs))
-    needed = ("train", "val", "test") if shape.authors_selection else ("train", "val")
+class _Wanted(Keeper):
+    """A keeper of all models but those of candidates, whose curves alone are looked at."""
+
+    def __init__(self, keeper: Keeper):
+        self._keeper = keeper
+
+    def drawn(self, spec: RunSpec, folder: Path, model: ClickModel) -> None:
+        if not is_candidate(spec):
+            self._keeper.drawn(spec, folder, model)
+
+    def trained(self, spec: RunSpec, folder: Path, model: ClickModel, data: Mapping[str, Rows]) -> dict[str, Any]:
+        return {} if is_candidate(spec) else self._keeper.trained(spec, folder, model, data)
+
+
+def _cells(runs: Runs) -> list[Runs]:
+    """The runs cell by cell."""
+    cells: dict[str, list] = {}
+    for spec, folder in runs:
+        cells.setdefault(spec.cell, []).append((spec, folder))
+    return list(cells.values())
+
+
+def _is_due(cell: Runs, factors: Factors) -> bool:
+    missing = not all(RunFolder(folder).holds(own_choice(spec, folder)) for spec, folder in cell)
+    return missing or (cell[0][0].settings.tunes_lr and not chose_among(cell, factors))
+
+
+def _train(data, cells: Sequence[Runs], device, execution: Execution, factors, asked, keeper: Keeper) -> None:
+    schema, shapes = DatasetSchema.read(data), [cell[0][0] for cell in cells]
+    for shape in shapes:
+        check_memory(shape, schema, device)
+    needed = ("train", "val", "test") if shapes[0].authors_selection else ("train", "val")
     source = Source.load(data, needed, device)
 
-    def train_all(group: Sequence[tuple[RunSpec, Path]]) -> None:
-        train_together(group, schema, source.splits, replace(execution, pack=size), asked)
+    def train_all(runs: Runs) -> None:
+        train_together(runs, schema, source.splits, execution, asked, keeper=_Wanted(keeper))
 
-    if shape.settings.tunes_lr:
-        train_tuned(runs, factors, train_all)
-    else:
-        train_all([(spec, folder) for spec, folder in runs if not RunFolder(folder).holds(spec)])
+    plans = [(cell, tuning(cell, factors) if cell[0][0].settings.tunes_lr else once(cell)) for cell in cells]
+    train_rounds(plans, train_all)

@@ -3,12 +3,17 @@
 import torch
 from torch import Tensor
 
+from mlet_bench.errors import DivergedError
+
 
 def singular_values(table: Tensor, weights: Tensor | None = None) -> Tensor:
     """Singular values of diag(sqrt(weights)) · table, largest first: (n, d) → (d,) float64.
 
     From the eigenvalues of the d×d Gram matrix, summed in float64 over blocks of rows: n may be millions. Singular
     values below 1e-8 of the largest one are lost in rounding, far below what a rank here can notice.
+
+    Raises:
+        DivergedError: a value is not finite.
     """
     gram = torch.zeros(table.shape[1], table.shape[1], dtype=torch.float64, device=table.device)
     step = 2**18
@@ -16,6 +21,8 @@ def singular_values(table: Tensor, weights: Tensor | None = None) -> Tensor:
         rows = table[start : start + step].double()  # (≤ step, d)
         weighted = rows if weights is None else rows * weights[start : start + step, None]
         gram += weighted.T @ rows
+    if not gram.isfinite().all():
+        raise DivergedError("a table has values that are not finite: its run diverged; lower the learning rate")
     return torch.linalg.eigvalsh(gram).clamp(min=0).sqrt().flip(0)
 
 

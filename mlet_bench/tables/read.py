@@ -72,9 +72,9 @@ def read_results(folder: Path | str) -> Results:
                 raise unreadable[cell.dataset]
             status = run.status(cell_spec(config, cell, seed, schema.fingerprint if schema else ""))
             if status.state == "done":
-                _refuse_lost(run, schema)
                 # What was tuned is the cell's, the same with every seed.
                 numbers, found = _numbers(run), _parts(run, schema, tuned=seed == config["seeds"][0])
+                _refuse_lost(run, schema)  # afterwards: a file may go while the run is read
         except BenchError as error:  # one damaged file hides no other run
             status, numbers, found = runs.Status("failed", error.kind, f"not readable: {error}"), {}, {}
         reason = status.reason

@@ -1,5 +1,7 @@
 """Steps without the host: several of them captured as one CUDA graph and replayed."""
 
+from collections.abc import Sequence
+
 import torch
 
 from mlet_bench.data.dataset import Rows
@@ -17,8 +19,8 @@ class CapturedSteps(Steps):
     Epochs, batches and losses live in tensors whose places do not change, so that a graph stays valid.
     """
 
-    def __init__(self, step: TrainStep, rows: Rows, batch_size: int):
-        super().__init__(step, rows, batch_size)
+    def __init__(self, step: TrainStep, rows: Rows, batch_size: int, order_of: Sequence[int] | None = None):
+        super().__init__(step, rows, batch_size, order_of)
         self._graphs: dict[int, torch.cuda.CUDAGraph] = {}  # by number of steps
         self._warm = False
 
@@ -52,11 +54,14 @@ class CapturedSteps(Steps):
         return self._graphs[length]
 
 
-def make_steps(step: TrainStep, rows: Rows, batch_size: int, eager: bool = False) -> Steps:
+def make_steps(
+    step: TrainStep, rows: Rows, batch_size: int, eager: bool = False, order_of: Sequence[int] | None = None
+) -> Steps:
     """The fastest steps for the device that the rows are on.
 
     Args:
+        order_of: as of ``Steps``.
         eager: launch each operation by itself on a GPU as well.
     """
     captured = rows.label.is_cuda and not eager
-    return (CapturedSteps if captured else Steps)(step, rows, batch_size)
+    return (CapturedSteps if captured else Steps)(step, rows, batch_size, order_of)

@@ -28,7 +28,7 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
 
 
 def _takes_kernels(device: torch.device) -> bool | None:
-    """Whether a training on a CPU has the compiled kernels; None on a GPU, which has none."""
+    """Whether a training on a CPU has the compiled kernels; None on a GPU, where no two trainings are rounded alike."""
     return library() is not None if device.type == "cpu" else None
 
 

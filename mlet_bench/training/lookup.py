@@ -1,9 +1,10 @@
-"""How a step reads its rows and writes them back: by the plain path, or with the CPU's kernels."""
+"""How a step reads its rows and writes them back: by the plain path, or with kernels."""
 
 import torch
 from torch import Tensor
 
 from mlet_bench import kernels
+from mlet_bench.kernels import triton
 from mlet_bench.training.pack import PackedTables
 from mlet_bench.training.rows import RowAdagrad, RowSGD
 
@@ -37,8 +38,7 @@ class KernelLookup:
     """Of one model on a CPU: rows and product in one kernel, and so their gradients and the rows' update.
 
     The step is differentiated by the embedding vectors, d values a field instead of k, and ids that a batch repeats
-    are multiplied once. Only a class that names ``cpu_kernel`` itself takes this path: a subclass may define something
-    else.
+    are multiplied once.
     """
 
     combined = True
@@ -53,9 +53,7 @@ class KernelLookup:
     @staticmethod
     def fits(tables: PackedTables, optimizer: RowSGD | RowAdagrad) -> bool:
         """Whether the kernels can do this."""
-        named = vars(type(tables.first)).get("cpu_kernel", False)
-        plain = named and tables.count == 1 and optimizer.scale is None
-        return plain and kernels.supported(tables.weight, tables.first.embedding_dim)
+        return _named(tables, optimizer) and kernels.supported(tables.weight, tables.first.embedding_dim)
 
     def gather(self, ids: Tensor) -> tuple[Tensor, Tensor]:
         """The embedding vectors (1, B, F, d), and the rows of one model's ids, (B, F). ids: (1, B, F)."""
@@ -71,8 +69,52 @@ class KernelLookup:
         return kernels.lookup_adagrad(optimizer.weight, optimizer.sum, *of_batch, optimizer.lr, optimizer.eps, trains)
 
 
-def make_lookup(tables: PackedTables, optimizer: RowSGD | RowAdagrad) -> RowLookup | KernelLookup:
+class TritonLookup:
+    """Of one model on a GPU, trained by SGD, as ``KernelLookup``: in Triton's kernels, one launch in each direction."""
+
+    combined = True
+
+    def __init__(self, tables: PackedTables, optimizer: RowSGD):
+        from mlet_bench.kernels.triton import lookup, update
+
+        self._look_up, self._update = lookup.lookup, update.lookup_sgd
+        weight, w2 = tables.weight, getattr(tables.first, "w2", None)
+        self.own = w2 if w2 is not None and w2.requires_grad else None
+        self._weight, self._w2 = weight, None if w2 is None else w2.detach().unsqueeze(0)  # (1, F, k, d)
+        self._starts = torch.tensor((0, *tables.first.stored)).cumsum(0).to(weight.device)
+        self._own_rows = tables.first.own_rows
+        self._rates = torch.full((1,), optimizer.lr, device=weight.device)
+
+    @staticmethod
+    def fits(tables: PackedTables, optimizer: RowSGD) -> bool:
+        """Whether the kernels can do this."""
+        fits = _named(tables, optimizer) and tables.first.embedding_dim <= triton.MOST_DIM
+        return fits and triton.wanted(tables.weight)
+
+    def gather(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """The embedding vectors (1, B, F, d), and the rows of one model's ids, (1, B, F). ids: (1, B, F)."""
+        rows = self._own_rows(ids.squeeze(0)).int().contiguous().unsqueeze(0)
+        return self._look_up(self._weight, self._w2, rows, self._starts), rows
+
+    def update(self, rows: Tensor, grad: Tensor) -> Tensor | None:
+        """Update the rows in place; the gradient of W2, where it is trained. grad: (1, B, F, d)."""
+        trains = self.own is not None
+        of_w2 = self._update(self._weight, self._w2, rows, self._starts, grad, self._rates, trains)
+        return None if of_w2 is None else of_w2.squeeze(0)
+
+
+def _named(tables: PackedTables, optimizer: RowSGD | RowAdagrad) -> bool:
+    """Whether kernels may take the place of the plain path: for one model whose embedding's class names ``kernel``
+    itself, as a subclass may define something else.
+    """
+    return vars(type(tables.first)).get("kernel", False) and tables.count == 1 and optimizer.scale is None
+
+
+Lookup = RowLookup | KernelLookup | TritonLookup
+
+
+def make_lookup(tables: PackedTables, optimizer: RowSGD | RowAdagrad) -> Lookup:
     """The fastest lookup for the method, the device, the optimizer and the number of models."""
-    if KernelLookup.fits(tables, optimizer):
-        return KernelLookup(tables, optimizer)
-    return RowLookup(tables, optimizer)
+    if isinstance(optimizer, RowSGD) and TritonLookup.fits(tables, optimizer):
+        return TritonLookup(tables, optimizer)
+    return (KernelLookup if KernelLookup.fits(tables, optimizer) else RowLookup)(tables, optimizer)

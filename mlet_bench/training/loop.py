@@ -2,9 +2,10 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import torch
@@ -17,14 +18,16 @@ from mlet_bench.evaluation import on_device
 from mlet_bench.evaluation.metrics import accuracy, auc, logloss
 from mlet_bench.evaluation.score import logits_on_device
 from mlet_bench.evaluation.scores import probabilities
-from mlet_bench.files import atomic, file_digest
+from mlet_bench.files import atomic, digest, file_digest
+from mlet_bench.models.base import ClickModel
 from mlet_bench.parquet import table_of_columns
 from mlet_bench.provenance import provenance, utc_now
 from mlet_bench.runs import AUTHORS_CURVE, CURVE, MODEL, PROVENANCE, RunFolder
 from mlet_bench.spec import DatasetSchema, RunSpec, derive_seed
 from mlet_bench.training.captured import make_steps
 from mlet_bench.training.checkpoint import drop_checkpoint, load_checkpoint, save_checkpoint
-from mlet_bench.training.pack import build_pack
+from mlet_bench.training.memory import pack_size
+from mlet_bench.training.pack import build_pack, in_common
 from mlet_bench.training.step import TrainStep
 
 ON_HOST = {"auc": auc, "logloss": logloss, "accuracy": accuracy}  # as on_device has them
@@ -54,20 +57,40 @@ class Execution:
     """How runs are trained, which changes none of their numbers (but for rounding).
 
     Attributes:
-        pack: how many seeds are trained together; None: as many as fit on a GPU, one on a CPU.
+        pack: how many runs are trained together at most; None: as many as fit on a GPU, one on a CPU.
         checkpoint_seconds: least time between two checkpoints; they are written at validation points and loss checks.
         eager: on a GPU, launch each operation by itself instead of replaying a CUDA graph: slow, to debug.
-        code: what trains, as a sum: a checkpoint that other code wrote is not continued.
+        codes: by arm, what trains, as a sum: a checkpoint that other code wrote is not continued.
     """
 
     pack: int | None = None
     checkpoint_seconds: float = 600.0
     eager: bool = False
-    code: str = ""
+    codes: Mapping[str, str] = field(default_factory=dict)
 
 
 def never() -> None:
     """No signal has asked to stop."""
+
+
+class Keeper:
+    """What becomes of the models of a training. Here: each is stored."""
+
+    def drawn(self, spec: RunSpec, folder: Path, model: ClickModel) -> None:
+        """A model has its initial values."""
+
+    def trained(self, spec: RunSpec, folder: Path, model: ClickModel, data: Mapping[str, Rows]) -> dict[str, Any]:
+        """A model is trained, its curve written; what is to be noted in provenance.json.
+
+        Here: ``model.safetensors``, W1 and W2 as they were trained, and its sum.
+        """
+        path, state = folder / MODEL, model.state_dict()
+        with atomic(path, sum(tensor.nbytes for tensor in state.values())) as partial:
+            save_file({name: tensor.contiguous() for name, tensor in state.items()}, partial)
+        return {"model_sha256": file_digest(path)}
+
+
+STORING = Keeper()
 
 
 def train_together(
@@ -77,15 +100,18 @@ def train_together(
     execution: Execution = Execution(pack=1),
     asked: Callable[[], int | None] = never,
     after_step: Callable[[int], None] | None = None,
+    keeper: Keeper = STORING,
 ) -> None:
-    """Train runs that differ in their seed alone and leave their folders: spec, curve, factorised model, provenance.
+    """Train runs on one data set and leave their folders: spec, curve, factorised model, provenance.
 
-    Up to ``execution.pack`` runs are trained as one pack; each ends in the numbers that it has alone (to rounding). A
-    checkpoint of the same run in its folder is continued, and the numbers are those of an undisturbed run (on the CPU
-    to the bit). The test split is not needed here and never looked at, unless ``spec.authors_selection`` asks.
+    Runs that have what a pack needs ``in_common`` are trained as packs of up to ``execution.pack``; each ends in the
+    numbers that it has alone (to rounding). A checkpoint of the same run in its folder is continued, and the numbers
+    are those of an undisturbed run (on the CPU to the bit). The test split is not needed here and never looked at,
+    unless ``spec.authors_selection`` asks.
 
     Args:
         runs: spec and folder of each.
+        keeper: what becomes of the models.
         data: the splits ``train`` and ``val`` (and ``test`` for the authors' selection), all on the device to train on.
         asked: which signal asks to stop, None so far (``mlet_bench.signals``); obeyed after the next checkpoint.
         after_step: called with the number of steps done, for tests and tools; steps are then taken one by one.
@@ -94,18 +120,20 @@ def train_together(
         RunsFailed: the loss or a score of some runs is not finite; the others are finished all the same.
         Stopped: a signal asked for it; checkpoints were written.
     """
+    device = data["train"].label.device
     # A kill may have left runs at different steps; those that stand at the same one can go on together.
-    groups: dict[int, list] = {}
+    groups: dict[tuple[str, int], list] = {}
     for spec, folder in runs:
         folder.mkdir(parents=True, exist_ok=True)
-        stored = load_checkpoint(folder, spec.id, execution.code, data["train"].label.device)
-        groups.setdefault(stored["progress"]["step"] if stored else 0, []).append((spec, folder, stored))
+        stored = load_checkpoint(folder, spec.id, execution.codes.get(spec.arm, ""), device)
+        key = digest(in_common(spec, schema)), stored["progress"]["step"] if stored else 0
+        groups.setdefault(key, []).append((spec, folder, stored))
     failures: dict[Path, BenchError] = {}
-    size = execution.pack or 1
     for group in groups.values():
         while group:
+            size = execution.pack or pack_size(group[0][0], schema, device, len(group), loaded=True)
             part, group = group[:size], group[size:]
-            failures |= _Training(part, schema, data, execution, asked, after_step).run()
+            failures |= _Training(part, schema, data, execution, asked, after_step, keeper).run()
             if (signal := asked()) is not None:
                 raise Stopped(signal, f"stopped, {part[-1][1]} is trained and stored; the same command goes on")
     if failures:
@@ -115,18 +143,31 @@ def train_together(
 class _Training:
     """Runs trained as one pack, from their stored state to their folders."""
 
-    def __init__(self, group, schema: DatasetSchema, data: dict[str, Rows], execution: Execution, asked, after_step):
+    def __init__(
+        self,
+        group,
+        schema: DatasetSchema,
+        data: dict[str, Rows],
+        execution: Execution,
+        asked: Callable[[], int | None],
+        after_step: Callable[[int], None] | None,
+        keeper: Keeper,
+    ):
         self.started, self.data, self.execution = utc_now(), data, execution
-        self.after_step, self.asked = after_step, asked
+        self.after_step, self.asked, self.keeper = after_step, asked, keeper
         self.specs, self.folders, stored = zip(*group, strict=True)
         self.spec, self.device = self.specs[0], data["train"].label.device
         self.pack = build_pack(self.specs, schema, self.device)
-        self.step = TrainStep(self.pack, self.spec, data["train"].ids)
-        self.steps = make_steps(self.step, data["train"], self.spec.batch_size, execution.eager)
+        rates = [spec.embedding_lr for spec in self.specs]
+        self.step = TrainStep(self.pack, self.spec, data["train"].ids, rates)
+        self.seeds = list(dict.fromkeys(spec.seed for spec in self.specs))  # equal seeds share the order of an epoch
+        order_of = [self.seeds.index(spec.seed) for spec in self.specs] if len(self.seeds) < len(self.specs) else None
+        self.steps = make_steps(self.step, data["train"], self.spec.batch_size, execution.eager, order_of)
         self.progress = [Progress() for _ in self.specs]
         self.failures: dict[Path, BenchError] = {}
         self._epoch = -1  # whose order the steps have
         for number, state in enumerate(stored):
+            keeper.drawn(self.specs[number], self.folders[number], self.pack.models[number])
             if state is not None:
                 self.pack.models[number].load_state_dict(state["model"])
                 self.step.load_state_dict(number, state["step"])
@@ -172,7 +213,7 @@ class _Training:
         epoch, batch = divmod(start, steps_per_epoch)
         clock = time.perf_counter()
         if self._epoch != epoch:
-            self.steps.start((epoch_order(spec.seed, epoch, rows) for spec in self.specs), batch)
+            self.steps.start((epoch_order(seed, epoch, rows) for seed in self.seeds), batch)
             self._epoch = epoch
         full = min(stop - epoch * steps_per_epoch, rows // size) - batch
         if self.after_step is None:
@@ -239,7 +280,7 @@ class _Training:
                 "progress": vars(self.progress[number]),
             }
             save_checkpoint(
-                self.folders[number], {"run_id": self.specs[number].id, "code": self.execution.code, **state}
+                self.folders[number], {"run_id": self.specs[number].id, "code": self._code(number), **state}
             )
 
     def _store(self, number: int, rows_seen: int) -> None:
@@ -249,17 +290,19 @@ class _Training:
         columns = pa.schema([*CURVE.columns, *(AUTHORS_CURVE.items() if spec.authors_selection else ())])
         curve = [[point[name] for point in progress.curve] for name in columns.names]
         run.write_table(CURVE, table_of_columns(curve, columns), spec.id)
-        path, state = folder / MODEL, self.pack.models[number].state_dict()
-        with atomic(path, sum(tensor.nbytes for tensor in state.values())) as partial:
-            save_file({name: tensor.contiguous() for name, tensor in state.items()}, partial)
+        left = self.keeper.trained(spec, folder, self.pack.models[number], self.data)
         origin = provenance(self.device, self.started, progress.seconds, rows_seen)
-        run.write_document(
-            PROVENANCE, origin | {"model_sha256": file_digest(path), "code": self.execution.code}, spec.id
-        )
+        run.write_document(PROVENANCE, origin | left | {"code": self._code(number)}, spec.id)
         drop_checkpoint(folder)
 
+    def _code(self, number: int) -> str:
+        return self.execution.codes.get(self.specs[number].arm, "")
+
     def _title(self) -> str:
-        return f"{self.spec.cell} seed{'+'.join(str(spec.seed) for spec in self.specs)}"
+        seeds: dict[str, list[str]] = {}
+        for spec in self.specs:
+            seeds.setdefault(spec.cell, []).append(str(spec.seed))
+        return ", ".join(f"{cell} seed{'+'.join(mine)}" for cell, mine in seeds.items())
 
 
 def _slower(spec: RunSpec) -> str:

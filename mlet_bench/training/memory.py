@@ -29,16 +29,18 @@ class Need:
         tables: W1 and W2 or E, and the state of the optimizer for them.
         data: the rows of the splits, and the order of an epoch.
         rest: activations of the largest batch.
+        served: the tables that are made of those, once the activations are gone.
     """
 
     tables: int
     data: int
     rest: int
+    served: int
 
     @property
     def bytes(self) -> int:
-        """All of it."""
-        return self.tables + self.data + self.rest
+        """At the peak."""
+        return self.tables + self.data + max(self.rest, self.served)
 
 
 def training_need(spec: RunSpec, schema: DatasetSchema) -> Need:
@@ -61,7 +63,7 @@ def training_need(spec: RunSpec, schema: DatasetSchema) -> Need:
     of_row = model.activation_values(make_hyper(model, spec.hyper), fields, len(schema.dense), spec.dim)
     scored = of_row * EVALUATION_BATCH + min(gathered * EVALUATION_BATCH, max(gathered, BLOCK_VALUES))
     rest = FLOAT * max(scored, 3 * (gathered + of_row) * min(spec.batch_size, schema.rows["train"]))
-    return Need(tables, data, rest)
+    return Need(tables, data, rest, FLOAT * sum(schema.table_sizes) * spec.dim)
 
 
 def deployment_bytes(spec: RunSpec, schema: DatasetSchema) -> int:
@@ -79,7 +81,8 @@ def deployment_bytes(spec: RunSpec, schema: DatasetSchema) -> int:
 def free_bytes(device: torch.device) -> int | None:
     """Memory that can still be taken: the GPU's, or of the machine and the container; None where nobody says."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # torch's own, to take again
+        return torch.cuda.mem_get_info(device)[0] + unused
     found = []
     if MEMINFO.exists():
         lines = dict(line.split(":") for line in MEMINFO.read_text(encoding="utf-8").splitlines())
@@ -108,11 +111,16 @@ def check_memory(spec: RunSpec, schema: DatasetSchema, device: torch.device) -> 
     )
 
 
-def pack_size(spec: RunSpec, schema: DatasetSchema, device: torch.device, wanted: int) -> int:
-    """How many of ``wanted`` runs fit together on a GPU; on a CPU, where a pack gains nothing, one."""
+def pack_size(spec: RunSpec, schema: DatasetSchema, device: torch.device, wanted: int, loaded: bool = False) -> int:
+    """How many of ``wanted`` runs fit together on a GPU; on a CPU, where a pack gains nothing, one.
+
+    Args:
+        loaded: the rows are on the device already.
+    """
     if device.type == "cpu":
         return 1
     need = training_need(spec, schema)
     each = need.tables + need.rest + 4 * schema.rows["train"]  # a run has tables and an order of its own
-    free = int(0.9 * (free_bytes(device) or 0)) - (need.data - 4 * schema.rows["train"])
+    free = int(0.9 * (free_bytes(device) or 0)) - need.served  # one run after the other is deployed
+    free -= 0 if loaded else need.data - 4 * schema.rows["train"]
     return max(1, min(wanted, free // each))

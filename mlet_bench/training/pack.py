@@ -1,19 +1,25 @@
-"""The seeds of one cell side by side: S models that share their storage, so that one step trains them all.
+"""Runs of equal shape side by side: S models that share their storage, so that one step trains them all.
 
 At a batch of 128 a GPU waits for launches, not for arithmetic: S products in one call cost hardly more than one.
 """
 
 import copy
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from mlet_bench.embeddings import METHODS
 from mlet_bench.embeddings.base import FieldTables
 from mlet_bench.models.base import ClickModel
-from mlet_bench.models.build import build_without_tables, draw_tables
+from mlet_bench.models.build import build_without_tables, draw_tables, embedding_options
 from mlet_bench.spec import DatasetSchema, RunSpec
+
+# Fields of a run that may differ within a pack: they decide initial values and the embedding's learning rate, and where
+# they decide the embedding's shape as well, its options do.
+OWN = ("seed", "arm", "inner_dim", "embedding_lr_factor", "w2_std")
 
 
 class PackedTables:
@@ -49,6 +55,7 @@ class Pack:
         tables: each embedding of the models, packed.
         trained: the parameters other than those rows that are trained, each (S, ...); of a pack of one the model's
             own, without the leading axis.
+        still: beside each of ``trained``, which models do not train it, (S, 1, ...) bool; None where all do.
 
     Example::
 
@@ -66,11 +73,12 @@ class Pack:
         named = [{name: p for name, p in model.named_parameters() if name not in rows} for model in self.models]
         if len(self) == 1:
             self.trained = [p for p in named[0].values() if p.requires_grad]
+            self.still: list[Tensor | None] = [None] * len(self.trained)
             return
         layers = self.models[0].named_modules()
         weights_of_layers = {f"{name}.weight" for name, layer in layers if isinstance(layer, nn.Linear)}
-        stacks = {}
-        for name, first_of_them in named[0].items():
+        stacks, self.trained, self.still = {}, [], []
+        for name in named[0]:
             of_each = [parameters[name].detach() for parameters in named]
             if name in weights_of_layers:
                 # Lying in memory as their gradients do, xᵀ g, so that one call updates all parameters.
@@ -79,8 +87,11 @@ class Pack:
                 stacks[name] = torch.stack(of_each)  # (S, ...)
             for parameters, mine in zip(named, stacks[name], strict=True):
                 parameters[name].data = mine
-            stacks[name].requires_grad_(first_of_them.requires_grad)
-        self.trained = [stack for stack in stacks.values() if stack.requires_grad]
+            stays = torch.tensor([not parameters[name].requires_grad for parameters in named])
+            if not stays.all():
+                self.trained.append(stacks[name].requires_grad_())
+                axes = (-1, *[1] * (stacks[name].ndim - 1))
+                self.still.append(stays.view(axes).to(stacks[name].device) if stays.any() else None)
         self._stacks = {f"model.{name}": stack for name, stack in stacks.items()}
         self._batched = torch.vmap(self._template())
 
@@ -133,16 +144,33 @@ def _head(model: ClickModel, dense: Tensor, gathered: Sequence[Tensor], combined
     return model.head(dense, *vectors)
 
 
+def in_common(spec: RunSpec, schema: DatasetSchema) -> dict[str, Any]:
+    """What the runs of a pack have in common, by name: equal shapes, and equal settings but for ``OWN``.
+
+    So arms that differ in their learning rate, their initial values, or in whether W2 is trained go together.
+    """
+    method = METHODS[spec.settings.method]
+    initial = vars(method).get("initial_options", ())
+    options = embedding_options(spec, schema.table_sizes).items()
+    shape = {name: value for name, value in options if name not in initial}
+    settings = {name: value for name, value in vars(spec).items() if name not in OWN}
+    scale = spec.settings.lr_frequency_power
+    return settings | {"method": spec.settings.method, "options": shape, "lr_frequency_power": scale}
+
+
 def build_pack(specs: Sequence[RunSpec], schema: DatasetSchema, device: torch.device) -> Pack:
-    """The models of runs that differ in their seed alone, with their initial values, on ``device``.
+    """The models of runs that have everything ``in_common``, with their initial values, on ``device``.
 
     Tables are drawn where they are trained: the host never holds one, and the device never more than the pack's own.
 
     Raises:
-        ValueError: the runs differ in more than their seed.
+        ValueError: the runs differ in more than a pack allows.
     """
-    if any(vars(spec) | {"seed": 0} != vars(specs[0]) | {"seed": 0} for spec in specs):
-        raise ValueError("the runs of a pack differ in their seed alone")
+    shared = in_common(specs[0], schema)
+    for spec in specs[1:]:
+        other = in_common(spec, schema)
+        if differing := [name for name in shared if other[name] != shared[name]]:
+            raise ValueError(f"runs of a pack have equal shapes and settings, these differ in {', '.join(differing)}")
     models, weights = [], {}
     for number, spec in enumerate(specs):
         model = build_without_tables(spec, schema)

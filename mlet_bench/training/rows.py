@@ -1,5 +1,7 @@
 """Optimizers of table rows: only the rows of the batch are read and written, no dense gradient is ever made."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -19,7 +21,34 @@ def add_rows(weight: Tensor, index: Tensor, values: Tensor, alpha: float = 1.0) 
         weight.index_add_(0, index, values, alpha=alpha)
 
 
-class RowSGD:
+class _RowOptimizer:
+    """What both have in common.
+
+    Args:
+        weight: (S · R, width), R rows a model.
+        lr: of all models, or of each.
+        scale: (R,) factors of the rows' learning rates.
+
+    Attributes:
+        lr: where the models share it, else 1.
+        rates: (S,) where they do not, else None.
+    """
+
+    def __init__(self, weight: Tensor, lr: float | Sequence[float], scale: Tensor | None = None):
+        self.weight, self.scale = weight, scale
+        of_each = list(lr) if isinstance(lr, Sequence) else [lr]
+        shared = len(set(of_each)) == 1
+        self.lr = of_each[0] if shared else 1.0
+        self.rates = None if shared else torch.tensor(of_each, device=weight.device)
+
+    def _scaled(self, change: Tensor, index: Tensor) -> Tensor:
+        """change (M, width) times the scale of each row, in place; ``index`` (M,) counts on through the models."""
+        if self.scale is None:
+            return change
+        return change.mul_(self.scale.index_select(0, index % len(self.scale)).unsqueeze(1))
+
+
+class RowSGD(_RowOptimizer):
     """w -= lr · g for each gathered row; lr times the row's ``scale`` (R,) where there is one, of R rows a model.
 
     Rows that occur several times in a batch need no merging: SGD is linear in the gradient, so adding each
@@ -28,20 +57,20 @@ class RowSGD:
 
     state_per_value = 0
 
-    def __init__(self, weight: Tensor, lr: float, scale: Tensor | None = None):
-        self.weight, self.lr, self.scale = weight, lr, scale
-
     @torch.no_grad()
     def update(self, index: Tensor, grad: Tensor) -> None:
-        """index: (M,) rows of ``weight``, repeats allowed; grad: (M, width), which may be overwritten."""
-        add_rows(self.weight, index, _scaled(grad, index, self.scale), -self.lr)
+        """index: (M,) rows of ``weight``, model by model, repeats allowed; grad: (M, width), may be overwritten."""
+        change = self._scaled(grad, index)
+        if self.rates is not None:
+            change.view(len(self.rates), -1).mul_(self.rates.unsqueeze(1))
+        add_rows(self.weight, index, change, -self.lr)
 
     def state(self) -> dict[str, Tensor]:
         """Nothing: plain SGD has no state."""
         return {}
 
 
-class RowAdagrad:
+class RowAdagrad(_RowOptimizer):
     """Element-wise Adagrad (Duchi et al. 2011) on the gathered rows, as torch.optim.Adagrad on sparse gradients.
 
     s += g², w -= lr · g / (sqrt(s) + eps), with g the sum over a row's occurrences in the batch; lr times the row's
@@ -50,8 +79,9 @@ class RowAdagrad:
 
     state_per_value = 1
 
-    def __init__(self, weight: Tensor, lr: float, scale: Tensor | None = None, eps: float = 1e-10):
-        self.weight, self.lr, self.scale, self.eps = weight, lr, scale, eps
+    def __init__(self, weight: Tensor, lr: float | Sequence[float], scale: Tensor | None = None, eps: float = 1e-10):
+        super().__init__(weight, lr, scale)
+        self.eps = eps
         self.sum = torch.zeros_like(weight, requires_grad=False)
 
     @torch.no_grad()
@@ -72,16 +102,15 @@ class RowAdagrad:
         distinct = rows.scatter(0, place, rows)
         add_rows(self.sum, distinct, total.square())
         root = self.sum.index_select(0, distinct).sqrt_().add_(self.eps)
-        add_rows(self.weight, distinct, _scaled(total.div_(root), distinct, self.scale), -self.lr)
+        change = self._scaled(total.div_(root), distinct)
+        if self.rates is not None:
+            model = distinct // (len(self.weight) // len(self.rates))
+            change.mul_(self.rates.index_select(0, model).unsqueeze(1))
+        add_rows(self.weight, distinct, change, -self.lr)
 
     def state(self) -> dict[str, Tensor]:
         """The accumulated squares, shaped as the tables; the tensor itself."""
         return {"sum": self.sum}
-
-
-def _scaled(change: Tensor, index: Tensor, scale: Tensor | None) -> Tensor:
-    """change (M, width) times the scale (R,) of each row; ``index`` (M,) counts on through the models of a pack."""
-    return change if scale is None else change.mul_(scale.index_select(0, index % len(scale)).unsqueeze(1))
 
 
 @torch.no_grad()

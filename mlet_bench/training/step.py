@@ -1,13 +1,16 @@
 """One optimisation step, the whole of it."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
 
 from mlet_bench.errors import BenchError
 from mlet_bench.spec import RunSpec
 from mlet_bench.training.dense import DenseAdagrad, DenseSGD
 from mlet_bench.training.lookup import make_lookup
+from mlet_bench.training.loss import cross_entropy
 from mlet_bench.training.pack import Pack
 from mlet_bench.training.rows import RowAdagrad, RowSGD, frequency_scale
 
@@ -34,8 +37,9 @@ class TrainStep:
     captured in a CUDA graph.
 
     Args:
-        spec: of any model of the pack; they differ in their seed alone.
+        spec: of any model of the pack, whose settings they share.
         train_ids: (N, F) the training split, for an arm whose rows have learning rates by frequency.
+        rates: the learning rate of each model's embedding, where it is not that of ``spec``.
 
     Raises:
         BenchError: the optimizer does not exist.
@@ -46,19 +50,21 @@ class TrainStep:
         loss = step(dense, ids, label)  # (1, B, D), (1, B, F), (1, B) → (1,), on the device
     """
 
-    def __init__(self, pack: Pack, spec: RunSpec, train_ids: Tensor | None = None):
+    def __init__(
+        self, pack: Pack, spec: RunSpec, train_ids: Tensor | None = None, rates: Sequence[float] | None = None
+    ):
         rows, dense = optimizers(spec.optimizer)
         self.pack = pack
         self._mean = spec.loss == "mean"
         # An arm's step size is that of the embedding; a linear part has the model's.
-        rates = {"embedding": spec.embedding_lr}
+        of_tables = {"embedding": rates or spec.embedding_lr}
         scales = {}
         if power := spec.settings.lr_frequency_power:
             if train_ids is None:
                 raise BenchError(f"arm {spec.arm!r} scales learning rates by frequency: it needs the training split")
             scales["embedding"] = frequency_scale(pack.tables[0].first, train_ids, power)
         self.row_optimizers = [
-            rows(tables.weight, rates.get(tables.name, spec.lr), scales.get(tables.name)) for tables in pack.tables
+            rows(tables.weight, of_tables.get(tables.name, spec.lr), scales.get(tables.name)) for tables in pack.tables
         ]
         self.dense_optimizer = dense(pack.trained, spec.lr)
         self.lookups = [make_lookup(*pair) for pair in zip(pack.tables, self.row_optimizers, strict=True)]
@@ -72,21 +78,21 @@ class TrainStep:
         for part in gathered:
             part.requires_grad_()
         logits = self.pack.logits(dense, gathered, self._combined)  # (S, B)
-        with torch.no_grad():
-            # Cross-entropy is softplus(z) - y z, exact to rounding with a threshold of 40; with its gradient written
-            # out that is fewer operations than by autograd.
-            losses = torch.addcmul(softplus(logits, threshold=40), label, logits, value=-1).mean(1)  # (S,)
-            slope = torch.sigmoid(logits).sub_(label)  # (S, B)
-            if self._mean:
-                slope.div_(label.shape[1])
+        losses, slope = cross_entropy(logits, label, self._mean)
         # A model may leave something unused, logistic regression its vectors: its gradient is zero.
         grads = torch.autograd.grad(logits, [*gathered, *self._by_autograd], slope, materialize_grads=True)
         of_rows, rest = grads[: len(gathered)], iter(grads[len(gathered) :])
-        own = {
+        own: dict[int, Any] = {
             id(lookup.own): lookup.update(place, grad)
             for lookup, place, grad in zip(self.lookups, places, of_rows, strict=True)
         }
-        self.dense_optimizer.update([own[id(p)] if id(p) in own else next(rest) for p in self.pack.trained])
+        of_trained = [own[id(p)] if id(p) in own else next(rest) for p in self.pack.trained]
+        self.dense_optimizer.update(
+            [
+                grad if still is None else grad.masked_fill(still, 0)
+                for grad, still in zip(of_trained, self.pack.still, strict=True)
+            ]
+        )
         return losses
 
     def state_dict(self, number: int) -> dict:

@@ -1,6 +1,6 @@
 """Consecutive steps through an epoch: the data, the order and the place in it all lie on the device."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -14,9 +14,10 @@ class Steps:
 
     Args:
         rows: the training split, on the device of the pack.
+        order_of: (S,) which order each run takes, where some share one; None: each its own.
 
     Attributes:
-        order: (S, N) int32, the rows of each run's epoch.
+        order: (S or fewer, N) int32, the rows of an epoch in each order.
 
     Example::
 
@@ -26,15 +27,17 @@ class Steps:
         steps.take_losses()  # summed over the rows, of each run
     """
 
-    def __init__(self, step: TrainStep, rows: Rows, batch_size: int):
+    def __init__(self, step: TrainStep, rows: Rows, batch_size: int, order_of: Sequence[int] | None = None):
         device, runs = rows.label.device, len(step.pack)
         self.step, self.rows, self.batch_size = step, rows, batch_size
-        self.order = torch.empty(runs, len(rows), dtype=torch.int32, device=device)
+        self._order_of = None if order_of is None else torch.tensor(order_of, device=device)
+        orders = runs if order_of is None else max(order_of) + 1
+        self.order = torch.empty(orders, len(rows), dtype=torch.int32, device=device)
         self._places = torch.arange(batch_size, device=device)  # (B,) of the next batch in the order
         self._losses = torch.zeros(runs, dtype=torch.float64, device=device)
 
     def start(self, orders: Iterable[Tensor], batch: int) -> None:
-        """Begin an epoch, or continue it before its ``batch``-th batch. orders: of each run (N,) int."""
+        """Begin an epoch, or continue it before its ``batch``-th batch. orders: each (N,) int."""
         for mine, order in zip(self.order, orders, strict=True):
             mine.copy_(order)
         self.seek(batch)
@@ -64,7 +67,9 @@ class Steps:
         self._places += self.batch_size
 
     def _train(self, chosen: Tensor) -> None:
-        """chosen: (S, B) rows."""
+        """chosen: (S or fewer, B) rows by order."""
+        if self._order_of is not None:
+            chosen = chosen.index_select(0, self._order_of)
         flat, shape = chosen.reshape(-1), (*chosen.shape, -1)
         dense, ids = (table.index_select(0, flat).view(shape) for table in (self.rows.dense, self.rows.ids))
         loss = self.step(dense, ids, self.rows.label.index_select(0, flat).view(chosen.shape))

@@ -1,20 +1,19 @@
 """The arms that tune: one embedding learning rate for all seeds of a cell, chosen on validation by seeds of its own."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from mlet_bench.errors import BenchError, RunsFailed
 from mlet_bench.files import read_json, rename
-from mlet_bench.runs import CURVE, MODEL, TUNING, RunFolder, require_keys
+from mlet_bench.runs import CURVE, TUNING, RunFolder, require_keys
 from mlet_bench.spec import RunSpec
+from mlet_bench.training.rounds import Failures, Rounds, Runs
 
 CANDIDATES = "candidates"  # inside the first run's folder, until one is chosen
-Runs = Sequence[tuple[RunSpec, Path]]  # of each seed: its spec and its folder
 Factors = Sequence[float] | Literal["auto"]
-Trainer = Callable[[Runs], object]
 
 # A choice is as good as it looks only to seeds that had no part in it.
 TUNING_SEEDS = (1_000_000, 1_000_001)
@@ -22,26 +21,24 @@ AUTO: Literal["auto"] = "auto"
 FIRST, STEP, LIMIT = (1.0, 4.0, 16.0), 4.0, 4.0**6  # where ``auto`` begins, by what it goes on, and how far
 
 
-def train_tuned(runs: Runs, factors: Factors, train_all: Trainer) -> float:
-    """Train every candidate with ``TUNING_SEEDS``, and each run with the best of them.
+def tuning(runs: Runs, factors: Factors) -> Rounds:
+    """Ask for every candidate with ``TUNING_SEEDS``, and then for each run with the best of them.
 
-    The best is the candidate with the highest last validation AUC, mean over those seeds; of equal ones the smaller
-    factor. Test is not looked at, and neither are the seeds that will be judged. Each folder's ``tuning.json`` has what
-    every candidate reached and which was chosen. Until then candidates live in ``candidates`` inside the first run's
-    folder; their models are deleted at once. One that diverges is recorded with its sentence and not chosen. What an
-    earlier call has found, for these seeds or for fewer, stands.
+    All candidates that are known to be wanted are asked for at once: they have the shape of one pack. The best is the
+    candidate with the highest last validation AUC, mean over those seeds; of equal ones the smaller factor. Test is not
+    looked at, and neither are the seeds that will be judged. Each folder's ``tuning.json`` has what every candidate
+    reached and which was chosen. Until then candidates live in ``candidates`` inside the first run's folder; nobody
+    wants their models. One that diverges is recorded with its sentence and not chosen. What an earlier call has found,
+    for these seeds or for fewer, stands.
 
     Args:
         factors: candidate embedding learning rates over the base one; ``auto``: 1, 4 and 16, and on by steps of 4 until
             the best lies inside of what was tried, or ``LIMIT`` is reached.
-        train_all: trains specs that differ in their seed alone, each into its folder, as ``train_together`` does.
-
-    Returns:
-        the chosen factor.
 
     Raises:
+        RunsFailed: a run with the chosen rate failed.
         BenchError: no candidates, an impossible one, no validation to choose on, a seed that would have a part in the
-            choice, no candidate that did not diverge, or whatever a training raises.
+            choice, or no candidate that did not diverge.
     """
     todo = list(FIRST if factors == AUTO else factors)
     if not todo:
@@ -54,7 +51,11 @@ def train_tuned(runs: Runs, factors: Factors, train_all: Trainer) -> float:
         raise BenchError(f"seed {used[0]} chooses embedding learning rates, so it cannot judge them: take another")
     known, records = _known_before(runs), {}
     while todo:
-        records |= {factor: known.get(factor) or _tried(*runs[0], factor, train_all) for factor in sorted(todo)}
+        new = {factor: _candidates(*runs[0], factor) for factor in sorted(todo) if factor not in known}
+        due = [(one, place) for tried in new.values() for one, place in tried if not RunFolder(place).holds(one)]
+        failures = (yield due) if due else {}
+        records |= {factor: known[factor] for factor in todo if factor in known}
+        records |= {factor: _record(factor, tried, failures) for factor, tried in new.items()}
         todo = _beyond(records) if factors == AUTO else []
     reached = {factor: record["val_auc"] for factor, record in sorted(records.items()) if "failed" not in record}
     if not reached:
@@ -63,15 +64,20 @@ def train_tuned(runs: Runs, factors: Factors, train_all: Trainer) -> float:
     content = {"chosen": best, "by": "val_auc", "asked": factors if factors == AUTO else sorted(factors)}
     content["candidates"] = [records[factor] for factor in sorted(records)]
     chosen = [(replace(spec, embedding_lr_factor=best), folder) for spec, folder in runs]
+    due = [(spec, folder) for spec, folder in chosen if not RunFolder(folder).holds(spec)]
+    for _, folder in due:  # what was made of another choice goes
+        RunFolder(folder).drop("train", "deploy", "spectrum", "evaluate", "compare")
+    failures = {}
     try:
-        _train_chosen(chosen, train_all)
+        failures = (yield due) if due else {}
     finally:
         for spec, folder in chosen:
             if RunFolder(folder).holds(spec):  # not one that diverged, or that is still to come
                 RunFolder(folder).write_document(TUNING, content, spec.id)
+    if failures:
+        raise RunsFailed(failures)
     for _, folder in runs:
         drop_candidates(folder)
-    return best
 
 
 def chose_among(runs: Runs, factors: Factors) -> bool:
@@ -110,21 +116,24 @@ def _beyond(records: dict[float, dict]) -> list[float]:
     return [best / STEP] if best == min(records) and best > 1 / LIMIT else []
 
 
-def _tried(spec: RunSpec, folder: Path, factor: float, train_all: Trainer) -> dict[str, Any]:
-    """What a candidate reaches, or why it fails."""
-    candidates = [
+def is_candidate(spec: RunSpec) -> bool:
+    """Whether a run only helps to choose: what it reaches is wanted, and not its model."""
+    return spec.settings.tunes_lr and spec.seed in TUNING_SEEDS
+
+
+def _candidates(spec: RunSpec, folder: Path, factor: float) -> Runs:
+    """A candidate's runs, one for each of ``TUNING_SEEDS``."""
+    return [
         (replace(spec, seed=seed, embedding_lr_factor=factor), folder / CANDIDATES / f"lr-x{factor:g}-seed{seed}")
         for seed in TUNING_SEEDS
     ]
+
+
+def _record(factor: float, candidates: Runs, failures: Failures) -> dict[str, Any]:
+    """What a candidate reaches, or why it failed."""
     record: dict[str, Any] = {"factor": factor, "val_auc": None, "val_auc_by_seed": {}}
-    try:
-        if left := [(one, place) for one, place in candidates if not RunFolder(place).holds(one)]:
-            train_all(left)
-    except RunsFailed as error:
-        return record | {"failed": str(error)}
-    finally:
-        for _, place in candidates:
-            (place / MODEL).unlink(missing_ok=True)
+    if failed := {place: failures[place] for _, place in candidates if place in failures}:
+        return record | {"failed": str(RunsFailed(failed))}
     curves = {str(one.seed): RunFolder(place).table(CURVE, one)["val_auc"] for one, place in candidates}
     reached = {seed: float(curve[-1].as_py()) for seed, curve in curves.items()}
     return record | {"val_auc": sum(reached.values()) / len(reached), "val_auc_by_seed": reached}
@@ -145,12 +154,3 @@ def _known_before(runs: Runs) -> dict[float, dict[str, Any]]:
     """By factor, what an earlier call found."""
     records = [record for spec, folder in runs if (record := _recorded(spec, folder)) is not None]
     return {candidate["factor"]: candidate for record in records for candidate in record["candidates"]}
-
-
-def _train_chosen(chosen: Runs, train_all: Trainer) -> None:
-    """Train the runs that are not there; what was made of another choice goes."""
-    due = [(spec, folder) for spec, folder in chosen if not RunFolder(folder).holds(spec)]
-    for _, folder in due:
-        RunFolder(folder).drop("train", "deploy", "spectrum", "evaluate", "compare")
-    if due:
-        train_all(due)

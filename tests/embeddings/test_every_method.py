@@ -2,13 +2,14 @@
 
 import copy
 from dataclasses import replace
+from importlib.util import find_spec
 
 import pytest
 import torch
 from safetensors.numpy import load_file
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
-from toys import SIZES, make_pack, make_rows, make_spec, make_step, train
+from toys import SIZES, groupings, make_pack, make_rows, make_spec, make_step, train
 
 from mlet_bench import kernels
 from mlet_bench.arms import ARMS, Arm
@@ -19,6 +20,7 @@ from mlet_bench.errors import DeployRefusedError
 from mlet_bench.evaluation.deploy import TOLERANCE, deploy_run, load_deployed, load_trained
 from mlet_bench.evaluation.evaluate import evaluate_run
 from mlet_bench.evaluation.verify import verify_run
+from mlet_bench.kernels.build import SWITCH
 from mlet_bench.models.build import build_model, empty_embedding
 from mlet_bench.training.lookup import KernelLookup, RowLookup
 from mlet_bench.training.memory import training_need
@@ -132,16 +134,29 @@ def plain_steps(model, spec, batches):
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @every_method
 def test_the_fastest_step_is_the_plain_one(method, optimizer, runs, schema):
-    spec = spec_of(schema, method, optimizer=optimizer)
     # Adagrad's first steps are lr · sign(g): in float32 a gradient that is rounding itself would go either way.
     dtype = torch.float64 if optimizer == "adagrad" else torch.float32
+    compare_steps(spec_of(schema, method, optimizer=optimizer), runs, schema, dtype, rows=32)
+
+
+@pytest.mark.skipif(find_spec("triton") is None, reason="needs Triton: pip install triton")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="runs in Triton's interpreter, which is for the CPU")
+@pytest.mark.parametrize("runs", [1, 2])
+@pytest.mark.parametrize("method", [name for name in METHODS if vars(METHODS[name]).get("kernel")])
+def test_the_step_in_triton_is_the_plain_one(method, runs, schema, monkeypatch):
+    monkeypatch.setenv(SWITCH, "triton")
+    compare_steps(spec_of(schema, method), runs, schema, torch.float32, rows=6)
+
+
+def compare_steps(spec, runs, schema, dtype, rows):
+    """Three steps of a pack by the fastest way there is, on batches of so many rows, with those by the definition."""
     models = [build_model(replace(spec, seed=seed), schema).to(dtype) for seed in range(runs)]
     plain = copy.deepcopy(models)
     step = TrainStep(make_pack(*models), spec)
-    batches = [[make_rows(32, 10 * seed + number) for number in range(3)] for seed in range(runs)]
+    batches = [[make_rows(rows, 10 * seed + number) for number in range(3)] for seed in range(runs)]
     found = []
-    for together in zip(*batches, strict=True):  # 32 rows of a field of 3: every batch repeats rows
-        dense, ids, label = (torch.stack([getattr(rows, n) for rows in together]) for n in ("dense", "ids", "label"))
+    for together in zip(*batches, strict=True):  # more rows than a field of 3 has: every batch repeats rows
+        dense, ids, label = (torch.stack([getattr(part, n) for part in together]) for n in ("dense", "ids", "label"))
         found.append(step(dense.to(dtype), ids, label.to(dtype)))
     for number, model in enumerate(plain):
         losses = plain_steps(model, spec, batches[number])
@@ -229,7 +244,7 @@ def test_a_run_is_scored_and_verified(method, schema, splits, tmp_path):
     train(spec_of(schema, method), schema, splits, tmp_path)
     deploy_run(tmp_path, schema, {"val": splits["val"]})
     scored = {name: splits[name] for name in ("val", "test")}
-    evaluate_run(tmp_path, schema, scored, [torch.ones(size).numpy() for size in SIZES])
+    evaluate_run(tmp_path, schema, scored, groupings(scored))
     wrong = [str(check) for check in verify_run(tmp_path, schema, scored) if not check.holds]
     assert [text for text in wrong if "provenance" not in text] == []  # a checkout may be no git repository
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
-from toys import SIZES, make_rows, make_spec, train
+from toys import SIZES, groupings, make_rows, make_spec, train
 
 from mlet_bench.embeddings.formats import FORMATS, FormatRefused, ServedTables
 from mlet_bench.embeddings.single import SingleTables
@@ -126,7 +126,7 @@ def run(schema, splits, tmp_path):
     train(make_spec(schema), schema, splits, tmp_path)
     deploy_run(tmp_path, schema, {"val": splits["val"]})
     data = {name: splits[name] for name in ("val", "test")}
-    evaluate_run(tmp_path, schema, data, [np.ones(size) for size in SIZES])
+    evaluate_run(tmp_path, schema, data, groupings(data))
     return tmp_path, data
 
 

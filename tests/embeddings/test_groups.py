@@ -114,6 +114,25 @@ def test_k_can_be_kept_to_the_number_of_rows(model):
     assert collapse(model).city.weight.shape == (3, 4)
 
 
+def test_tables_that_grow_beyond_their_rows_are_named_unless_that_is_meant(model):
+    model.town = model.city  # tied: told once
+    with pytest.warns(UserWarning, match=r"'town' \(3 rows: 12 -> 448 values at k=64\), 'item' .*, 'user' ") as said:
+        factorize(model, inner_dim=64)
+    assert len(said) == 1 and "'city'" not in str(said[0].message) and said[0].filename == __file__
+    assert sum(p.numel() for p in model.city.parameters()) == 448  # k all the same: the paper factorises every table
+
+
+@pytest.mark.parametrize(
+    ("settings", "inner_dim"),
+    [({"at_most_rows": True}, 9), ({"at_most_rows": False}, 64), ({"min_rows": 64}, None), ({"only": "b"}, None)],
+)
+def test_who_says_what_is_wanted_of_small_tables_is_not_warned(settings, inner_dim):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = factorize(nn.ModuleDict({"a": nn.Embedding(9, 2), "b": nn.Embedding(64, 2)}), 64, **settings)
+    assert getattr(model.a, "inner_dim", None) == inner_dim and model.b.inner_dim == 64
+
+
 @pytest.mark.parametrize(
     ("inner_dim", "only", "sentence"),
     [

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from toys import make_spec, train
+from toys import groupings, make_spec, train
 
 from mlet_bench.errors import BenchError
 from mlet_bench.evaluation.deploy import deploy_run
@@ -29,8 +29,7 @@ def deployed(schema, splits, tmp_path):
     train(make_spec(schema), schema, splits, tmp_path)
     deploy_run(tmp_path, schema, {"val": splits["val"]})
     scored = {name: splits[name] for name in ("val", "test")}
-    counts = [np.arange(1, size + 1) for size in schema.table_sizes]
-    return lambda: evaluate_run(tmp_path, schema, scored, counts)
+    return lambda: evaluate_run(tmp_path, schema, scored, groupings(scored))
 
 
 def test_it_is_among_all_metrics_in_order(brier):

@@ -9,7 +9,7 @@ from safetensors.numpy import load_file
 from safetensors.torch import load_file as load_torch
 from safetensors.torch import save_file
 from torch import nn
-from toys import make_rows, make_spec, train
+from toys import groupings, make_rows, make_spec, train
 
 from mlet_bench.arms import ARMS
 from mlet_bench.embeddings.mlet import MLETTables
@@ -29,12 +29,6 @@ from mlet_bench.evaluation.scores import read_scores
 from mlet_bench.files import file_digest, read_json, write_sealed
 from mlet_bench.runs import MODEL, PROVENANCE, RunFolder
 from mlet_bench.spec import RunSpec
-
-
-@pytest.fixture
-def counts(schema):
-    """Every category seen as often as its id says."""
-    return [np.arange(size) for size in schema.table_sizes]
 
 
 @pytest.fixture
@@ -184,12 +178,12 @@ def test_nan_is_no_agreement(schema, splits):
     assert not difference <= TOLERANCE and math.isnan(magnitude)
 
 
-def test_metrics_are_those_of_the_deployed_model(schema, splits, trained, counts):
+def test_metrics_are_those_of_the_deployed_model(schema, splits, trained):
     from sklearn.metrics import log_loss, roc_auc_score
 
     folder = trained()
     deploy_run(folder, schema, {"val": splits["val"]})
-    metrics = evaluate_run(folder, schema, splits, counts)
+    metrics = evaluate_run(folder, schema, splits, groupings(splits))
     assert read_json(folder / "metrics.json", "evaluate it") == metrics
     assert set(metrics["test"]) == {"auc", "logloss", "ne", "pr_auc", "accuracy", "calibration"}
     probability = predict(load_deployed(folder)[0], splits["test"])
@@ -198,24 +192,24 @@ def test_metrics_are_those_of_the_deployed_model(schema, splits, trained, counts
     assert metrics["test"]["logloss"] == pytest.approx(log_loss(label, probability), abs=1e-12)
 
 
-def test_scores_of_the_test_rows_give_its_metrics_to_the_bit(schema, splits, trained, counts):
+def test_scores_of_the_test_rows_give_its_metrics_to_the_bit(schema, splits, trained):
     folder = trained()
     deploy_run(folder, schema, {"val": splits["val"]})
-    metrics = evaluate_run(folder, schema, splits, counts)
+    metrics = evaluate_run(folder, schema, splits, groupings(splits))
     label, probability = read_scores(folder)
     np.testing.assert_array_equal(label, splits["test"].label.numpy())
     assert all_metrics(label, probability) == metrics["test"]
 
 
-def test_test_is_scored_once_until_the_model_changes(schema, splits, trained, counts):
+def test_test_is_scored_once_until_the_model_changes(schema, splits, trained):
     folder = trained()
     deploy_run(folder, schema, {"val": splits["val"]})
-    first = evaluate_run(folder, schema, splits, counts)
+    first = evaluate_run(folder, schema, splits, groupings(splits))
     other = splits | {"test": make_rows(150, seed=9)}
-    assert evaluate_run(folder, schema, other, counts) == first
+    assert evaluate_run(folder, schema, other, groupings(other)) == first
     stored = read_json(folder / "metrics.json", "evaluate it")
     write_sealed(folder / "metrics.json", stored | {"deployed_sha256": "of another model"})
-    assert evaluate_run(folder, schema, other, counts)["test"] != first["test"]
+    assert evaluate_run(folder, schema, other, groupings(other))["test"] != first["test"]
 
 
 def test_predictions_do_not_depend_on_the_batch(schema, splits, trained):

@@ -51,12 +51,11 @@ def test_a_single_layer_has_no_factors(schema):
     assert len(table) == 0 and table.schema == FACTORS.columns
 
 
-def test_spectrum_of_a_run(schema, splits, tmp_path, monkeypatch):
-    sizes = {field.name: field.size for field in schema.fields}
-    monkeypatch.setattr(spectrum, "training_counts", lambda _, schema, name: np.ones(sizes[name]))
+def test_spectrum_of_a_run(schema, splits, tmp_path):
+    counts = {field.name: np.ones(field.size) for field in schema.fields}
     train(make_spec(schema, lr=1.0), schema, splits, tmp_path)
     deploy_run(tmp_path, schema, {"val": splits["val"]})
-    table = spectrum_run(tmp_path, schema, tmp_path)
+    table = spectrum_run(tmp_path, schema, counts)
     assert table.equals(RunFolder(tmp_path).table(SPECTRUM))
     frame = table.to_pandas()
     assert len(frame) == 2 * 2 * 4

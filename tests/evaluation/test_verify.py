@@ -1,8 +1,7 @@
 """Verify says ok of a run as it was left, and names what was changed."""
 
-import numpy as np
 import pytest
-from toys import make_spec, train
+from toys import groupings, make_spec, train
 
 from mlet_bench.data.dataset import Rows
 from mlet_bench.errors import BenchError
@@ -19,9 +18,8 @@ def run(schema, splits, tmp_path):
     schema = schema.sealed()
     train(make_spec(schema), schema, {name: splits[name] for name in ("train", "val")}, tmp_path)
     deploy_run(tmp_path, schema, {"val": splits["val"]})
-    counts = [np.arange(1, size + 1) for size in schema.table_sizes]
     scored = {name: splits[name] for name in ("val", "test")}
-    evaluate_run(tmp_path, schema, scored, counts)
+    evaluate_run(tmp_path, schema, scored, groupings(scored))
     edit(tmp_path / "provenance.json", lambda content: content | {"commit": "abc", "dirty": False})
     return tmp_path, schema, scored
 

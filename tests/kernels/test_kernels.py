@@ -124,9 +124,9 @@ def test_ids_of_another_type_are_refused_and_a_step_converts_them(schema):
 def test_interaction_is_the_plain_one(dim, count, batch):
     given = torch.randn(batch, dim, generator=rng()), torch.randn(batch, count - 1, dim, generator=rng(1))
     results = []
-    for batched in (True, False):
+    for plain in (True, False):
         layer, inputs = Interaction(count), [tensor.clone().requires_grad_() for tensor in given]
-        layer.batched = batched
+        layer.plain = plain
         out = layer(*inputs)
         weights = torch.randn(out.shape, generator=rng(2))
         results.append([out.detach(), *torch.autograd.grad((out * weights).sum(), inputs)])

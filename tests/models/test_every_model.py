@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 from torch.nn.functional import binary_cross_entropy_with_logits
-from toys import SIZES, make_pack, make_rows, make_spec, train
+from toys import SIZES, groupings, make_pack, make_rows, make_spec, train
 
 from mlet_bench.embeddings.single import SingleTables
 from mlet_bench.errors import BenchError
@@ -176,7 +176,7 @@ def test_the_linear_part_is_trained_stored_and_not_factorised(schema, splits, tm
         "linear.weight"
     }
     scored = {name: splits[name] for name in ("val", "test")}
-    metrics = evaluate_run(tmp_path, schema, scored, [torch.ones(size).numpy() for size in SIZES])
+    metrics = evaluate_run(tmp_path, schema, scored, groupings(scored))
     assert 0.5 < metrics["test"]["auc"] < 1
 
 

@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 from staged import call, give
 
+from mlet_bench.evaluation import deploy
 from mlet_bench.stages import train
 from mlet_bench.stages.cell import lacking
+from mlet_bench.training import loop
+from mlet_bench.training.tuning import TUNING_SEEDS
 
 ROOT = Path(__file__).parents[2]
 KEPT = (
@@ -175,6 +178,77 @@ def checkout(tmp_path):
         assert done.returncode == 0
 
     return run
+
+
+def beside(tmp_path, *cells):
+    """The options that put cells beside the first, each in a folder of its own."""
+    words = [("--beside", cell, tmp_path / cell.replace(":", "-k")) for cell in cells]
+    return [str(word) for option in words for word in option]
+
+
+def test_cells_of_one_command_leave_what_each_leaves_alone(cell, tmp_path, monkeypatch):
+    """As on a GPU, where runs of equal shape go together: here in packs of up to eight."""
+    packs, original = [], loop.build_pack
+
+    def noting(specs, *arguments):
+        packs.append(sorted((spec.arm, spec.seed, spec.embedding_lr_factor) for spec in specs))
+        return original(specs, *arguments)
+
+    monkeypatch.setattr(loop, "build_pack", noting)
+    others = beside(tmp_path, "single", "single-init:8", "mlet:8", "mlet-frozen:8")
+    assert call(*cell("tuned", [0, 1], *others, "--pack", 8)) == 0
+    assert sorted(len(pack) for pack in packs) == [2, 4, 8]  # the chosen, all of MLET, all singles with the candidates
+    folders = [Path(word) for word in others[2::3]]
+    for folder in (tmp_path / "cell", *folders):
+        assert list(json.loads((folder / "runs.json").read_text())["runs"]) == ["seed0", "seed1"]
+        assert lacking(folder / "runs.json", "deployed") == []
+    stored = [stamps(folder / "seed0") for folder in folders]
+    packs.clear()
+    more = beside(tmp_path, "single", "single-init:8", "mlet:8", "mlet-frozen:8", "single-lr:8")
+    assert call(*cell("tuned", [0, 1], *more, "--pack", 8)) == 0  # a cell that is added trains no other
+    assert [{arm for arm, *_ in pack} for pack in packs] == [{"single-lr"}]
+    assert stored == [stamps(folder / "seed0") for folder in folders]
+    alone = [word if word != str(tmp_path / "cell/seed{seed}") else f"{tmp_path}/alone/{{seed}}"
+             for word in cell("mlet", [0, 1])]  # fmt: skip
+    assert call(*alone) == 0
+    for seed in (0, 1):
+        one, other = (tmp_path / place / "metrics.json" for place in (f"alone/{seed}", f"mlet-k8/seed{seed}"))
+        auc, beside_others = (json.loads(path.read_text())["test"]["auc"] for path in (one, other))
+        assert beside_others == pytest.approx(auc, abs=1e-3)
+
+
+@pytest.mark.parametrize(("keep", "stored"), [("metrics", 0), ("deployed", 0), ("all", 2)])
+def test_w1_is_stored_to_be_kept_alone(cell, monkeypatch, keep, stored):
+    """Not to be deployed, and of candidates never: at full size it has up to 17 GB a run."""
+    written, original = [], loop.save_file
+    monkeypatch.setattr(loop, "save_file", lambda *file: written.append(file) or original(*file))
+    assert call(*cell("tuned", [0, 1], "--keep", keep)) == 0
+    assert len(written) == stored
+
+
+def test_a_model_that_cannot_be_deployed_is_stored_and_the_others_are_finished(cell, monkeypatch, tmp_path, capsys):
+    original = deploy.compare_logits
+    monkeypatch.setattr(deploy, "logit_tolerance", lambda largest: -1.0 if largest == worst[0] else 1.0)
+    worst = []
+    monkeypatch.setattr(deploy, "compare_logits", lambda *of: worst.append((found := original(*of))[1]) or found)
+    assert call(*cell("mlet", [0, 1])) == 2
+    assert "seed0: the deployed model differs" in capsys.readouterr().err
+    assert (tmp_path / "cell/seed0/model.safetensors").exists() and (tmp_path / "cell/seed1/metrics.json").exists()
+    assert json.loads((tmp_path / "cell/seed0/failed.json").read_text())["kind"] == "refused-deploy"
+    monkeypatch.undo()
+    assert call(*cell("mlet", [0, 1])) == 0
+    assert "seed0: trained" not in capsys.readouterr().out  # what was trained stays
+    assert not (tmp_path / "cell/seed0/model.safetensors").exists()
+
+
+def test_a_cell_that_fails_leaves_those_beside_it(cell, tmp_path, capsys):
+    seed = TUNING_SEEDS[0]
+    assert call(*cell("mlet", [seed], *beside(tmp_path, "single-lr-tuned"))) == 2
+    assert "it cannot judge them" in capsys.readouterr().err
+    assert (tmp_path / "cell/runs.json").exists() and not (tmp_path / "single-lr-tuned/runs.json").exists()
+    assert "cannot judge" in json.loads((tmp_path / f"single-lr-tuned/seed{seed}/failed.json").read_text())["error"]
+    assert call(*cell("mlet", [0], *beside(tmp_path, "single:x"))) == 2
+    assert "--beside single:x: write ARM" in capsys.readouterr().err
 
 
 CALIBRATION = ("evaluation/metrics.py", "probability.mean() / label.mean()", "2 * probability.mean() / label.mean()")

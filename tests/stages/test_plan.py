@@ -56,7 +56,7 @@ def test_time_and_money_by_hand(tmp_path, timed):
     """12,800 training rows are 100 steps of 0.1 s in all; 11 scorings of 1,600 rows and one of test 19.2 ms."""
     config = small_config(datasets={"avazu": {"source": "synthesize", "rows": 16_000}}, device="cpu", seeds=[0, 1, 2])
     config |= {"controls": {"arms": ["single-lr", "single-lr-tuned"]}, "embedding_lr_factors": [1, 4]}
-    plan = Plan(check_config(config), tmp_path, wanted=2)
+    plan = Plan(check_config(config), tmp_path, wanted=[2])
     each = 0.1 + 11 * 1600e-6 + 1600e-6
     assert plan.hours == pytest.approx((3 + 3 + 3 + 3 + 2 * 2) * each / 2 / 3600)
     assert timed == [("avazu", "single", 4, None, 1), ("avazu", "mlet", 4, 16, 1)]  # others have a shape of these
@@ -71,11 +71,11 @@ def test_time_and_money_by_hand(tmp_path, timed):
 def test_disk_by_hand(tmp_path, timed, keep, models):
     """avazu, prepared: tables of 10 and 20 rows; d=4, k=16; scores of 5 bytes a test row; two seeds."""
     results = make_results(tmp_path, overhead=False)
-    plan = Plan(check_config(small_config(keep=keep, device="cpu")), results, wanted=1)
+    plan = Plan(check_config(small_config(keep=keep, device="cpu")), results, wanted=[1])
     values = [each * 30 for each in models]
     values[1] += 2 * 16 * 4 if keep == "all" else 0  # W2 of both tables
     kept = sum(2 * (5 * 160 + 4 * value) for value in values)
-    held = (2 + 1) * 4 * (30 * 16 + 2 * 16 * 4) + 4 * 4 * 30  # two seeds, a checkpoint, what is served
+    held = 4 * (30 * 16 + 2 * 16 * 4) + 2 * 4 * 4 * 30  # a checkpoint, and what is served of two seeds
     rows = 1600 * (1 + 4 * (2 + 1))
     assert plan.disk == {"prepared data": rows, "kept of the runs": kept, "held by jobs": held}
 
@@ -134,8 +134,10 @@ def test_a_config_that_is_none_is_refused(tmp_path, text, sentence):
 
 
 def test_the_command_prints_the_plan(timed, capsys):
-    assert main(["plan", "workflow/config/afternoon.yaml", "--jobs", "2", "--price", "1"]) == 0
+    assert main(["plan", "workflow/config/afternoon.yaml", "--jobs", "2", "4", "1000", "--price", "1"]) == 0
     said = capsys.readouterr().out.splitlines()
+    two, four, many = (float(line.split()[1]) for line in said if line.startswith("time: "))
+    assert two == pytest.approx(2 * four, rel=0.1) and many > two / 500  # no job ends before its longest cell
     assert said[0] == "afternoon: 6 cells, at least 42 trainings, at least 12 of them candidates that arms try"
     assert said[-1].endswith("at 1 an hour")
 

@@ -5,6 +5,7 @@ Seen here without a GPU: the operations of a step on the CPU, with the paths tha
 
 from contextlib import nullcontext
 from dataclasses import replace
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from toys import make_rows, make_spec
 
 from mlet_bench import kernels
+from mlet_bench.kernels.build import SWITCH
 from mlet_bench.models import MODELS, mlp
 from mlet_bench.models.base import resolve_hyper
 from mlet_bench.training.captured import CapturedSteps
@@ -33,14 +35,14 @@ FORBIDDEN = (
 
 
 class Operations(TorchDispatchMode):
-    """Notes the names of the operations that are no mere views."""
+    """Notes the names of the operations that are no mere views and do not only take memory."""
 
     def __init__(self):
         super().__init__()
         self.names = []
 
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
-        if not operation.is_view and operation.__name__ != "_unsafe_view.default":
+        if not operation.is_view and not operation.__name__.startswith(("_unsafe_view", "empty", "new_empty")):
             self.names.append(operation.__name__)
         return operation(*args, **(kwargs or {}))
 
@@ -105,6 +107,25 @@ BUDGET = {
     ("mlet", "adagrad", 1): 80,
     ("mlet", "adagrad", 5): 88,
 }
+
+
+# The same with Triton's kernels, each of them one.
+TRITON_BUDGET = {("single", "sgd", 1): 45, ("mlet", "sgd", 1): 45, ("mlet", "sgd", 5): 60}
+
+
+@pytest.mark.skipif(find_spec("triton") is None, reason="needs Triton: pip install triton")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="counts in Triton's interpreter, which is for the CPU")
+@pytest.mark.parametrize(("arm", "optimizer", "runs"), TRITON_BUDGET)
+def test_a_step_in_triton_keeps_to_its_launches(arm, optimizer, runs, schema, monkeypatch):
+    from triton.runtime.interpreter import GridExecutor
+
+    launched = []  # and not run: what the interpreter does is no operation of the step
+    monkeypatch.setattr(GridExecutor, "__call__", lambda kernel, *given, **options: launched.append(kernel.fn.__name__))
+    monkeypatch.setenv(SWITCH, "triton")
+    names = operations(schema, monkeypatch, runs, arm=arm, optimizer=optimizer)
+    assert not [name for name in names if name.startswith(FORBIDDEN)]
+    own = launched[len(launched) // 2 :]  # of the second of two steps
+    assert (len(names) + len(own)) == TRITON_BUDGET[arm, optimizer, runs], "\n".join([*names, *own])
 
 
 @pytest.mark.parametrize(("arm", "optimizer", "runs"), BUDGET)

@@ -8,7 +8,8 @@ from mlet_bench.parquet import table_of_records
 from mlet_bench.runs import CURVE, METRICS, MODEL, PROVENANCE, SAMPLING, SCORES, TUNING, RunFolder
 from mlet_bench.spec import RunSpec
 from mlet_bench.training.loop import train_together
-from mlet_bench.training.tuning import AUTO, TUNING_SEEDS, chose_among, train_tuned
+from mlet_bench.training.rounds import train_rounds
+from mlet_bench.training.tuning import AUTO, TUNING_SEEDS, chose_among, is_candidate, tuning
 
 # Last validation AUC of each candidate with the two seeds that tune; None: it diverges.
 REACHED = {1: (0.70, 0.72), 2: (0.80, 0.60), 4: (0.73, 0.74), 8: (0.60, 0.60)}
@@ -22,6 +23,12 @@ def runs(schema, tmp_path):
 
 def runs_of(schema, folder, count):
     return [(make_spec(schema, "single-lr-tuned", seed=seed), folder / f"seed{seed}") for seed in range(count)]
+
+
+def train_tuned(runs, factors, train_all):
+    """Train all rounds; the factor that was chosen."""
+    train_rounds([(runs, tuning(runs, factors))], train_all)
+    return RunFolder(runs[0][1]).document(TUNING)["chosen"]
 
 
 def fake_training(calls):
@@ -40,7 +47,8 @@ def fake_training(calls):
             run, points = RunFolder(folder), [(1, 32, 0.7, 0.99, 0.6), (2, 64, 0.6, auc, 0.5)]
             spec.write(folder)
             run.write_table(CURVE, table_of_records(points, CURVE.columns), spec.id)
-            (folder / MODEL).write_text(f"model of {spec.embedding_lr_factor:g}")
+            if not is_candidate(spec):
+                (folder / MODEL).write_text(f"model of {spec.embedding_lr_factor:g}")
             run.write_document(PROVENANCE, dict.fromkeys(PROVENANCE.keys), spec.id)
         if failures:
             raise RunsFailed(failures)
@@ -116,7 +124,6 @@ def test_a_killed_tuning_trains_only_what_is_left(runs):
 
     with pytest.raises(KeyboardInterrupt):
         train_tuned(runs, (1, 2, 4), killed)
-    assert not list(runs[0][1].parent.rglob("*.safetensors"))  # of a candidate nothing but its curve is wanted
     calls.clear()
     assert train_tuned(runs, (1, 2, 4), train_all) == 4
     assert calls == [(4, TUNING_SEEDS[1]), (4, 0), (4, 1)]

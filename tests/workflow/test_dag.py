@@ -4,6 +4,7 @@ import json
 
 import pandas as pd
 import pytest
+import yaml
 from toy_dag import ROOT, RUNS, TOY, jobs, snakemake
 
 from mlet_bench.tracking import restore
@@ -53,6 +54,13 @@ def test_another_seed_is_trained_and_nothing_prepared(finished):
     assert "prepare" not in planned and "synthesize" not in planned
 
 
+def test_a_key_that_stands_twice_stops_the_workflow(tmp_path):
+    """Snakemake itself keeps the second and says nothing."""
+    (tmp_path / "mine.yaml").write_text(f"{yaml.safe_dump(TOY)}\narms: [single]\n")
+    done = snakemake(tmp_path, "-n", "--configfile", str(tmp_path / "mine.yaml"), config=None)
+    assert done.returncode != 0 and "mine.yaml has the key 'arms' twice" in done.stdout + done.stderr
+
+
 def test_a_new_width_trains_only_its_own_cells(finished):
     planned = jobs(snakemake(finished, "-n", config=TOY | {"inner_dims": [8, 16]}))
     assert planned["cell"] == 2
@@ -64,6 +72,18 @@ def test_the_default_config_is_the_full_reproduction(tmp_path):
     assert planned["compare"] == 2 * (2 * 8 + 7 * 5)  # every cell but the baseline's
     assert planned["download"] == planned["prepare"] == planned["overhead"] == 2
     assert list(tmp_path.iterdir()) == [tmp_path / ".snakemake"]
+
+
+def test_on_a_gpu_the_arms_of_a_method_at_one_d_are_one_job(tmp_path):
+    controls = {"enabled": True, "arms": ["single-lr-tuned", "single-init"], "inner_dims": [8]}
+    planned = snakemake(tmp_path, "-n", "-p", config=TOY | {"device": "cuda", "controls": controls, "dims": [4, 8]})
+    assert jobs(planned)["cell"] == 2 * 2 * 2  # data sets, methods, d
+    runs = "results/toy/runs/avazu/dlrm"
+    told = [line for line in planned.stdout.splitlines() if "--dim 8" in line and f"{runs}/single-d8" in line]
+    assert len(told) == 1 and f"--index {runs}/single-d8/runs.json" in told[0]
+    assert f"--beside single-lr-tuned {runs}/single-lr-tuned-d8" in told[0]
+    assert f"--beside single-init:8 {runs}/single-init-d8-k8" in told[0]
+    assert "--embedding-lr-factors auto" in told[0] and "touch results/toy/jobs/avazu/dlrm/single-d8.done" in told[0]
 
 
 @pytest.mark.parametrize(("options", "at_once"), [((), 1), (("--resources", "gpu=2"), 2)])

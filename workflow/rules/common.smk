@@ -4,6 +4,7 @@ import os
 import shlex
 import shutil
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,8 @@ if "{" in workflow.basedir:
 
 from mlet_bench.arms import ARMS, BASELINE, TREATED
 from mlet_bench.claims import CLAIMS
-from mlet_bench.config import cell_spec, cell_training, cells, check_config, with_homes
+from mlet_bench.config import cell_spec, cell_training, check_config, jobs, with_homes
+from mlet_bench.config_file import read_yaml
 from mlet_bench.data import DATASETS, dataset_of
 from mlet_bench.embeddings import METHODS
 from mlet_bench.errors import BenchError, OverBudgetError
@@ -33,6 +35,8 @@ from mlet_bench.stages.plan import too_long
 from mlet_bench.training.memory import CPU, OVERHEAD, deployment_bytes, free_bytes, training_need
 
 try:
+    for name in workflow.configfiles:  # Snakemake has read them, and of a key that stands twice kept the second
+        read_yaml(name)
     config = check_config(with_homes(config))
 except BenchError as error:
     raise WorkflowError(str(error)) from None
@@ -41,7 +45,6 @@ RESULTS = f"results/{config['profile']}"
 DATA = f"{RESULTS}/data/{{dataset}}"
 CELL = f"{RESULTS}/runs/{{dataset}}/{{model}}/{{cell}}"
 LOG = f"{RESULTS}/logs/{{dataset}}/{{model}}/{{cell}}"
-CELLS = {cell.folder: cell for cell in cells(config)}
 CLI = Path(sys.executable).parent
 
 # `auto` is settled once, so that jobs on a CPU do not queue for a GPU that is not there.
@@ -49,6 +52,12 @@ DEVICE = config["device"]
 if DEVICE == "auto":
     DEVICE = "cuda" if shutil.which("nvidia-smi") else "cpu"
 GPUS = 1 if DEVICE == "cuda" else 0
+
+# On a GPU runs of equal shape train in one pack, so the cells of a method at one d are one job; on a CPU each is one.
+JOBS = jobs(config, together=bool(GPUS))
+JOB = f"{RESULTS}/jobs/{{dataset}}/{{model}}/{{cell}}.done" if GPUS else f"{CELL}/runs.json"
+CELLS = {cell.folder: cell for cells in JOBS.values() for cell in cells}
+
 # Without a limit Snakemake would start any number of GPU jobs at once; --resources gpu=2 allows two.
 if "gpu" not in workflow.global_resources:
     workflow.global_resources["gpu"] = 1
@@ -100,9 +109,19 @@ def seeds(pattern):
     return expand(f"{CELL}/seed{{seed}}/{pattern}", seed=config["seeds"], allow_missing=True)
 
 
-def every(pattern):
-    """A file of each cell."""
-    return expand(f"{RESULTS}/runs/{{cell}}/{pattern}", cell=CELLS)
+def job_file(cells):
+    """What the job of some cells leaves for Snakemake to see."""
+    return next(_job_path(name) for name, of_job in JOBS.items() if cells[0] in of_job)
+
+
+def every_job():
+    """That of each job."""
+    return [_job_path(name) for name in JOBS]
+
+
+def _job_path(name):
+    dataset, model, cell = name.split("/")
+    return JOB.format(dataset=dataset, model=model, cell=cell)
 
 
 def made_by_every_stage():
@@ -115,7 +134,7 @@ def made_by_every_stage():
     return [
         expand(f"{RESULTS}/raw/{{dataset}}.txt", dataset=raw),
         expand(f"{DATA}/schema.json", dataset=config["datasets"]),
-        every("runs.json"),
+        every_job(),
         compared("sampling.json"),
         timed(),
     ]
@@ -137,8 +156,9 @@ def kind_of(wildcards):
 
 
 def cell_code(wildcards):
-    """The same of a cell: its own method and model alone."""
-    return code("stages.cell", arm=cell_of(wildcards).arm, model=wildcards.model)
+    """The same of a job's cells: their own methods and model alone."""
+    arms = dict.fromkeys(cell.arm for cell in cells_of(wildcards))
+    return [line for arm in arms for line in code("stages.cell", arm=arm, model=wildcards.model)]
 
 
 def overhead_code(wildcards):
@@ -155,8 +175,33 @@ def report_code():
 
 
 def cell_of(wildcards):
-    """The cell of a job."""
+    """The cell of a folder."""
     return CELLS[f"{wildcards.dataset}/{wildcards.model}/{wildcards.cell}"]
+
+
+def cells_of(wildcards):
+    """The cells of a job."""
+    return JOBS[f"{wildcards.dataset}/{wildcards.model}/{wildcards.cell}"]
+
+
+def cell_folder(cell):
+    """Where a cell's runs lie."""
+    return f"{RESULTS}/runs/{cell.folder}"
+
+
+def lacking_of(wildcards):
+    """What of its cells' files a job has to make again."""
+    folders = map(cell_folder, cells_of(wildcards))
+    return [file for folder in folders for file in lacking(Path(folder, "runs.json"), config["keep"])]
+
+
+def beside(wildcards):
+    """The cells of a job beside the first, as options of the command line."""
+    found = []
+    for cell in cells_of(wildcards)[1:]:
+        inner_dim = "" if cell.inner_dim is None else f":{cell.inner_dim}"
+        found += ["--beside", f"{cell.arm}{inner_dim}", cell_folder(cell)]
+    return shlex.join(found)
 
 
 def own_files(wildcards):
@@ -235,9 +280,10 @@ def as_options(settings):
 
 
 def training_options(wildcards):
-    """A cell's arm and widths and the training block, as options of the command line."""
-    cell = cell_of(wildcards)
-    tuning = {"embedding_lr_factors": config["embedding_lr_factors"]} if ARMS[cell.arm].tunes_lr else {}
+    """The arm and widths of a job's first cell and the training block, as options of the command line."""
+    cell = cells_of(wildcards)[0]
+    tunes = any(ARMS[each.arm].tunes_lr for each in cells_of(wildcards))
+    tuning = {"embedding_lr_factors": config["embedding_lr_factors"]} if tunes else {}
     widths = {"dim": cell.dim} | ({"inner_dim": cell.inner_dim} if cell.inner_dim is not None else {})
     widths |= {"budget": cell.budget} if cell.budget else {}
     hyper = config["models"][cell.model]
@@ -247,19 +293,19 @@ def training_options(wildcards):
 
 
 def training_mb(wildcards, input):
-    """Memory of a cell in MB, the larger of its training's and its deployment's, from the sizes of its tables and data:
-    for clusters, see docs/scale-out.md.
+    """Memory of a job in MB, the largest of its cells' trainings and deployments, from the sizes of tables and data: for
+    clusters, see docs/scale-out.md.
     """
     open(input.schema).close()  # while the data set is not prepared the system's own error tells Snakemake to ask again
     try:
         schema = DatasetSchema.read(Path(input.schema).parent)
     except BenchError:
         return OVERHEAD // 2**20  # the job says what is wrong with it, and stops no other data set's
-    spec = cell_spec(config, cell_of(wildcards), seed=0, fingerprint=schema.fingerprint)
-    try:
-        most = max(training_need(spec, schema).bytes, deployment_bytes(spec, schema))
-    except OverBudgetError:
-        return OVERHEAD // 2**20  # nothing is trained
+    most = 0
+    for cell in cells_of(wildcards):
+        spec = cell_spec(config, cell, seed=0, fingerprint=schema.fingerprint)
+        with suppress(OverBudgetError):  # nothing of that cell is trained
+            most = max(most, training_need(spec, schema).bytes, deployment_bytes(spec, schema))
     return (most + OVERHEAD) // 2**20 + 1
 
 
@@ -274,9 +320,10 @@ def baseline_of(cell):
     return other.folder if cell.arm != BASELINE and other.folder in CELLS else None
 
 
-def baseline_index(wildcards):
-    """The index of the cell that a cell is compared with."""
-    return f"{RESULTS}/runs/{baseline_of(cell_of(wildcards))}/runs.json"
+def compared_jobs(wildcards):
+    """What the jobs leave of a cell and of that which it is compared with."""
+    cell = cell_of(wildcards)
+    return [job_file([cell]), job_file([CELLS[baseline_of(cell)]])]
 
 
 def baseline_folders(wildcards):

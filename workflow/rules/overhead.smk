@@ -1,7 +1,7 @@
 # Time MLET's steps against the baseline's. Waits for every other job and takes the whole machine.
 rule overhead:
     input:
-        quiet=every("runs.json"),
+        quiet=every_job(),
         schema=f"{DATA}/schema.json",
         data=f"{DATA}/train.parquet",
     output:

@@ -18,7 +18,7 @@ rule report:
     input:
         config=f"{RESULTS}/config.json",
         schemas=expand(f"{DATA}/schema.json", dataset=config["datasets"]),
-        runs=every("runs.json"),
+        runs=every_job(),
         sampling=compared("sampling.json"),
         overhead=timed(),
     output:

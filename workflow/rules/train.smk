@@ -1,12 +1,13 @@
-# One job a cell: all seeds of one data set, model, arm, d and k, from training to scores. Each run's files belong to the
-# command, which keeps what is up to date; Snakemake sees the index of them alone, so that it deletes none.
+# One job a cell: all seeds of one data set, model, arm, d and k, from training to scores; on a GPU one for all arms of a
+# method at one d. Each run's files belong to the command, which keeps what is up to date; Snakemake sees the index of them
+# alone, or that the job is done, so that it deletes none.
 rule cell:
     input:
         schema=f"{DATA}/schema.json",
         data=[f"{DATA}/{split}.parquet" for split in SPLITS],
         vocabulary=f"{DATA}/vocabulary",
     output:
-        f"{CELL}/runs.json",
+        JOB,
     log:
         f"{LOG}/cell.log",
     conda:
@@ -17,24 +18,25 @@ rule cell:
         mem_mb=training_mb,
     params:
         code=lambda wildcards: cell_code(wildcards),
-        lacking=lambda wildcards: lacking(Path(CELL.format(**wildcards), "runs.json"), config["keep"]),
+        lacking=lacking_of,
         data=subpath(input.schema, parent=True),
-        out=lambda wildcards: f"{CELL}/seed{{seed}}".format(**wildcards, seed="{seed}"),
+        out=lambda wildcards: f"{cell_folder(cells_of(wildcards)[0])}/seed{{seed}}",
+        index=lambda wildcards: f"{cell_folder(cells_of(wildcards)[0])}/runs.json",
+        beside=beside,
         seeds=config["seeds"],
         options=training_options,
         keep=config["keep"],
         device=DEVICE,
     shell:
         "mlet-bench cell --data {params.data:q} --model {wildcards.model:q} {params.options} --seed {params.seeds}"
-        " --out {params.out:q} --index {output:q} --keep {params.keep:q} --device {params.device:q} --threads {threads}"
-        " > {log:q} 2>&1"
+        " --out {params.out:q} --index {params.index:q} {params.beside} --keep {params.keep:q} --device {params.device:q}"
+        " --threads {threads} > {log:q} 2>&1 && touch {output:q}"
 
 
 # Each cell against the baseline of the same d, row for row of the test split.
 rule compare:
     input:
-        runs=f"{CELL}/runs.json",
-        baseline=baseline_index,
+        compared_jobs,
     output:
         seeds("sampling.json"),
     log:
