@@ -1,9 +1,65 @@
 """A small Hugging Face on this machine."""
 
+import gzip
 import json
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+CONTENT = bytes(range(256)) * 4096  # 1 MiB
+
+
+def _send(handler: BaseHTTPRequestHandler, status: int, body: bytes = b"", **headers: str) -> None:
+    """An answer with exactly these headers; an underscore in a name stands for a hyphen."""
+    handler.send_response(status)
+    for name, value in ({"Content-Length": str(len(body))} | headers).items():
+        handler.send_header(name.replace("_", "-"), value)
+    handler.end_headers()
+    with suppress(OSError):  # it had enough
+        handler.wfile.write(body)
+
+
+def _drip(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+    _send(handler, 206, Content_Length=str(len(body)))
+    with suppress(OSError):
+        for byte in body:
+            handler.wfile.write(bytes([byte]))
+            time.sleep(0.01)
+
+
+def _endless(handler: BaseHTTPRequestHandler) -> None:
+    _send(handler, 206, Content_Length=str(1 << 50))
+    with suppress(OSError):
+        while True:
+            handler.wfile.write(bytes(1 << 20))
+
+
+# What a server sends to who asks for a part of a file: by (handler, the file, the part's start, the part).
+HOSTILE: dict[str, Callable[[BaseHTTPRequestHandler, bytes, int, bytes], object]] = {
+    "redirects to itself": lambda handler, *_: _send(handler, 302, Location=handler.path),
+    "redirects to file:": lambda handler, *_: _send(handler, 302, Location="file:///etc/passwd"),
+    "redirects to ftp:": lambda handler, *_: _send(handler, 307, Location="ftp://127.0.0.1/data.gz"),
+    "redirects to nowhere": lambda handler, *_: _send(handler, 302),
+    "the whole file": lambda handler, file, start, part: _send(handler, 200, file),
+    "too little": lambda handler, file, start, part: _send(handler, 206, part[:-1]),
+    "too much": lambda handler, file, start, part: _send(handler, 206, part + b"x"),
+    "nothing": lambda handler, *_: _send(handler, 206),
+    "without end": lambda handler, *_: _endless(handler),
+    "less than its length": lambda handler, file, start, part: _send(handler, 206, part, Content_Length=str(1 << 40)),
+    "a length that is none": lambda handler, file, start, part: _send(handler, 206, part, Content_Length="-7"),
+    "other bytes": lambda handler, file, start, part: _send(
+        handler, 206, part, Content_Range=f"bytes {start + 1}-{start + len(part)}/{len(file)}"),
+    "by the drop": lambda handler, file, start, part: _drip(handler, part),
+    "416": lambda handler, *_: _send(handler, 416),
+    "packed": lambda handler, file, start, part: _send(handler, 206, gzip.compress(part), Content_Encoding="gzip"),
+    "a bomb": lambda handler, *_: _send(handler, 206, gzip.compress(bytes(1 << 28), 1), Content_Encoding="gzip"),
+    "broken gzip": lambda handler, file, start, part: _send(handler, 206, part, Content_Encoding="gzip"),
+    "wait for a day": lambda handler, *_: _send(handler, 503, Retry_After="86400"),
+    "no HTTP": lambda handler, *_: handler.wfile.write(b"\0\1\2 hello\n\n"),
+    "long headers": lambda handler, *_: _send(handler, 206, X=("x" * 1000 + ",") * 1000),
+}  # fmt: skip
 
 
 class Hub:
@@ -13,11 +69,12 @@ class Hub:
         files: content by ``owner/name/file``.
         asked: the (first, last) byte of each request for content.
         troubles: what befalls the next requests for content, in turn: ``cut`` breaks off half-way, ``busy`` (503) and
-            ``missing`` (404) refuse, None answers well.
+            ``missing`` (404) refuse, a name of ``HOSTILE`` answers in bad faith, None answers well.
+        sizes: what the hub says of a file's size, where it lies, by its name.
     """
 
     def __init__(self, files: dict[str, bytes], seconds_per_mib: float = 0.0):
-        self.files, self.asked, self.troubles = files, [], []
+        self.files, self.asked, self.troubles, self.sizes = files, [], [], {}
         self.pause = seconds_per_mib / 16
         hub = self
 
@@ -56,6 +113,10 @@ class Hub:
         if file is None or trouble in ("busy", "missing"):
             return handler.send_error(503 if trouble == "busy" else 404)
         body = file[first : last + 1]
+        if trouble in HOSTILE:
+            handler.close_connection = True
+            HOSTILE[trouble](handler, file, first, body)
+            return
         handler.send_response(206)
         handler.send_header("Content-Length", str(len(body)))
         handler.send_header("Content-Range", f"bytes {first}-{first + len(body) - 1}/{len(file)}")
@@ -77,7 +138,8 @@ class Hub:
             handler.send_header("Content-Length", "0")
             return handler.end_headers()
         described = {"id": name, "sha": "0" * 40, "siblings": []}
-        listed = [{"type": "file", "path": key, "size": len(file), "oid": "0" * 40} for key, file in files.items()]
+        sizes = {key: self.sizes.get(key, len(file)) for key, file in files.items()}
+        listed = [{"type": "file", "path": key, "size": size, "oid": "0" * 40} for key, size in sizes.items()]
         body = json.dumps(listed if path[:1] == ["tree"] else described).encode()
         handler.send_response(200)
         handler.send_header("Content-Type", "application/json")

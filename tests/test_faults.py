@@ -1,14 +1,17 @@
 """Faults: a full disk, damaged files, no memory. Each is a sentence, and nothing is left half-written."""
 
 import json
+import os
 import resource
 import shutil
 import subprocess
+import sys
 
 import forked
 import pyarrow as pa
 import pytest
 import torch
+from full import with_full
 from kill_at import numbers
 from staged import call, commands, give
 
@@ -71,6 +74,19 @@ def test_a_full_disk(tmp_path, place):
         assert "Traceback" not in done.stderr
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+def test_a_full_dev_shm_and_a_full_tmp_change_nothing(place, whole):
+    """Libraries may use them for what processes share, or for files of an hour."""
+    folder = place("train")
+    (folder / "temporary").mkdir()
+    full = [*with_full("/dev/shm"), *with_full(folder / "temporary")]
+    words = [sys.executable, "-m", "mlet_bench", *map(str, commands(folder)["cell"])]
+    temporary = os.environ | {"TMPDIR": str(folder / "temporary")}
+    done = subprocess.run([*full, *words], capture_output=True, text=True, env=temporary)
+    assert done.returncode == 0, done.stderr
+    right = {name: found for name, found in numbers(whole).items() if name.startswith("cell/")}
+    assert right and {name: found for name, found in numbers(folder).items() if name.startswith("cell/")} == right
 
 
 def test_a_disk_that_is_full_at_any_byte_of_a_checkpoint(tmp_path):

@@ -3,12 +3,12 @@
 import logging
 import os
 from pathlib import Path
-from typing import cast
 
 from filelock import FileLock
 from tqdm import tqdm
 
 from mlet_bench.data import DATASETS
+from mlet_bench.data.piece import fetch_piece
 from mlet_bench.data.remote import RemoteFile
 from mlet_bench.errors import BenchError
 from mlet_bench.files import check_room, link_or_copy, writing
@@ -92,16 +92,16 @@ def _from_hub(remote: RemoteFile, path: Path) -> Path:
 
     part, name = Path(f"{path}.part"), f"datasets/{remote.hub}/{remote.file}"
     hub = HfFileSystem(skip_instance_cache=True)
-    size = int(hub.size(name) or 0)
+    size, url = int(hub.size(name) or 0), hub.url(name)
     with (
         open(part, "ab") as file,
         tqdm(desc=remote.file, total=size, initial=file.tell(), unit="B", unit_scale=True, disable=None) as progress,
     ):
         check_room(part, size - file.tell())
         for start in range(file.tell(), size, PIECE):
-            piece = hub.cat_file(name, start, min(start + PIECE, size), cache_type="none")
+            piece = fetch_piece(url, start, min(start + PIECE, size))
             with writing(part):
-                file.write(cast(bytes, piece))
+                file.write(piece)
                 file.flush()
             progress.update(len(piece))
     return part

@@ -98,7 +98,7 @@ class _FastMLP(torch.autograd.Function):
         ctx.relus = [*[True] * (len(weights) - 1), last_relu]
         values = [x]  # the input of each layer, then the output
         for weight, bias, relu in zip(weights, biases, ctx.relus, strict=True):
-            values.append(_product(values[-1], weight, bias, relu))
+            values.append(product(values[-1], weight, bias, relu))
         ctx.save_for_backward(*values, *weights)
         return values[-1]
 
@@ -111,17 +111,17 @@ class _FastMLP(torch.autograd.Function):
         for number in reversed(range(count)):
             if ctx.relus[number]:
                 grad = torch.ops.aten.threshold_backward(grad, values[number + 1], 0)
-            grads += [grad.sum(0), _product(grad.t(), values[number].t())]  # of b; of W: (out, B) @ (B, in)
+            grads += [grad.sum(0), product(grad.t(), values[number].t())]  # of b; of W: (out, B) @ (B, in)
             if number or ctx.needs_input_grad[0]:
-                grad = _product(grad, weights[number].t())  # (B, out) @ (out, in)
+                grad = product(grad, weights[number].t())  # (B, out) @ (out, in)
         return grad if ctx.needs_input_grad[0] else None, None, *reversed(grads)
 
 
-def _product(x: Tensor, weight: Tensor, bias: Tensor | None = None, relu: bool = False) -> Tensor:
+def product(x: Tensor, weight: Tensor, bias: Tensor | None = None, relu: bool = False) -> Tensor:
     """x weightᵀ + bias, and the positive part of it. x: (M, K), weight: (N, K) → (M, N)."""
     if x.is_cuda and relu and bias is not None:
         return _with_relu(bias, x, weight.t())
-    if x.device.type == "cpu" and HAS_ONEDNN and weight.numel() >= ONEDNN_WEIGHTS:
+    if x.device.type == "cpu" and x.dtype == torch.float32 and HAS_ONEDNN and weight.numel() >= ONEDNN_WEIGHTS:
         return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "relu" if relu else "none", [], "")
     result = nn.functional.linear(x, weight, bias)
     return result.relu_() if relu else result

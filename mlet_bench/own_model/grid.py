@@ -24,7 +24,8 @@ from mlet_bench.own_model.trial import Scores, Task, train_all
 from mlet_bench.runs import PROVENANCE, SCORES, SPEC, STAGES, RunFolder, differences, failure_recorded
 from mlet_bench.spec import RunSpec
 from mlet_bench.stages.status import cell_line
-from mlet_bench.training.tuning import AUTO, Factors, candidates_of, train_tuned
+from mlet_bench.training.rounds import train_rounds
+from mlet_bench.training.tuning import AUTO, Factors, candidates_of, tuning
 
 PACKAGES = ("jinja2", "matplotlib", "mlflow", "filelock", "scipy")  # that report and MLflow need, at the end
 Runs = list[tuple[RunSpec, Path]]
@@ -139,19 +140,16 @@ def _train(task: Task, grid: dict[Cell, Runs], factors: Factors) -> dict[Path, B
     failures: dict[Path, BenchError] = {}
     with tqdm(total=len(grid), desc="sweep", unit="cell", disable=None) as bar:
         for cell, runs in grid.items():
-            folders = [folder for _, folder in runs]
             for spec, folder in runs:
                 _drop_stale(spec, folder, task.code)
             try:
                 if ARMS[cell.arm].tunes_lr:
-                    with failure_recorded(folders, "train"):
-                        train_tuned(runs, factors, partial(train_all, task))
+                    with failure_recorded([folder for _, folder in runs], "train"):
+                        train_rounds([(runs, tuning(runs, factors))], partial(train_all, task))
                 else:
                     train_all(task, runs)
             except RunsFailed as error:
                 failures |= error.reasons
-            except BenchError as error:  # no candidate that did not fail, of all seeds together
-                failures |= dict.fromkeys(folders, error)
             bar.update()
             bar.write(cell_line(cell, runs), file=sys.stderr)
     return failures

@@ -101,7 +101,7 @@ def _star() -> Line2D:
 
 
 def advice(results: Results) -> list[str]:
-    """What to train for each budget, a sentence a data set: ``On avazu, for 38 MB of tables train hash-d16-b1_16 ...``."""
+    """What to train for each budget, a sentence for each data set."""
     table, said = results.table(budget_table), []
     several = len({setting.model for setting in results.settings}) > 1
     for setting in results.settings:

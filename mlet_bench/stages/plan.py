@@ -215,7 +215,7 @@ def outlook(name: str, settings: dict[str, Any], results: Path) -> DatasetSchema
     rows = min(rows, settings.get("max_rows") or rows)
     if settings["source"] == "file" and os.path.isfile(settings["file"]):
         rows = min(rows, os.path.getsize(settings["file"]) // SHORTEST_ROW + 1)
-    sizes = table_sizes(data, rows) if settings["source"] == "synthesize" else [min(n, rows) for n in data.table_sizes]
+    sizes = table_sizes(kind, rows) if settings["source"] == "synthesize" else [min(n, rows) for n in data.table_sizes]
     counts = {split: int(share * rows) for split, share in SHARES.items()}
     counts["train"] += rows - sum(counts.values())
     return DatasetSchema(

@@ -52,7 +52,8 @@ def budget_table(results: Results) -> pd.DataFrame:
         for name, most in budgets_of(setting):
             rows += _ranked(setting, setting.of(served), name, most)
     columns = ["dataset", "model", "budget", "budget_bytes", "rank", "arm", "cell", "format", "tables_bytes", "val_auc"]
-    columns += ["seeds", "auc", "auc_low", "auc_high", "behind", "behind_low", "behind_high", "first_is", *COSTS, "reason"]
+    columns += ["seeds", "auc", "auc_low", "auc_high", "behind", "behind_low", "behind_high", "first_is"]
+    columns += [*COSTS, "reason"]
     return pd.DataFrame(rows, columns=columns).astype({"rank": "Int64", "seeds": "Int64"})
 
 

@@ -53,7 +53,8 @@ class KernelLookup:
     @staticmethod
     def fits(tables: PackedTables, optimizer: RowSGD | RowAdagrad) -> bool:
         """Whether the kernels can do this."""
-        return _named(tables, optimizer) and kernels.supported(tables.weight, tables.first.embedding_dim)
+        one = tables.count == 1 and _named(tables, optimizer)
+        return one and kernels.supported(tables.weight, tables.first.embedding_dim)
 
     def gather(self, ids: Tensor) -> tuple[Tensor, Tensor]:
         """The embedding vectors (1, B, F, d), and the rows of one model's ids, (B, F). ids: (1, B, F)."""
@@ -70,7 +71,7 @@ class KernelLookup:
 
 
 class TritonLookup:
-    """Of one model on a GPU, trained by SGD, as ``KernelLookup``: in Triton's kernels, one launch in each direction."""
+    """Of the models of a pack on a GPU, by SGD, as ``KernelLookup``: Triton's kernels, one launch in each direction."""
 
     combined = True
 
@@ -78,36 +79,38 @@ class TritonLookup:
         from mlet_bench.kernels.triton import lookup, update
 
         self._look_up, self._update = lookup.lookup, update.lookup_sgd
-        weight, w2 = tables.weight, getattr(tables.first, "w2", None)
+        weight, w2 = tables.weight, tables.parameters.get("w2")
         self.own = w2 if w2 is not None and w2.requires_grad else None
-        self._weight, self._w2 = weight, None if w2 is None else w2.detach().unsqueeze(0)  # (1, F, k, d)
+        self._weight = weight
+        self._w2 = None if w2 is None else w2.detach().view(tables.count, *w2.shape[-3:])  # (S, F, k, d)
         self._starts = torch.tensor((0, *tables.first.stored)).cumsum(0).to(weight.device)
         self._own_rows = tables.first.own_rows
-        self._rates = torch.full((1,), optimizer.lr, device=weight.device)
+        one_for_all = torch.full((tables.count,), optimizer.lr, device=weight.device)
+        self._rates = one_for_all if optimizer.rates is None else optimizer.rates
 
     @staticmethod
     def fits(tables: PackedTables, optimizer: RowSGD) -> bool:
         """Whether the kernels can do this."""
-        fits = _named(tables, optimizer) and tables.first.embedding_dim <= triton.MOST_DIM
-        return fits and triton.wanted(tables.weight)
+        small = tables.first.embedding_dim <= triton.MOST_DIM
+        return small and _named(tables, optimizer) and triton.wanted(tables.weight)
 
     def gather(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        """The embedding vectors (1, B, F, d), and the rows of one model's ids, (1, B, F). ids: (1, B, F)."""
-        rows = self._own_rows(ids.squeeze(0)).int().contiguous().unsqueeze(0)
+        """The embedding vectors (S, B, F, d), and the rows of each model's ids, (S, B, F). ids: (S, B, F)."""
+        rows = self._own_rows(ids.flatten(0, 1)).view(ids.shape).int().contiguous()
         return self._look_up(self._weight, self._w2, rows, self._starts), rows
 
     def update(self, rows: Tensor, grad: Tensor) -> Tensor | None:
-        """Update the rows in place; the gradient of W2, where it is trained. grad: (1, B, F, d)."""
-        trains = self.own is not None
-        of_w2 = self._update(self._weight, self._w2, rows, self._starts, grad, self._rates, trains)
-        return None if of_w2 is None else of_w2.squeeze(0)
+        """Update the rows in place; the gradient of W2, where it is trained. grad: (S, B, F, d)."""
+        of_tables = self._weight, self._w2, rows, self._starts, grad, self._rates
+        of_w2 = self._update(*of_tables, train_w2=self.own is not None)
+        return None if of_w2 is None or self.own is None else of_w2.view_as(self.own)
 
 
 def _named(tables: PackedTables, optimizer: RowSGD | RowAdagrad) -> bool:
-    """Whether kernels may take the place of the plain path: for one model whose embedding's class names ``kernel``
-    itself, as a subclass may define something else.
+    """Whether kernels may take the place of the plain path: of an embedding whose class names ``kernel`` itself, as a
+    subclass may define something else.
     """
-    return vars(type(tables.first)).get("kernel", False) and tables.count == 1 and optimizer.scale is None
+    return vars(type(tables.first)).get("kernel", False) and optimizer.scale is None
 
 
 Lookup = RowLookup | KernelLookup | TritonLookup

@@ -5,6 +5,7 @@ At a batch of 128 a GPU waits for launches, not for arithmetic: S products in on
 
 import copy
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -29,10 +30,14 @@ class PackedTables:
         name: of the embedding in the model.
         weight: (S · R, width), R stored rows a model.
         first: the first model's embedding.
+        parameters: the embeddings' other parameters by name, each (S, ...); as in ``Pack.trained`` of a pack of one
+            without the leading axis.
     """
 
-    def __init__(self, name: str, tables: Sequence[FieldTables], weight: Tensor):
+    def __init__(self, name: str, tables: Sequence[FieldTables], weight: Tensor, parameters: Mapping[str, Tensor]):
         self.name, self.weight, self.first, self.count = name, weight, tables[0], len(tables)
+        prefix = f"{name}."
+        self.parameters = {n.removeprefix(prefix): p for n, p in parameters.items() if n.startswith(prefix)}
         offsets = torch.arange(self.count, device=weight.device) * sum(self.first.stored)
         self._offsets = offsets.view(-1, 1, 1, 1)  # (S, 1, 1, 1) first row of each model
 
@@ -65,15 +70,12 @@ class Pack:
 
     def __init__(self, models: Sequence[ClickModel], weights: Mapping[str, Tensor]):
         self.models = list(models)
-        self.tables = [
-            PackedTables(name, [model.tables()[name] for model in self.models], weight)
-            for name, weight in weights.items()
-        ]
         rows = {f"{name}.weight" for name in weights}
         named = [{name: p for name, p in model.named_parameters() if name not in rows} for model in self.models]
         if len(self) == 1:
             self.trained = [p for p in named[0].values() if p.requires_grad]
             self.still: list[Tensor | None] = [None] * len(self.trained)
+            self.tables = self._packed(weights, named[0])
             return
         layers = self.models[0].named_modules()
         weights_of_layers = {f"{name}.weight" for name, layer in layers if isinstance(layer, nn.Linear)}
@@ -92,8 +94,9 @@ class Pack:
                 self.trained.append(stacks[name].requires_grad_())
                 axes = (-1, *[1] * (stacks[name].ndim - 1))
                 self.still.append(stays.view(axes).to(stacks[name].device) if stays.any() else None)
+        self.tables = self._packed(weights, stacks)
         self._stacks = {f"model.{name}": stack for name, stack in stacks.items()}
-        self._batched = torch.vmap(self._template())
+        self._one = self._template()
 
     def __len__(self) -> int:
         return len(self.models)
@@ -112,16 +115,22 @@ class Pack:
             # squeeze, not [0]: the gradient of an element is a tensor of zeros with the element copied in.
             parts = [part.squeeze(0) for part in gathered]
             return _head(self.models[0], dense.squeeze(0), parts, combined).unsqueeze(0)
-        return self._batched(self._stacks, dense, list(gathered))
+        return torch.vmap(partial(self._one, combined))(self._stacks, dense, list(gathered))
+
+    def _packed(self, weights: Mapping[str, Tensor], parameters: Mapping[str, Tensor]) -> list[PackedTables]:
+        return [
+            PackedTables(name, [model.tables()[name] for model in self.models], weight, parameters)
+            for name, weight in weights.items()
+        ]
 
     def _template(self):
-        """One model's logits as a function of its parameters, for ``vmap`` to make S of."""
+        """One model's logits as a function of ``combined`` and its parameters, for ``vmap`` to make S of."""
         tables = [table.weight for table in self.models[0].tables().values()]
         module = _Head(copy.deepcopy(self.models[0], {id(table): table for table in tables}))  # tables are not copied
         for layer in module.modules():
             if "batched" in dir(type(layer)):  # it has a way of its own to run under vmap
                 vars(layer)["batched"] = True
-        return lambda parameters, dense, gathered: functional_call(module, parameters, (dense, gathered))
+        return lambda combined, parameters, *batch: functional_call(module, parameters, (*batch, combined))
 
 
 class _Head(nn.Module):
@@ -131,8 +140,8 @@ class _Head(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, dense: Tensor, gathered: Sequence[Tensor]) -> Tensor:
-        return _head(self.model, dense, gathered, [False] * len(gathered))
+    def forward(self, dense: Tensor, gathered: Sequence[Tensor], combined: Sequence[bool]) -> Tensor:
+        return _head(self.model, dense, gathered, combined)
 
 
 def _head(model: ClickModel, dense: Tensor, gathered: Sequence[Tensor], combined: Sequence[bool]) -> Tensor:

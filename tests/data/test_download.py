@@ -9,38 +9,17 @@ import zipfile
 from dataclasses import replace
 
 import pytest
-from hub import Hub
+from hub import CONTENT
 
 from mlet_bench.data import DATASETS
-from mlet_bench.data import download as module
 from mlet_bench.data.download import download, downloads, fetch
 from mlet_bench.data.remote import RemoteFile
 from mlet_bench.errors import BenchError
 
-CONTENT = bytes(range(256)) * 4096  # 1 MiB
 HALF = len(CONTENT) // 2
 MD5 = hashlib.md5(CONTENT).hexdigest()
 REMOTE = RemoteFile("test", "data.gz", hub="owner/set", md5=MD5)
 LAST = len(CONTENT) - 1
-
-
-@pytest.fixture
-def hub(monkeypatch):
-    """Stands for huggingface.co; a piece is a quarter of the file."""
-    constants = pytest.importorskip("huggingface_hub.constants")
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(module, "PIECE", HALF // 2)
-    with Hub({"owner/set/data.gz": CONTENT}) as hub:
-        template = constants.HUGGINGFACE_CO_URL_TEMPLATE
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template.replace(constants.ENDPOINT, hub.url))
-        monkeypatch.setattr(constants, "ENDPOINT", hub.url)
-        yield hub
-
-
-@pytest.fixture
-def impatient(monkeypatch):
-    """The library waits 1 to 8 seconds between attempts."""
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
 
 
 def assert_whole(path, content=CONTENT):

@@ -182,8 +182,23 @@ def test_steps_with_the_kernels_are_the_plain_ones(arm, lr, loss, schema, monkey
         torch.testing.assert_close(found, known, rtol=1e-4, atol=1e-6)
 
 
+def test_a_pack_of_arms_has_its_own_rates_and_what_is_frozen_stays(schema, monkeypatch):
+    """A pack's models may differ in the embedding's learning rate, and in whether W2 is trained."""
+    specs, ends = [make_spec(schema, "mlet"), make_spec(schema, "mlet-frozen"), make_spec(schema, "mlet", seed=1)], []
+    for switch in ("off", "triton"):
+        monkeypatch.setenv(build.SWITCH, switch)
+        step = TrainStep(build_pack(specs, schema, ON), specs[0], rates=[0.1, 0.4, 0.05])
+        assert isinstance(step.lookups[0], TritonLookup) == (switch == "triton")
+        w2 = [model.embedding.w2.clone() for model in step.pack.models]
+        ends.append(train(step, 2))
+        stays = [torch.equal(one.embedding.w2, before) for one, before in zip(step.pack.models, w2, strict=True)]
+        assert stays == [False, True, False]
+    for plain, found in zip(*ends, strict=True):
+        torch.testing.assert_close(found, plain, rtol=1e-4, atol=1e-6)
+
+
 def test_who_takes_the_kernels(schema, asked):
-    """SGD on one model whose class names it, and d that stays in registers; everything else is plain torch."""
+    """SGD on a method whose class names it, with d that stays in registers; everything else is plain torch."""
     taken = {
         "sgd": make_step(schema),
         "adagrad": make_step(schema, optimizer="adagrad"),
@@ -192,7 +207,7 @@ def test_who_takes_the_kernels(schema, asked):
         "rates by frequency": frequency_step(schema),
     }
     kinds = {name: isinstance(step.lookups[0], TritonLookup) for name, step in taken.items()}
-    assert kinds == {"sgd": True, "adagrad": False, "pack": False, "d=200": False, "rates by frequency": False}
+    assert kinds == {"sgd": True, "adagrad": False, "pack": True, "d=200": False, "rates by frequency": False}
     assert device_label(ON).endswith("Triton") or ON.type != "cuda"
 
 

@@ -49,8 +49,8 @@ def test_no_gradient_is_taken_where_none_is_asked():
 
 def test_only_float32_that_is_not_plain_takes_the_fast_path(monkeypatch):
     calls = []
-    product = mlp._product
-    monkeypatch.setattr(mlp, "_product", lambda *inputs: calls.append(inputs) or product(*inputs))
+    product = mlp.product
+    monkeypatch.setattr(mlp, "product", lambda *inputs: calls.append(inputs) or product(*inputs))
     model = MLP((200, 100), Draws(0), False)
     model(torch.randn(2, 200))
     assert len(calls) == 1

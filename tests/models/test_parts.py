@@ -7,6 +7,7 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from mlet_bench.embeddings.draw import Draws
 from mlet_bench.models.parts import cin as cin_file
+from mlet_bench.models.parts import cin_layers
 from mlet_bench.models.parts.attention import FieldAttention
 from mlet_bench.models.parts.cin import CIN
 from mlet_bench.models.parts.cross import MatrixCross, VectorCross
@@ -67,7 +68,9 @@ def test_cin_by_hand():
     assert cin(torch.tensor([[[2.0, -1.0], [3.0, 0.0]]])).tolist() == [[12.0, 8.5]]
 
 
-def test_cin_is_its_formula():
+@pytest.mark.parametrize("block", [3, 1024])
+def test_cin_is_its_formula(block, monkeypatch):
+    monkeypatch.setattr(cin_layers, "COLUMNS", block)
     vectors, cin = random(3, 4, 2), CIN(4, (6, 2, 3), Draws(1)).double()
     x, expected = vectors, []
     for number, layer in enumerate(cin.layers):
@@ -84,8 +87,8 @@ def test_cin_scores_a_batch_in_parts(monkeypatch):
     cin, vectors = CIN(4, (6, 3), Draws(0)), random(7, 4, 2).detach().float()
     expected = cin(vectors)
     monkeypatch.setattr(cin_file, "ROWS", 3)
-    largest = []
-    cin.layers[0].register_forward_hook(lambda _layer, inputs, _output: largest.append(len(inputs[0])))
+    largest, layers = [], cin_file.all_layers
+    monkeypatch.setattr(cin_file, "all_layers", lambda x, *rest: largest.append(len(x)) or layers(x, *rest))
     with torch.inference_mode():
         torch.testing.assert_close(cin(vectors), expected)
     assert largest == [6, 6, 2]  # rows times d
@@ -144,7 +147,8 @@ PARTS = {
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_gradient_by_finite_differences(part):
+def test_gradient_by_finite_differences(part, monkeypatch):
+    monkeypatch.setattr(cin_layers, "COLUMNS", 4)  # of 6: two blocks
     make, shape = PARTS[part]
     layer = make(Draws(0)).double()
     values = {name: value.detach().requires_grad_() for name, value in layer.named_parameters()}
@@ -161,5 +165,7 @@ def test_two_side_by_side_are_each_alone(part):
     layers, x = [make(Draws(seed)).double() for seed in range(2)], random(2, *shape)
     alone = torch.stack([layer(one) for layer, one in zip(layers, x, strict=True)])
     template = make(Draws(0)).double()
+    if "batched" in dir(type(template)):
+        vars(template)["batched"] = True
     together = vmap(lambda parameters, one: functional_call(template, parameters, (one,)))
     torch.testing.assert_close(together(stack_module_state(layers)[0], x), alone)

@@ -10,6 +10,7 @@ import sys
 import pytest
 from broken_disk import made_up, tracked
 from finished import is_told, make_finished, right_of
+from full import with_full
 from kill_at import numbers
 from staged import call, commands, give, made
 
@@ -25,8 +26,10 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def start(*words, code="import sys; from mlet_bench.cli import main; sys.exit(main())", **options) -> subprocess.Popen:
-    command = [sys.executable, "-c", code, *map(str, words)]
+def start(
+    *words, before=(), code="import sys; from mlet_bench.cli import main; sys.exit(main())", **options
+) -> subprocess.Popen:
+    command = [*before, sys.executable, "-c", code, *map(str, words)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 
@@ -35,7 +38,7 @@ def no_outer_store(monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
-@pytest.mark.parametrize("how", ["64 open files", "one core", "clock goes back"])
+@pytest.mark.parametrize("how", ["64 open files", "one core", "clock goes back", "full /dev/shm"])
 def test_little_is_enough(whole, tmp_path, how, capsys):
     def limited():
         if how == "64 open files":
@@ -43,7 +46,9 @@ def test_little_is_enough(whole, tmp_path, how, capsys):
         if how == "one core":
             os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
 
-    code = {"code": CLOCK} if how == "clock goes back" else {}
+    code: dict = {"code": CLOCK} if how == "clock goes back" else {}
+    if how.startswith("full"):
+        code = {"before": with_full("/dev/shm")}
     for stage in list(commands(tmp_path)):
         done = start(*commands(tmp_path)[stage], preexec_fn=limited, **code)
         said = done.communicate()[1]
@@ -56,6 +61,28 @@ def test_little_is_enough(whole, tmp_path, how, capsys):
         assert done.wait() == 0, done.communicate()[1]
     with capsys.disabled():
         print(f"\n{how}: {len(commands(tmp_path)) + 2} commands ended in the same bits", end="")
+
+
+def test_a_full_folder_for_temporary_files(tmp_path, monkeypatch, capsys):
+    """Each command does without, or says so; once there is room, it ends in the right numbers."""
+    made_up(tmp_path / "results")
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    came = []
+    for name in ("report", "sync"):
+        task = tracked(tmp_path / "results", name)
+        task.prepare(tmp_path / f"right {name}")
+        assert start(*task.words(tmp_path / f"right {name}")).wait() == 0
+        place = tmp_path / name
+        task.prepare(place)
+        done = start(*task.words(place), before=with_full(tmp_path / "temporary"))
+        said = done.communicate()[1]
+        assert "Traceback" not in said and (done.returncode == 0 or "No space left" in said), said
+        came.append("survived" if done.returncode == 0 else "refused")
+        assert start(*task.words(place)).wait() == 0
+        assert task.numbers(place) == task.numbers(tmp_path / f"right {name}")
+    with capsys.disabled():
+        print(f"\nfull folder for temporary files: report {came[0]}, sync {came[1]}", end="")
 
 
 def test_eight_trainings_in_one_folder(whole, tmp_path, capsys):

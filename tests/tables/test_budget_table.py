@@ -99,7 +99,7 @@ def test_the_advice_and_the_section(results):
     ],
 )
 def test_mlet_beside_the_first_with_seeds_enough(results, lag, noise, says):
-    """Ten seeds, of which five judge; noise of -2 to 2 times as much: t of 4 is 2.776, times (2.5 / 5) ** .5 is 1.963."""
+    """Ten seeds, of which five judge; noise times -2 to 2: t of 4 is 2.776, times (2.5 / 5) ** .5 is 1.963."""
     seeds = range(10)
     form = "int4-columns"
     served = [

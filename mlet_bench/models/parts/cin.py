@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from mlet_bench.embeddings.draw import Draws
 from mlet_bench.models.mlp import MLP, torch_law
+from mlet_bench.models.parts.cin_layers import SymmetricPairs, all_layers
 
-ROWS = 1024  # of a batch scored at a time: its products take in · F · d numbers a row
+ROWS = 1024  # of a batch scored at a time: its maps take d times their number a row
 
 
 class CIN(nn.Module):
@@ -24,33 +25,44 @@ class CIN(nn.Module):
 
     Attributes:
         outputs: how many maps reach the output.
+        batched: run by the formula and autograd, which ``torch.vmap`` makes one kernel each of.
 
     Example::
 
         CIN(21, (256, 128), Draws(0))(vectors)  # (B, 21, d) → (B, 128 + 128)
     """
 
+    batched = False
+
     def __init__(self, fields: int, sizes: Sequence[int], draws: Draws):
         super().__init__()
-        self.kept = [size // 2 for size in sizes[:-1]]  # maps that go to the next layer
-        inputs = [fields, *self.kept]
+        self.kept = [*(size // 2 for size in sizes[:-1]), 0]  # maps that go to the next layer
         self.layers = nn.ModuleList(
             MLP([maps * fields, size], draws, last_relu=True, law=torch_law)
-            for maps, size in zip(inputs, sizes, strict=True)
+            for maps, size in zip([fields, *self.kept], sizes)
         )
+        self.pairs = SymmetricPairs(fields)
         self.outputs = sum(sizes) - sum(self.kept)
 
     def forward(self, vectors: Tensor) -> Tensor:
         """vectors: (B, F, d) → (B, outputs)."""
         if torch.is_grad_enabled():
-            return self._maps(vectors)
-        return torch.cat([self._maps(part) for part in vectors.split(ROWS)])
+            return self._sums(vectors)
+        return torch.cat([self._sums(part) for part in vectors.split(ROWS)])
 
-    def _maps(self, vectors: Tensor) -> Tensor:
+    def _sums(self, vectors: Tensor) -> Tensor:
         columns = vectors.transpose(1, 2).flatten(0, 1)  # (B·d, F): each column of d is a row of its own
+        if self.batched:
+            maps = self._by_formula(columns)
+        else:
+            maps = all_layers(columns, self.pairs, self.kept, *self.layers.parameters())
+        return maps.unflatten(0, (-1, vectors.shape[2])).sum(1)  # (B, d, outputs) → (B, outputs)
+
+    def _by_formula(self, columns: Tensor) -> Tensor:
+        """columns: (N, F) → (N, outputs)."""
         x, out = columns, []
-        for layer, kept in zip(self.layers, [*self.kept, 0], strict=True):
-            products = (x.unsqueeze(2) * columns.unsqueeze(1)).flatten(1)  # (B·d, in · F)
+        for layer, kept in zip(self.layers, self.kept, strict=True):
+            products = (x.unsqueeze(2) * columns.unsqueeze(1)).flatten(1)  # (N, in · F)
             x, direct = layer(products).tensor_split([kept], dim=1)
             out.append(direct)
-        return torch.cat(out, dim=1).unflatten(0, (-1, vectors.shape[2])).sum(1)  # (B, d, outputs) → (B, outputs)
+        return torch.cat(out, dim=1)
