@@ -20,7 +20,7 @@ from mlet_bench.errors import BenchError
 from mlet_bench.files import write_json
 from mlet_bench.models import MODELS
 from mlet_bench.runs import PLAIN
-from mlet_bench.spec import LOSSES
+from mlet_bench.spec import LOSSES, WIDEST
 
 COPY = Path(__file__).parents[1] / "workflow" / "schemas" / "config.schema.json"
 OPTIMIZERS = ("sgd", "adagrad")
@@ -47,7 +47,7 @@ def config_schema(datasets: Mapping[str, Any] | None = None) -> dict[str, Any]:
     Args:
         datasets: the entries of a config, which decide what each may say; None: any.
     """
-    arms, widths = _several({"enum": list(ARMS)}), _several(COUNT)
+    arms, widths = _several({"enum": list(ARMS)}), _several(COUNT | {"maximum": WIDEST})
     some = {"models": {"description": "names of models; left out, all", **_several({"enum": list(MODELS)})}}
     more = {"arms": arms, "dims": widths, "inner_dims": widths} | some
     switch = {"enabled": {"type": "boolean", "default": True}}

@@ -89,6 +89,7 @@ class DatasetSchema:
 
 
 LARGEST = (2 - 2**-23) * 2.0**127  # float32's
+WIDEST = 2**20  # of d and k: the product of the two, and of a table's rows with one, fits 63 bits
 LOSSES = ("mean", "sum")  # over a batch
 # Fields that came after runs had ids: at the values that those runs had an id leaves them out, and stays as it was.
 LATER = {"budget": "", "loss": "mean", "w2_std": PAPER_W2_STD}
@@ -145,6 +146,8 @@ class RunSpec:
         plain = {name: list(value) if isinstance(value, tuple) else value for name, value in self.hyper.items()}
         object.__setattr__(self, "hyper", plain)
         self.settings.check_widths(self.dim, self.inner_dim)
+        if max(self.dim, self.inner_dim or 0) > WIDEST:
+            raise BenchError(f"{self.cell} is wider than any table: d and k are at most {WIDEST:,}")
         for name in ("batch_size", "epochs"):
             if getattr(self, name) < 1:
                 raise BenchError(f"{name} is {getattr(self, name)}: it must be 1 or more")

@@ -187,6 +187,7 @@ def test_run_folders_follow_the_grammar():
         (["models"], {"dlrm": {"top": [2.0]}}, r"config\.models\.dlrm\.top\[0\] is 2\.0: it must be a whole number"),
         (["datasets", "avazu"], {"source": "synthesize", "rows": 1e3}, r"rows is 1000\.0: .* 1000 without a point"),
         (["device"], "tpu", r"config\.device is 'tpu'; allowed are auto, cpu, cuda"),
+        (["inner_dims"], [2**21], r"inner_dims\[0\] is \d+: .*maximum of 1048576"),
     ],
 )  # fmt: skip
 def test_mistakes_are_named(path, value, message):

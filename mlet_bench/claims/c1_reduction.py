@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from itertools import product
+from itertools import chain, product
 
 import numpy as np
 import pandas as pd
@@ -30,9 +30,13 @@ REDUCTION = 4  # "4-8x"; its lower end is what the claim promises
 WIDTHS = (4, 8, 16)  # d, each beside a single layer of REDUCTION d
 CLAIMED = (4, 8)
 METRICS = {"auc": "AUC", "logloss": "LogLoss"}  # at equal values of which
-# A factor with its interval, the factors at the ends of the measured widths, and all of it in words: of d, of bytes.
+# A factor with its interval, the factors at the ends of the measured widths, and all of it in words: of d, of the bytes
+# of the embedding's tables, and of these with the linear part, a number for each category that no arm makes less.
 COLUMNS = ("factor", "factor_low", "factor_high", "least", "most", "text")
 BYTES_COLUMNS = ("bytes_factor", "bytes_low", "bytes_high", "bytes_least", "bytes_most", "bytes_text")
+LINEAR_COLUMNS = ("linear_factor", "linear_low", "linear_high", "linear_least", "linear_most", "linear_text")
+UNITS = (COLUMNS, BYTES_COLUMNS, LINEAR_COLUMNS)
+IN_BYTES, IN_ALL_BYTES = "in bytes", "in bytes with the linear part"
 
 
 def judge_reduction(ahead: Interval, width: Interval) -> Judged:
@@ -59,7 +63,8 @@ def reduction_table(results: Results) -> pd.DataFrame:
 
     Only seeds that the cell and every width of ``single`` have finished enter. Where there are none, or ``single`` has
     fewer than two widths, the factor is NaN and ``text`` says why. A factor that is infinite or 0 is known to be beyond
-    ``most`` or ``least``, those at the ends of the measured widths. ``bytes_...``: the same of table bytes, not of d.
+    ``most`` or ``least``, those at the ends of the measured widths. ``bytes_...``: the same of the bytes of the
+    embedding's tables, not of d; ``linear_...``: of those and the linear part's.
     """
     rows = []
     for setting in results.settings:
@@ -71,25 +76,29 @@ def reduction_table(results: Results) -> pd.DataFrame:
             if not found:
                 rows.append(row | {"text": "not measurable: single has one width, or no seed is done in all of them"})
                 continue
-            for factor, names in zip(found, (COLUMNS, BYTES_COLUMNS)):
+            for factor, names in zip(found, UNITS):
                 ends = (factor.factor, factor.low, factor.high, factor.least, factor.most, factor.text)
                 row |= dict(zip(names, ends)) | {"pairs": factor.pairs}
             rows.append(row)
-    types = {name: "string" if name.endswith("text") else float for name in (*COLUMNS, *BYTES_COLUMNS)}
+    types = {name: "string" if name.endswith("text") else float for name in chain(*UNITS)}
     return whole_widths(pd.DataFrame(rows, columns=[*CELL, "metric", "pairs", *types]).astype(types))
 
 
 def reductions(
     setting: Setting, cell: str, dim: int, line: Mapping[int, str], metric: str = "auc", p: float = LEVEL
 ) -> tuple[Reduction, ...]:
-    """A cell's reduction factor of d and of table bytes; empty where ``line`` has one width or no seed has it all.
+    """A cell's reduction factor of d, of table bytes, and of these with the linear part's, all at the same quality.
+
+    Empty where ``line`` has one width or no seed has it all.
 
     Args:
         line: d → cell of the baseline; those without a run are left out.
         p: what the intervals miss.
     """
     runs = setting.runs
-    sizes = runs[runs["status"] == "done"].groupby("cell")["deployed_tables_bytes"].first().astype(float)
+    stored = runs[runs["status"] == "done"].groupby("cell")[["deployed_tables_bytes", "deployed_linear_bytes"]].first()
+    tables, linear = stored.astype(float).to_numpy().T
+    sizes = pd.DataFrame({"tables": tables, "all": tables + linear}, index=stored.index)
     dims = [width for width in sorted(line) if line[width] in sizes.index]
     names = [line[width] for width in dims]
     table = paired(runs, [*names, cell], f"test_{metric}")
@@ -97,7 +106,8 @@ def reductions(
         return ()
     values = table.to_numpy().T  # (W + 1, S)
     rows = row_deviations(setting, [*names, cell], list(table.index)) if metric == "auc" else None
-    units = (np.array(dims, float), float(dim)), (sizes[names].to_numpy(), float(sizes[cell]))
+    of_bytes = ((size[names].to_numpy(), float(size[cell])) for _, size in sizes.items())
+    units = [(np.array(dims, float), float(dim)), *of_bytes]
     higher = metric == "auc"
     return tuple(reduction_factor(widths, values[:-1], own, values[-1], higher, rows, p) for widths, own in units)
 
@@ -189,7 +199,7 @@ class ReductionClaim(Claim):
             return Finding(Judged(NOT_RUN), cells=rests, note=open_cells)
         judged = Judged(UNDECIDED) if open_cells else judge_reduction(ahead, width)
         factors = {d: found for d in dims if (found := reductions(setting, treated[d], d, base))}
-        wide = [f"{in_both(*found)} at d={d}" for d, found in factors.items()]
+        wide = [f"{in_units(*found)} at d={d}" for d, found in factors.items()]
         factor = f"; reduction factor {commas(wide)}" if wide else ""
         needless = f"{comparison.baseline} does not need its width: {said(width)} from four times of it"
         return Finding(
@@ -200,7 +210,7 @@ class ReductionClaim(Claim):
             notes(open_cells, few(ahead.count), needless if judged.verdict == VACUOUS else ""),
             (
                 drawn(f"{comparison.treated} beside {REDUCTION}x the width", ahead),
-                *(drawn_factor(f"reduction at d={d}", of_d) for d, (of_d, _) in factors.items()),
+                *(drawn_factor(f"reduction at d={d}", of_d) for d, (of_d, *_) in factors.items()),
             ),
         )
 
@@ -209,8 +219,12 @@ class ReductionClaim(Claim):
         table = results.table(reduction_table)
         if table.empty:
             return None
-        differ = bool((table["text"] != table["bytes_text"]).fillna(False).any())
-        units = {"text": ""} | ({"bytes_text": " in bytes"} if differ else {})
+        differ, linear = (
+            bool((table[one] != table[other]).fillna(False).any())
+            for one, other in (("text", "bytes_text"), ("bytes_text", "linear_text"))
+        )
+        units = {"text": ""} | ({"bytes_text": f" {IN_BYTES}"} if differ else {})
+        units |= {"linear_text": f" {IN_ALL_BYTES}"} if linear else {}
         cells = table.drop_duplicates(CELL)
         for metric in METRICS:
             of = table[table["metric"] == metric].set_index(CELL[:3])[list(units)]
@@ -222,6 +236,8 @@ class ReductionClaim(Claim):
         ]
         same = "Table bytes do not grow as d here, so the factor in bytes stands beside it"
         same = same if differ else "Table bytes grow as d, so the factor in bytes is the same"
+        if linear:
+            same += ". The linear part has a number for each category whatever d: with its bytes the factor is less"
         text = [
             "The width at which single reaches the cell's quality, over the cell's own d, with a 95% interval over "
             f"paired seeds. {same}. Beyond the widths that were measured there are bounds (>=, <=), no extrapolation; "
@@ -231,9 +247,11 @@ class ReductionClaim(Claim):
         return Section("Reduction factor at equal quality", text, [reduction.name], [("", shown)])
 
 
-def in_both(of_d: Reduction, of_bytes: Reduction) -> str:
-    """A factor of d, with that of bytes where it is another."""
-    return of_d.text + ("" if of_d.text == of_bytes.text else f" ({of_bytes.text} in bytes)")
+def in_units(of_d: Reduction, of_bytes: Reduction, of_all: Reduction) -> str:
+    """A factor of d, with those of bytes where they are others."""
+    others = [(of_bytes.text, IN_BYTES)] if of_bytes.text != of_d.text else []
+    others += [(of_all.text, IN_ALL_BYTES)] if of_all.text != of_bytes.text else []
+    return of_d.text + (f" ({', '.join(f'{text} {unit}' for text, unit in others)})" if others else "")
 
 
 def drawn_factor(label: str, factor: Reduction, paper: tuple[float, float] = CLAIMED) -> Estimate:

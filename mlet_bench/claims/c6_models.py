@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mlet_bench.claims import CLAIMS
-from mlet_bench.claims.c1_reduction import CLAIMED, WIDTHS, drawn_factor, in_both, reductions
+from mlet_bench.claims.c1_reduction import CLAIMED, WIDTHS, drawn_factor, in_units, reductions
 from mlet_bench.claims.claim import PAPER_B, Claim
 from mlet_bench.claims.comparisons import INNER_DIM, Comparison
 from mlet_bench.claims.finding import Finding, Found, few, notes, undone
@@ -69,10 +69,10 @@ class ModelsClaim(Claim):
         open_cells, found = undone(setting.runs, rests), reductions(setting, cell, WIDTH, line)
         if not found:
             return Finding(Judged(NOT_RUN), cells=rests, note=open_cells)
-        factor, of_bytes = found
+        factor = found[0]
         return Finding(
             Judged(UNDECIDED),
-            in_both(factor, of_bytes),
+            in_units(*found),
             cells=rests,
             note=notes(open_cells, few(factor.pairs)),
             estimates=(drawn_factor(f"reduction at d={WIDTH}", factor, (MEAN_REDUCTION, LARGEST_REDUCTION)),),

@@ -20,6 +20,7 @@ from mlet_bench.display.document import ARM, Column, D, K, Row, Section, Table, 
 from mlet_bench.display.svg import add_tip
 from mlet_bench.display.text import commas, counted, or_nothing, said, signed
 from mlet_bench.evaluation.frequency import RARE_FIELDS, RARE_ROWS, TYPICAL, WHOLE
+from mlet_bench.models import model_title
 from mlet_bench.statistics.intervals import MATERIAL_AUC, Interval, mean_interval, paired_interval
 from mlet_bench.tables.cells import added, arm_cells, records, row_deviations, whole_widths
 from mlet_bench.tables.results import CELL, Results, Setting
@@ -149,7 +150,7 @@ class RareClaim(Claim):
         if table.empty:
             return None
         made = [
-            (f"{dataset}, {str(model).upper()}: by {_GROUPINGS[str(grouping)]}", gains_by_group(part))
+            (f"{dataset}, {model_title(str(model))}: by {_GROUPINGS[str(grouping)]}", gains_by_group(part))
             for (dataset, model, grouping), part in table.groupby(["dataset", "model", "grouping"], sort=False)
         ]
         text = [

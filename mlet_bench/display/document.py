@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from mlet_bench.display.text import NOTHING, classes_of, or_nothing, signed, slug
+from mlet_bench.models import model_title
 from mlet_bench.tables.cells import records
 from mlet_bench.tables.results import Results
 
@@ -156,7 +157,7 @@ def difference(heading: str, name: str, low: str, high: str) -> Column:
 
 
 DATASET = words("data", "dataset")
-MODEL = Column("model", lambda row: row["model"].upper(), numeric=False, if_varied=True)
+MODEL = Column("model", lambda row: model_title(row["model"]), numeric=False, if_varied=True)
 ARM = Column("arm", lambda row: row["arm"], numeric=False, link=cell_folder)
 D, K = number("d", "dim"), number("k", "inner_dim")
 CELL_COLUMNS = [DATASET, MODEL, ARM, D, K]

@@ -19,6 +19,7 @@ from matplotlib.ticker import NullLocator
 from mlet_bench.arms import ARMS, BASELINE, Look
 from mlet_bench.display.svg import KEYS, add_tip, mark
 from mlet_bench.display.text import counted, slug
+from mlet_bench.models import model_title
 from mlet_bench.tables.cells import records
 from mlet_bench.tables.results import Results, Setting
 
@@ -251,4 +252,4 @@ def panels_of(results: Results, table: pd.DataFrame) -> list[Setting]:
 
 def panel_title(setting: Setting) -> str:
     """``avazu, DLRM``; rows that were made, not measured, say so in every figure."""
-    return f"{setting.dataset}, {setting.model.upper()}" + (" (synthetic)" if setting.is_planted else "")
+    return f"{setting.dataset}, {model_title(setting.model)}" + (" (synthetic)" if setting.is_planted else "")

@@ -1,9 +1,10 @@
 """What torch has no fast operator for on a CPU, in C++: compiled at first use, plain torch without it.
 
-``kernels.cpp`` (parts of the training step) and ``draw.cpp`` (initial values) are compiled once for a machine
-(``build.py``). Whoever calls these functions asks ``supported`` or ``can_draw`` first and has a path in plain torch
-that gives the same numbers: initial values to the bit, a step to rounding. Rounding grows: a whole training ends in
-other numbers without them, which its provenance and its device's label say.
+``kernels.cpp`` (parts of the training step), ``attention.cpp`` (AutoInt's) and ``draw.cpp`` (initial values) are
+compiled once for a machine (``build.py``). Whoever calls these functions asks ``supported``, ``can_attend`` or
+``can_draw`` first and has a path in plain torch that gives the same numbers: initial values to the bit, a step to
+rounding. Rounding grows: a whole training ends in other numbers without them, which its provenance and its device's
+label say.
 """
 
 import ctypes
@@ -15,6 +16,7 @@ from mlet_bench.kernels.build import library
 from mlet_bench.kernels.triton import chosen
 
 DIMS = (1, 4, 8, 16, 32, 64, 128)  # d that kernels.cpp has code for
+HEAD_DIMS, ROUND = (4, 8, 16, 32), 16  # that attention.cpp has code for, and what it rounds F up to
 DRAWN = {torch.float32: "float", torch.float64: "double"}  # that draw.cpp has code for
 
 
@@ -113,6 +115,36 @@ def interact_back(bottom: Tensor, vectors: Tensor, grad: Tensor) -> tuple[Tensor
         *(_at(bottom), _at(vectors), _at(grad), *_sizes(batch, count, dim), _at(grad_bottom), _at(grad_vectors))
     )
     return grad_bottom, grad_vectors
+
+
+def can_attend(parts: Tensor, head_dim: int) -> bool:
+    """Whether there is a kernel for the attention of heads of this width."""
+    return head_dim in HEAD_DIMS and supported(parts, 1)
+
+
+def attend(parts: Tensor, heads: int) -> tuple[Tensor, Tensor]:
+    """AutoInt's attention behind its products, see ``mlet_bench.models.parts.attention``.
+
+    Args:
+        parts: (B, F, 4 · heads · dim), Q, K, V and the residual of each field.
+
+    Returns:
+        (B, F, heads · dim), and for ``attend_back`` the softmax transposed, (B, heads, F, F rounded up).
+    """
+    batch, fields, width = parts.shape[0], parts.shape[1], parts.shape[2] // 4
+    out = parts.new_empty(batch, fields, width)
+    weights = parts.new_empty(batch, heads, fields, -(-fields // ROUND) * ROUND)
+    _loaded().attend(_at(parts), *_sizes(batch, fields, heads, width // heads), _at(weights), _at(out))
+    return out, weights
+
+
+def attend_back(parts: Tensor, weights: Tensor, out: Tensor, grad: Tensor) -> Tensor:
+    """The gradient of ``parts`` from that of ``attend``'s result."""
+    (batch, heads, fields, _), of_parts = weights.shape, torch.empty_like(parts)
+    grad, dim = grad.contiguous(), out.shape[2] // heads
+    tensors = _at(parts), _at(weights), _at(out), _at(grad)
+    _loaded().attend_back(*tensors, *_sizes(batch, fields, heads, dim), _at(of_parts))
+    return of_parts
 
 
 def can_draw(matrix: Tensor) -> bool:

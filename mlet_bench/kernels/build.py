@@ -25,7 +25,8 @@ from mlet_bench.private import is_safe, make_safe, private_folder
 
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-std=c++20", "-fPIC", "-fopenmp")
 # The files beside this one, with flags of their own: initial values are rounded after each operation, as torch does.
-SOURCES = {"kernels.cpp": (), "draw.cpp": ("-ffp-contract=off",)}
+SOURCES = {"kernels.cpp": (), "attention.cpp": (), "draw.cpp": ("-ffp-contract=off",)}
+HEADER = "vectors.h"  # that they include
 SWITCH = "MLET_BENCH_KERNELS"
 CHOICES = ("", "off", "triton")  # where it is not set; plain torch everywhere; on a GPU mlet_bench.kernels.triton
 WORK = "build-"  # how the folders begin in which it is compiled
@@ -76,6 +77,7 @@ def _compiled() -> Path:
     }
     parts = (
         *(f"{source.read_text(encoding='utf-8')}{flags}" for source, flags in sources.items()),
+        Path(__file__).with_name(HEADER).read_text(encoding="utf-8"),
         f"{_run(*compiler, '--version')}{compiler[1:]}",
         torch.__version__,
         _processor(),

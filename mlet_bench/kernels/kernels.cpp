@@ -13,34 +13,13 @@
 #include <cstdint>
 #include <vector>
 
+#include "vectors.h"
+
 namespace {
 
-#ifdef __AVX512F__
-constexpr int LANES = 16;  // floats a vector
-#else
-constexpr int LANES = 8;
-#endif
 constexpr int64_t LINE = 16;  // floats a cache line
 constexpr int64_t AHEAD = 16;  // rows prefetched before they are needed: the tables lie in memory, not in a cache
 constexpr int BLOCK = 4;      // rows multiplied together: a vector of the matrix is loaded once for them
-
-// N floats that the compiler keeps in vector registers; they may lie at any address.
-template <int N>
-struct Floats {
-  typedef float type __attribute__((vector_size(4 * N), aligned(4), may_alias));
-};
-template <int N>
-using Vec = typename Floats<N>::type;
-
-template <int N>
-Vec<N> load(const float* from) {
-  return *reinterpret_cast<const Vec<N>*>(from);
-}
-
-template <int N>
-void store(float* to, Vec<N> values) {
-  *reinterpret_cast<Vec<N>*>(to) = values;
-}
 
 // d columns are worked on in tiles of at most two vectors, so that a block's sums fit the registers.
 template <int D>

@@ -32,6 +32,7 @@ class AutoInt(ClickModel):
     """Self-attention between fields beside an MLP over vectors and dense features; one linear layer over both."""
 
     name, wide, Hyper = "autoint", True, AutoIntHyper
+    own_recipe = "authors-b"
 
     def __init__(
         self,

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, get_origin, get_type_hints
 
 from torch import Tensor, nn
 
+from mlet_bench.arms import RECIPES
 from mlet_bench.embeddings.base import FieldTables
 from mlet_bench.embeddings.draw import normal_, stream_of
 from mlet_bench.errors import BenchError
@@ -32,6 +33,7 @@ class ClickModel(nn.Module):
         Hyper: a frozen dataclass of hyper-parameters with defaults (int, float, bool, str or tuple[int, ...]); config,
             command line and schema know them from it, ``metadata={"help": ...}`` included.
         recipes: hyper-parameters that differ from the defaults under a recipe, by the recipe's name.
+        own_recipe: the recipe that its authors trained it by, of ``arms.RECIPES``.
         wide: whether the model asks for ``linear``.
 
     Example::
@@ -51,6 +53,7 @@ class ClickModel(nn.Module):
     name: ClassVar[str]
     Hyper: ClassVar[type] = NoHyper
     recipes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    own_recipe: ClassVar[str] = "authors"
     wide: ClassVar[bool] = False
 
     def __init__(self, embedding: FieldTables, linear: FieldTables | None = None):
@@ -96,6 +99,11 @@ def resolve_hyper(model: type[ClickModel], given: Mapping[str, Any], recipe: str
             raise BenchError(f"{name} of model {model.name!r} is {value!r}: expected {expected}")
     values = asdict(make_hyper(model, {**model.recipes.get(recipe, {}), **given}))
     return {name: _plain(value, known[name]) for name, value in values.items()}
+
+
+def untried_optimizer(model: type[ClickModel], optimizer: str) -> str:
+    """The recipe to go back to if a model does not bear an optimizer: its own, if that has another; "" otherwise."""
+    return model.own_recipe if RECIPES[model.own_recipe]["optimizer"] != optimizer else ""
 
 
 def make_hyper(model: type[ClickModel], values: Mapping[str, Any]) -> Any:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mlet_bench.embeddings.draw import Draws
+from mlet_bench.kernels import triton
 
 # Below this many weights a call of oneDNN costs more than the product.
 ONEDNN_WEIGHTS = 10_000
@@ -48,11 +49,9 @@ class MLP(nn.Sequential):
     Attributes:
         out_features: outputs of the last layer; of no layers, its inputs.
         plain: run the modules one by one everywhere: hooks cannot see into the fast path.
-        batched: run in operations that ``torch.vmap`` makes one kernel each of: it takes a linear layer apart into a
-            product, a multiplication by one and a sum.
     """
 
-    plain, batched = False, False
+    plain = False
 
     def __init__(
         self,
@@ -73,13 +72,9 @@ class MLP(nn.Sequential):
         """x: (B, in) → (B, out)."""
         if not len(self):  # no hidden layers
             return x
-        if self.batched:
-            for layer in self:
-                x = x @ layer.weight.t() + layer.bias if isinstance(layer, nn.Linear) else layer(x)
-            return x
         if self.plain or x.dtype != torch.float32:
             return super().forward(x)
-        return _FastMLP.apply(x, self._last_relu, *self.parameters())
+        return _fast_mlp(x, self._last_relu, *self.parameters())[0]
 
 
 class _Undrawn(nn.Linear):
@@ -90,35 +85,94 @@ class _Undrawn(nn.Linear):
 
 
 class _FastMLP(torch.autograd.Function):
-    """All layers in one node of the graph: at a batch of 128 a node of its own costs a small layer's time."""
+    """All layers in one node of the graph: at a batch of 128 a node of its own costs a small layer's time.
+
+    Under ``torch.vmap``, which by itself takes a linear layer apart into a product, a multiplication by one and a sum,
+    values have an axis of models: (S, B, out). The output, then what the backward pass needs: the layers' values.
+    """
 
     @staticmethod
-    def forward(ctx, x: Tensor, last_relu: bool, *parameters: Tensor) -> Tensor:
+    def forward(x: Tensor, last_relu: bool, *parameters: Tensor) -> tuple[Tensor, ...]:
         weights, biases = parameters[::2], parameters[1::2]
-        ctx.relus = [*[True] * (len(weights) - 1), last_relu]
         values = [x]  # the input of each layer, then the output
-        for weight, bias, relu in zip(weights, biases, ctx.relus, strict=True):
-            values.append(product(values[-1], weight, bias, relu))
-        ctx.save_for_backward(*values, *weights)
-        return values[-1]
+        for weight, bias, relu in zip(weights, biases, _relus(weights, last_relu), strict=True):
+            values.append(_layer(values[-1], weight, bias, relu))
+        return values[-1], *values[1:-1]
+
+    @staticmethod
+    def setup_context(ctx, inputs: tuple, output: tuple[Tensor, ...]) -> None:
+        (x, last_relu, *parameters), (out, *between) = inputs, output
+        weights = parameters[::2]
+        ctx.relus = _relus(weights, last_relu)
+        ctx.mark_non_differentiable(*between)
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(x, *between, out, *weights)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx, grad: Tensor, *_: None) -> tuple[Tensor | None, ...]:
         count = len(ctx.relus)
         values, weights = ctx.saved_tensors[: count + 1], ctx.saved_tensors[count + 1 :]
         grads: list[Tensor] = []
         for number in reversed(range(count)):
-            if ctx.relus[number]:
-                grad = torch.ops.aten.threshold_backward(grad, values[number + 1], 0)
-            grads += [grad.sum(0), product(grad.t(), values[number].t())]  # of b; of W: (out, B) @ (B, in)
+            grad, of_bias = _layer_back(grad, values[number + 1], ctx.relus[number])
+            grads += [of_bias, _of_weight(grad, values[number])]
             if number or ctx.needs_input_grad[0]:
-                grad = product(grad, weights[number].t())  # (B, out) @ (out, in)
+                grad = product(grad, weights[number].mT)  # (B, out) @ (out, in)
         return grad if ctx.needs_input_grad[0] else None, None, *reversed(grads)
+
+    @staticmethod
+    def vmap(info, in_dims: tuple, x: Tensor, last_relu: bool, *parameters: Tensor) -> tuple[tuple, tuple]:
+        """x, parameters: with an axis of models, wherever ``in_dims`` says."""
+        parts = [
+            part.expand(info.batch_size, *part.shape) if axis is None else part.movedim(axis, 0)
+            for part, axis in zip((x, *parameters), (in_dims[0], *in_dims[2:]), strict=True)
+        ]
+        values = _fast_mlp(parts[0], last_relu, *parts[1:])
+        return values, (0,) * len(values)
+
+
+_fast_mlp: Callable[..., tuple[Tensor, ...]] = _FastMLP.apply
+
+
+def _relus(weights: Sequence[Tensor], last_relu: bool) -> list[bool]:
+    """Whether a ReLU follows each layer."""
+    return [*[True] * (len(weights) - 1), last_relu]
+
+
+def _layer(x: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> Tensor:
+    """x weightᵀ + bias, and the positive part of it. x: (B, in), weight: (out, in) → (B, out); or with models."""
+    if x.ndim == 2:
+        return product(x, weight, bias, relu)
+    result = product(x, weight)
+    if relu and triton.wanted(result):
+        from mlet_bench.kernels.triton import layers
+
+        return layers.bias_relu_(result, bias)
+    result.add_(bias.unsqueeze(1))
+    return result.relu_() if relu else result
+
+
+def _layer_back(grad: Tensor, out: Tensor, relu: bool) -> tuple[Tensor, Tensor]:
+    """The gradients of x weightᵀ and of bias, from that of ``_layer``'s result ``out``."""
+    if relu and triton.wanted(out):
+        from mlet_bench.kernels.triton import layers
+
+        of_product, of_bias = layers.bias_relu_back(grad.view(-1, *grad.shape[-2:]), out.view(-1, *out.shape[-2:]))
+        return of_product.view_as(out), of_bias.view(*out.shape[:-2], -1)
+    of_product = torch.ops.aten.threshold_backward(grad, out, 0) if relu else grad
+    return of_product, of_product.sum(-2)
+
+
+def _of_weight(grad: Tensor, x: Tensor) -> Tensor:
+    """gradᵀ x, (out, in): of a model's own laid out as its weight, of a pack as the pack stores them."""
+    return product(grad.mT, x.mT) if x.ndim == 2 else torch.bmm(x.mT, grad).mT
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None, relu: bool = False) -> Tensor:
-    """x weightᵀ + bias, and the positive part of it. x: (M, K), weight: (N, K) → (M, N)."""
+    """x weightᵀ + bias, and the positive part of it. x: (M, K), weight: (N, K) → (M, N); or both with models."""
+    if x.ndim == 3:
+        return torch.bmm(x, weight.mT)
     if x.is_cuda and relu and bias is not None:
         return _with_relu(bias, x, weight.t())
     if x.device.type == "cpu" and x.dtype == torch.float32 and HAS_ONEDNN and weight.numel() >= ONEDNN_WEIGHTS:

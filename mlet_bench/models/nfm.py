@@ -26,6 +26,7 @@ class NFM(ClickModel):
     """An MLP over the sum of all pairs' products, element by element, and the dense features."""
 
     name, wide, Hyper = "nfm", True, NFMHyper
+    own_recipe = "authors-b"
 
     def __init__(
         self,

@@ -29,6 +29,7 @@ class PNN(ClickModel):
     """
 
     name, Hyper = "pnn", PNNHyper
+    own_recipe = "authors-b"
 
     def __init__(
         self,

@@ -35,6 +35,7 @@ class XDeepFM(ClickModel):
     """A compressed interaction network over the vectors beside an MLP over vectors and dense features."""
 
     name, wide, Hyper = "xdeepfm", True, XDeepFMHyper
+    own_recipe = "authors-b"
 
     def __init__(
         self,

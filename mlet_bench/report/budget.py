@@ -13,6 +13,7 @@ from mlet_bench.display import plots
 from mlet_bench.display.document import Column, Row, Section, number, plot, show, words
 from mlet_bench.display.svg import add_tip, mark
 from mlet_bench.display.text import NOTHING, counted, duration, megabytes, short_count
+from mlet_bench.models import model_title
 from mlet_bench.report import FIGURES
 from mlet_bench.report.answer import named
 from mlet_bench.runs import LOOKUPS, PLAIN
@@ -107,7 +108,7 @@ def advice(results: Results) -> list[str]:
     for setting in results.settings:
         told = [_told(part) for _, part in setting.of(table).groupby("budget", sort=False)]
         if told := [text for text in told if text]:
-            whose = f" and {setting.model}" if several else ""
+            whose = f" and {model_title(setting.model)}" if several else ""
             said.append(f"On {named(setting)}{whose}, {'; '.join(told)}.")
     return said
 
@@ -181,7 +182,7 @@ def budget_section(results: Results) -> Section | None:
         own = setting.of(table)
         placed, absent = own[own["rank"].notna()], own[own["rank"].isna()]
         front = placed[(placed["rank"] <= 2) | placed["arm"].map(_is_mlet)]
-        name = f"{setting.dataset}, {setting.model.upper()}"
+        name = f"{setting.dataset}, {model_title(setting.model)}"
         tables += (
             [(f"{name}: the first two within each budget, and MLET", show(front, columns, csv="budget"))]
             if len(front)

@@ -5,6 +5,7 @@ from itertools import chain
 from mlet_bench.claims.ledger import claims
 from mlet_bench.display.document import Plot, Report, Section
 from mlet_bench.display.text import listed
+from mlet_bench.models import model_title
 from mlet_bench.report import FIGURES
 from mlet_bench.report.answer import answer, models_section
 from mlet_bench.report.budget import advice, budget_section
@@ -53,7 +54,7 @@ def _warning(results: Results, synthetic: list[str]) -> str:
     if synthetic:
         where = "" if len(synthetic) == len(datasets) else f" on {listed(synthetic)}"
         said.append(f"No verdict{where}: generated rows.")
-    if own := list(dict.fromkeys(setting.model.upper() for setting in results.settings if setting.is_own)):
+    if own := list(dict.fromkeys(model_title(setting.model) for setting in results.settings if setting.is_own)):
         said.append(f"The verdicts are about {listed(own)} on these rows, not about the papers' models and data.")
     foreign = [setting.dataset for setting in results.settings if not (setting.is_planted or setting.is_own)]
     if other := [name for name in dict.fromkeys(foreign) if not results.is_of_papers(name)]:

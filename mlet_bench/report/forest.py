@@ -17,6 +17,7 @@ from mlet_bench.claims.ledger import estimates_table
 from mlet_bench.claims.verdicts import NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDECIDED, VACUOUS
 from mlet_bench.display.document import cell_folder, plot
 from mlet_bench.display.text import counted
+from mlet_bench.models import model_title
 from mlet_bench.report import FIGURES
 from mlet_bench.tables.cells import records
 from mlet_bench.tables.results import Results
@@ -134,7 +135,7 @@ def _axis(part: pd.DataFrame) -> Axis:
 def _bars(part: pd.DataFrame) -> Iterator[Bar]:
     several = part["model"].nunique() > 1
     for row in records(part):
-        where = f"{row['dataset']}, {row['model'].upper()}" if several else row["dataset"]
+        where = f"{row['dataset']}, {model_title(row['model'])}" if several else row["dataset"]
         yield Bar(
             name=f"{where}{' (generated)' if row['planted'] else ''}: {row['label']}",
             comparison=row["comparison"],

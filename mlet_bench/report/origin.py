@@ -8,6 +8,7 @@ import pandas as pd
 from mlet_bench.config import OWN_MODEL
 from mlet_bench.display.document import DATASET, MODEL, Column, Row, Section, Table, cell_folder, number, show, words
 from mlet_bench.display.text import NOTHING, commas, counted, duration, listed, or_nothing
+from mlet_bench.models import model_title
 from mlet_bench.tables.cells import records
 from mlet_bench.tables.results import Results
 
@@ -25,7 +26,7 @@ RUN_ID = Column(
 def what_ran(results: Results) -> Section:
     """Data sets, and what tuned arms tried."""
     config = results.config
-    models = "; ".join(f"{name.upper()} {_settings(hyper)}".strip() for name, hyper in config["models"].items())
+    models = "; ".join(f"{model_title(name)} {_settings(hyper)}".strip() for name, hyper in config["models"].items())
     done, seeds = int((results.runs["status"] == "done").sum()), commas(config["seeds"])
     text = [
         f"{done:,} of {counted(len(results.runs), 'run')} are done"

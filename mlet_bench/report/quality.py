@@ -11,6 +11,7 @@ from mlet_bench.arms import ARMS
 from mlet_bench.display import plots
 from mlet_bench.display.document import ARM, CELL_COLUMNS, Column, D, K, Row, Section, Table, number, plot, show
 from mlet_bench.display.text import NOTHING, ends, megabytes, signed
+from mlet_bench.models import model_title
 from mlet_bench.report import FIGURES
 from mlet_bench.statistics.intervals import DECISIVE_PAIRS, EQUIVALENT_AUC, MATERIAL_AUC
 from mlet_bench.tables.quality import cells_table, differences_table, sampling_table
@@ -106,7 +107,8 @@ def quality_sections(results: Results) -> list[Section]:
     tables: dict[str, list[tuple[str, Table]]] = {}
     for setting in results.settings:
         shown = show(setting.of(cells), columns, csv="cells")
-        tables.setdefault(setting.model.upper(), []).append((f"{setting.dataset}, {setting.model.upper()}", shown))
+        model = model_title(setting.model)
+        tables.setdefault(model, []).append((f"{setting.dataset}, {model}", shown))
     title, figures = quality_over_d.title, [quality_over_d.name]
     if len(tables) == 1:
         return [Section(title, text, figures, *tables.values())]

@@ -138,7 +138,8 @@ def noted(folder: Path) -> dict[str, str]:
 
 def note_made_by(folder: Path, stage: str, code: str) -> None:
     """Remember the code that made a stage's result, after it was made."""
-    write_json(folder / MADE_BY, made_by(folder) | {stage: code})
+    made = made_by(folder) | {stage: code}
+    write_json(folder / MADE_BY, {stage: made[stage] for stage in STAGES if stage in made})
 
 
 def forget(folder: Path, stages: Iterable[str]) -> None:

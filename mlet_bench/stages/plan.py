@@ -10,13 +10,15 @@ from typing import Any
 
 import torch
 
-from mlet_bench.arms import ARMS
+from mlet_bench.arms import ARMS, RECIPES
 from mlet_bench.config import Cell, cell_spec, cells, load_config
 from mlet_bench.data import dataset_of, described
 from mlet_bench.data.planted import table_sizes
 from mlet_bench.device import device_label, free_cores, resolve_device
 from mlet_bench.embeddings.base import FieldTables
 from mlet_bench.errors import OverBudgetError
+from mlet_bench.models import MODELS
+from mlet_bench.models.base import untried_optimizer
 from mlet_bench.models.build import empty_embedding
 from mlet_bench.spec import DatasetSchema, Field, RunSpec
 from mlet_bench.stages.numbers import count, positive
@@ -142,6 +144,10 @@ class Plan:
             if schema is not None:
                 told = f"{sum(schema.rows.values()):,} rows, {sum(schema.table_sizes):,} table rows"
             yield f"{name}: {told}"
+        optimizer = self.config["training"]["optimizer"]
+        for model in self.config["models"]:
+            if own := untried_optimizer(MODELS[model], optimizer):
+                yield f"{model}: {optimizer} may diverge; its own recipe takes {RECIPES[own]['optimizer']}: {own}"
         if not self.known:
             return
         disk = self.disk

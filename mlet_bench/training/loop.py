@@ -19,7 +19,8 @@ from mlet_bench.evaluation.metrics import accuracy, auc, logloss
 from mlet_bench.evaluation.score import logits_on_device
 from mlet_bench.evaluation.scores import probabilities
 from mlet_bench.files import atomic, digest, file_digest
-from mlet_bench.models.base import ClickModel
+from mlet_bench.models import MODELS
+from mlet_bench.models.base import ClickModel, untried_optimizer
 from mlet_bench.parquet import table_of_columns
 from mlet_bench.provenance import provenance, utc_now
 from mlet_bench.runs import AUTHORS_CURVE, CURVE, MODEL, PROVENANCE, RunFolder
@@ -307,7 +308,9 @@ class _Training:
 
 def _slower(spec: RunSpec) -> str:
     factor = f" or the embedding's factor ({spec.embedding_lr_factor:g})" if spec.embedding_lr_factor != 1 else ""
-    return f"lower the learning rate ({spec.lr}){factor} to see it finish"
+    own = untried_optimizer(MODELS[spec.model], spec.optimizer)
+    recipe = f", or train it by its own recipe (recipe: {own})" if own else ""
+    return f"lower the learning rate ({spec.lr}){factor}{recipe} to see it finish"
 
 
 def _curve_point(progress: Progress, spec: RunSpec, train_rows: int, val_auc: float, val_logloss: float) -> dict:

@@ -80,6 +80,14 @@ def test_settings_are_carried_there_and_back():
         assert {name: getattr(module, name) for name in settings} == expected
 
 
+@pytest.mark.parametrize(("n", "d", "k"), [(1, 1, 1), (1, 1, 1000), (1, 1000, 1), (1000, 1, 1)])
+def test_the_smallest_tables_are_products_too(n, d, k):
+    table = factorize(nn.Embedding(n, d), inner_dim=k, at_most_rows=False)
+    expected = (table.w1.double() @ table.w2.double()).float()
+    assert table.w1.shape == (n, k) and table.w2.shape == (k, d)
+    assert torch.equal(collapse(table).weight, expected)
+
+
 def test_collapse_is_idempotent(model):
     factorize(model, inner_dim=16)
     collapse(model)

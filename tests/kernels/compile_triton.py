@@ -16,7 +16,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from mlet_bench.kernels.triton import interaction, lookup, loss, update
+from mlet_bench.kernels.triton import interaction, layers, lookup, loss, update
 from mlet_bench.kernels.triton.blocks import FUSED
 
 TYPES = {"ids": "*i32", "starts": "*i64"}  # the other tensors are of float32
@@ -50,6 +50,8 @@ def main() -> None:
             given = interaction.constants(count, dim), interaction.options(count)
             print(compiled(interaction.interact_kernel, *given))
             print(compiled(interaction.interact_back_kernel, *given))
+        print(compiled(layers.bias_relu_kernel, layers.bias_constants(B, 512)))
+        print(compiled(layers.bias_relu_back_kernel, layers.back_constants(B, 512)))
         for batch in (B, 16384):
             print(compiled(loss.loss_kernel, loss.constants(batch, True)))
 

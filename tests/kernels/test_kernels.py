@@ -9,8 +9,10 @@ import torch
 from toys import make_rows, make_spec
 
 from mlet_bench import kernels
+from mlet_bench.embeddings.draw import Draws
 from mlet_bench.kernels import build
 from mlet_bench.models.interaction import Interaction
+from mlet_bench.models.parts.attention import FieldAttention
 from mlet_bench.training.lookup import KernelLookup, RowLookup
 from mlet_bench.training.pack import build_pack
 from mlet_bench.training.rows import RowAdagrad
@@ -132,6 +134,34 @@ def test_interaction_is_the_plain_one(dim, count, batch):
         results.append([out.detach(), *torch.autograd.grad((out * weights).sum(), inputs)])
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
+def attended(layer, x):
+    """What a layer gives and its gradients by x and by its weights."""
+    x = x.clone().requires_grad_()
+    found = layer(x)
+    weights = torch.randn(found.shape, generator=rng(1)).to(found.dtype)
+    return [found.detach(), *torch.autograd.grad((found * weights).sum(), [x, layer.weight])]
+
+
+@needs_compiler
+@pytest.mark.parametrize("fields", [1, 16, 21, 33])
+@pytest.mark.parametrize("heads, dim", [(1, 4), (2, 8), (3, 16), (1, 32)])
+def test_attention_is_the_plain_one(heads, dim, fields):
+    layer, x = FieldAttention(5, heads, dim, Draws(0)), torch.randn(7, fields, 5, generator=rng())
+    with torch.no_grad():
+        layer.weight.mul_(10)
+    assert kernels.can_attend(x, dim)
+    for mine, other in zip(attended(layer, x), attended(layer.double(), x.double()), strict=True):
+        torch.testing.assert_close(mine.double(), other, rtol=0, atol=3e-6 * other.abs().max().item())
+
+
+@needs_compiler
+def test_attention_whose_scores_are_thousands_stays_finite():
+    layer, x = FieldAttention(5, 2, 8, Draws(0)), torch.randn(7, 21, 5, generator=rng())
+    with torch.no_grad():
+        layer.weight.mul_(1000)
+    assert all(tensor.isfinite().all() for tensor in attended(layer, x))
 
 
 @needs_compiler

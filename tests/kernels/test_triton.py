@@ -22,7 +22,7 @@ from mlet_bench.training.pack import build_pack
 from mlet_bench.training.step import TrainStep
 
 pytest.importorskip("triton", reason="needs Triton: pip install triton")
-from mlet_bench.kernels.triton import interaction, lookup, loss, update
+from mlet_bench.kernels.triton import interaction, layers, lookup, loss, update
 
 ON = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 SIZES = (1, 3, 50)
@@ -144,6 +144,25 @@ def test_the_loss_keeps_its_digits_where_it_is_small():
     torch.testing.assert_close(found.double(), exact, rtol=1e-6, atol=0)
 
 
+@pytest.mark.parametrize(("models", "batch", "width"), [(1, 1, 1), (2, 70, 33), (3, 5, 300)])
+def test_bias_and_relu_both_ways(models, batch, width):
+    x, bias, grad = random(models, batch, width), random(models, width, seed=1), random(models, batch, width, seed=2)
+    exact = [tensor.double().requires_grad_() for tensor in (x, bias)]
+    expected = (exact[0] + exact[1].unsqueeze(1)).relu()
+    out = layers.bias_relu_(x, bias)
+    assert out is x
+    close(out, expected.detach())
+    for found, known in zip(
+        layers.bias_relu_back(grad, out), torch.autograd.grad(expected, exact, grad.double()), strict=True
+    ):
+        close(found, known)
+
+
+def test_a_relu_hides_no_nan():
+    x = torch.tensor([[[float("nan"), -1.0]]], device=ON)
+    assert layers.bias_relu_(x, torch.zeros(1, 2, device=ON)).isnan().tolist() == [[[True, False]]]
+
+
 @pytest.fixture
 def asked(monkeypatch):
     monkeypatch.setenv(build.SWITCH, "triton")
@@ -256,7 +275,8 @@ def test_compiled_for_a_gpu_they_stay_in_registers_and_in_float32():
     print(done.stdout)
     found = [line.split()[:4] for line in done.stdout.splitlines()]
     assert {name for name, *_ in found} == {
-        "lookup_kernel", "update_kernel", "interact_kernel", "interact_back_kernel", "loss_kernel"
+        "lookup_kernel", "update_kernel", "interact_kernel", "interact_back_kernel", "loss_kernel", "bias_relu_kernel",
+        "bias_relu_back_kernel",
     }  # fmt: skip
     for name, registers, spilled, tf32 in found:
         assert int(registers) < 255 and (spilled, tf32) == ("0", "0"), name

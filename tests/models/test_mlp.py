@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.func import functional_call
 
 from mlet_bench.embeddings.draw import Draws
 from mlet_bench.models import mlp
@@ -30,15 +31,40 @@ def test_names_are_those_of_a_sequential():
 def test_values_and_gradients_are_the_plain_ones(rows, last_relu, widths):
     x, results = torch.randn(rows, widths[0], generator=rng(1)), []
     weights = torch.randn(rows, widths[-1], generator=rng(2))
-    for way in ("plain", "batched", "fast"):
+    for plain in (True, False):
         model, given = MLP(widths, Draws(0), last_relu), x.clone().requires_grad_()
-        setattr(model, way, True)
+        model.plain = plain
         value = model(given)
         (value * weights).sum().backward()
         results.append([value.detach(), given.grad, *(parameter.grad for parameter in model.parameters())])
-    for plain, batched, fast in zip(*results, strict=True):
-        torch.testing.assert_close(batched, plain, rtol=1e-5, atol=1e-4)
+    for fast, plain in zip(*results, strict=True):
         torch.testing.assert_close(fast, plain, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("last_relu", [True, False])
+@pytest.mark.parametrize("shared", [True, False], ids=["one input", "an input each"])
+def test_of_a_pack_each_has_its_own_values_and_gradients(shared, last_relu):
+    models = [MLP((20, 12, 3), Draws(seed), last_relu) for seed in range(3)]
+    stacks = {
+        name: torch.stack([model.get_parameter(name).detach() for model in models]).requires_grad_()
+        for name in models[0].state_dict()
+    }
+    x, weights = torch.randn(3, 5, 20, generator=rng(1)).requires_grad_(), torch.randn(3, 5, 3, generator=rng(2))
+    together = torch.vmap(
+        lambda parameters, x: functional_call(models[0], parameters, (x,)), in_dims=(0, None if shared else 0)
+    )
+    value = together(stacks, x[0] if shared else x)
+    grads = torch.autograd.grad((value * weights).sum(), [x, *stacks.values()])
+    of_x = torch.zeros_like(x)
+    for number, model in enumerate(models):
+        model.plain, given = True, x[0 if shared else number]
+        alone = model(given)
+        torch.testing.assert_close(value[number], alone)
+        expected = torch.autograd.grad((alone * weights[number]).sum(), [x, *model.parameters()])
+        of_x += expected[0]
+        for grad, known in zip(grads[1:], expected[1:], strict=True):
+            torch.testing.assert_close(grad[number], known)
+    torch.testing.assert_close(grads[0], of_x)
 
 
 def test_no_gradient_is_taken_where_none_is_asked():

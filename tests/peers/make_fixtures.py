@@ -8,20 +8,24 @@ import json
 import sys
 from pathlib import Path
 
+import compare_fuxictr_models as fuxictr
 import numpy as np
 import torch
 from agreements import FOLDER, PeerAbsent
 from checkouts import DLRM, FORK, Peer
 from compare_backbones import CLASSES, version
 from compare_preparation import formula_file
-from deepctr import DEEPCTR, THEIRS, Package, their_parts, value
+from deepctr import DEEPCTR, THEIRS, Package, gradient, their_parts, value
+from formula import batch
 from paired_models import PeerModel, peer_tensors
 from paired_rivals import CASES
 from peer_metrics import peer_metrics, predictions
 from peer_preparation import SPLITS, Prepared, run_peer
-from tiny_backbones import ARMS, tiny_peer
+from tiny_backbones import ARMS, SCHEMA, tiny_peer
 from tiny_backbones import tiny as tiny_backbone
-from tiny_model import LR, numbers, tiny
+from tiny_model import BATCH, LR, SIZES, numbers, tiny
+
+from mlet_bench.data.dataset import Rows
 
 FIXTURES = FOLDER / "fixtures"
 METRIC_ROWS = 1000
@@ -30,7 +34,7 @@ SHOWN = 3  # rows of ids and dense values kept in full
 
 def main() -> None:
     """Write all files whose peer is here, and say of the others why not."""
-    for make in (of_dlrm, of_fork, lambda: of_deepctr(THEIRS), lambda: of_deepctr(DEEPCTR), of_rivals):
+    for make in (of_dlrm, of_fork, lambda: of_deepctr(THEIRS), lambda: of_deepctr(DEEPCTR), of_fuxictr, of_rivals):
         try:
             make()
         except PeerAbsent as absent:
@@ -51,6 +55,11 @@ def of_deepctr(package: Package) -> None:
     """The models of paper B that a package has."""
     names = [name for name, (of, _, _) in CLASSES.items() if of is package]
     write(package.name, version(package), **{name: backbone(name) for name in names})
+
+
+def of_fuxictr() -> None:
+    """FuxiCTR's models that are defined as ours."""
+    write(fuxictr.PEER, fuxictr.package_version(), **{name: of_fields(name) for name in fuxictr.FILES})
 
 
 def of_rivals() -> None:
@@ -95,6 +104,14 @@ def backbone(name: str) -> dict:
         )
 
     return {arm: trained(arm) for arm in ARMS}
+
+
+def of_fields(name: str) -> dict:
+    """A tiny model without dense features, by FuxiCTR."""
+    _, theirs = fuxictr.paired(SCHEMA, name, hidden=[6, 5])
+    _, ids, label = batch(0, BATCH, 0, SIZES)
+    probabilities = fuxictr.predict(theirs, Rows(label, label.new_empty(BATCH, 0), ids))
+    return fuxictr.numbers(probabilities, label, lambda: fuxictr.their_parts(theirs, gradient))
 
 
 def rival(name: str) -> dict:

@@ -3,18 +3,20 @@
 import hashlib
 import json
 
+import compare_fuxictr_models as fuxictr
 import pytest
 import torch
 from agreements import FOLDER
 from compare_dlrm_metrics import NAMES
 from compare_preparation import formula_file
-from deepctr import our_parts, value
+from deepctr import gradient, our_parts, value
 from formula import batch
 from make_fixtures import METRIC_ROWS, digest
 from paired_models import our_tensors
 from paired_rivals import CASES
 from peer_metrics import predictions
 from peer_preparation import ours as our_preparation
+from tiny_backbones import SCHEMA
 from tiny_backbones import tiny as tiny_backbone
 from tiny_model import BATCH, DENSE, SIZES, numbers, tiny
 
@@ -23,6 +25,7 @@ from mlet_bench.evaluation.metrics import all_metrics
 FILES = ("dlrm", "dlrm_mlet", "MLET-DeepCTR", "DeepCTR-Torch")
 DLRM, FORK, THEIRS, DEEPCTR = (json.loads((FOLDER / "fixtures" / f"{name}.json").read_text()) for name in FILES)
 BACKBONES = {name: found for name, found in (THEIRS | DEEPCTR).items() if isinstance(found, dict)}
+FUXICTR = json.loads((FOLDER / "fixtures" / "FuxiCTR.json").read_text())
 RIVALS = json.loads((FOLDER / "fixtures" / "rivals.json").read_text())
 MODELS = {"single": DLRM["model"], "mlet": FORK["trained"], "mlet-frozen": FORK["frozen"]}
 
@@ -71,6 +74,16 @@ def test_backbone_in_float32(name):
     dense, ids, _ = batch(0, BATCH, len(DENSE), SIZES)
     found = model(dense.float(), ids).sigmoid().tolist()
     assert found == pytest.approx(BACKBONES[name]["mlet"]["before"], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", fuxictr.FILES)
+def test_models_of_fields_alone(name):
+    model = fuxictr.filled(SCHEMA, name, hidden=[6, 5])
+    _, ids, label = batch(0, BATCH, 0, SIZES)
+    probabilities = model(label.new_empty(BATCH, 0), ids).sigmoid()
+    found = fuxictr.numbers(probabilities, label, lambda: fuxictr.our_parts(model, gradient))
+    for part, values in found.items():
+        assert values == pytest.approx(FUXICTR[name][part], abs=1e-14), part
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -19,11 +19,12 @@ SMALL["autoint"] = (
 ARMS = {"single": None, "mlet": INNER_DIM}
 
 
+SCHEMA = DatasetSchema("avazu", tuple(Field(f"C{i}", size) for i, size in enumerate(SIZES)), DENSE, {}, {}, {}, {}, 1)
+
+
 def tiny(name: str, arm: str, dtype: torch.dtype) -> tuple:
     """Our model and its training step, d=4, k=8, every weight from a sine."""
-    fields = tuple(Field(f"C{number}", size) for number, size in enumerate(SIZES))
-    schema = DatasetSchema("avazu", fields, DENSE, {}, {}, {}, {}, 1)
-    model, step = ours(schema, name, DIM, ARMS[arm], dtype, **SMALL[name][0])
+    model, step = ours(SCHEMA, name, DIM, ARMS[arm], dtype, **SMALL[name][0])
     fill(list(model.parameters()), scale=0.3)
     return model, step
 

@@ -11,6 +11,7 @@ from fake_results import make_results, small_config
 from mlet_bench.arms import ARMS
 from mlet_bench.claims.c1_reduction import ReductionClaim, reduction_table
 from mlet_bench.claims.c7_rare import gains_by_group, rare_table
+from mlet_bench.claims.comparisons import AS_PAPER
 from mlet_bench.report.content import make_report
 from mlet_bench.report.curves import longer_table
 from mlet_bench.report.page import render, write_report
@@ -76,6 +77,26 @@ def test_factors_in_bytes_stand_beside_those_in_d_where_they_differ(tmp_path):
                                             ("AUC", "LogLoss", "AUC in bytes", "LogLoss in bytes")]  # fmt: skip
     assert half.tables[0][1].rows[0][7].startswith("6.00x") and "do not grow as d" in half.text[0]
     assert len(same.tables[0][1].header) == 7 and "grow as d, so" in same.text[0]
+
+
+def test_a_linear_part_makes_the_factor_in_bytes_less(tmp_path):
+    """The paper's 16x, d 64 to 4, is (64 + 1) / (4 + 1) = 13x of what is stored: the linear part stays."""
+
+    def auc(cell, seed):
+        return 0.7 + 0.01 * math.log2(64 if cell.arm == "mlet" else cell.dim) + 0.001 * math.sin(seed)
+
+    config = small_config(**GRID | {"dims": [4, 16, 64], "inner_dims": [64]})
+    results = read_results(make_results(tmp_path, config, auc=auc))
+    results.runs["deployed_linear_bytes"] = results.runs["deployed_tables_bytes"] // results.runs["dim"]
+    table = results.table(reduction_table).query("metric == 'auc' and dim == 4").iloc[0]
+    assert [table[name] for name in ("factor", "bytes_factor", "linear_factor")] == pytest.approx([16, 16, 13])
+    section = ReductionClaim().section(results)
+    ((_, shown),) = section.tables
+    assert shown.header[-2:] == [f"at equal {name} in bytes with the linear part" for name in ("AUC", "LogLoss")]
+    assert shown.rows[0][-2].startswith("13.00x") and "with its bytes the factor is less" in section.text[0]
+    (setting,) = results.settings
+    found = ReductionClaim().find(setting, AS_PAPER)
+    assert "16.00x" in found.number and "13.00x" in found.number
 
 
 def rare_rows(gain):

@@ -8,11 +8,15 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from staged import call, give
 
+from mlet_bench.errors import RunsFailed
 from mlet_bench.evaluation import deploy
+from mlet_bench.runs import RunFolder
 from mlet_bench.stages import train
 from mlet_bench.stages.cell import lacking
+from mlet_bench.stages.evaluate import evaluate_runs
 from mlet_bench.training import loop
 from mlet_bench.training.tuning import TUNING_SEEDS
 
@@ -215,6 +219,22 @@ def test_cells_of_one_command_leave_what_each_leaves_alone(cell, tmp_path, monke
         one, other = (tmp_path / place / "metrics.json" for place in (f"alone/{seed}", f"mlet-k8/seed{seed}"))
         auc, beside_others = (json.loads(path.read_text())["test"]["auc"] for path in (one, other))
         assert beside_others == pytest.approx(auc, abs=1e-3)
+
+
+def test_runs_scored_side_by_side_are_scored_as_one_after_the_other(cell, tmp_path):
+    """As on a GPU; one that fails fails alone."""
+    assert call(*cell("mlet", [0, 1, 2])) == 0
+    folders = [tmp_path / f"cell/seed{seed}" for seed in (0, 1, 2)]
+    before = {folder: (folder / "metrics.json").read_bytes() for folder in folders}
+    for folder in folders:
+        RunFolder(folder).drop("evaluate")
+    (folders[1] / "deployed.safetensors").write_bytes(b"damaged")
+    with pytest.raises(RunsFailed, match="seed1"):
+        for folder, metrics in evaluate_runs(folders, None, torch.device("cpu"), at_once=3):
+            assert metrics["run_id"] == RunFolder(folder).spec.id
+    for folder in (folders[0], folders[2]):
+        assert (folder / "metrics.json").read_bytes() == before[folder]
+    assert not (folders[1] / "metrics.json").exists()
 
 
 @pytest.mark.parametrize(("keep", "stored"), [("metrics", 0), ("deployed", 0), ("all", 2)])

@@ -49,7 +49,10 @@ def place(whole, tmp_path):
         ({"lr": -1}, "above 0"),
         ({"lr": math.nan}, ""),
         ({"lr": math.inf}, ""),
-        ({"seed": 2**62}, ""),
+        ({"seed": 2**63 - 1}, ""),
+        ({"seed": 2**63}, "is not a whole number from 0 to 2^63 - 1"),
+        ({"dim": 4, "inner_dim": 10**6}, "and the machine has"),
+        ({"dim": 10**9, "inner_dim": 10**9}, "d and k are at most 1,048,576"),
     ],
 )
 def test_settings(place, capsys, options, said):

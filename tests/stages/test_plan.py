@@ -133,6 +133,16 @@ def test_a_config_that_is_none_is_refused(tmp_path, text, sentence):
         load_config([PAPER, str(tmp_path / "mine.yaml")])
 
 
+def test_a_model_that_may_not_bear_the_optimizer_is_named(tmp_path, timed):
+    sgd, adagrad = (
+        list(Plan(check_config(small_config(models=["dlrm", "dcn"], training={"recipe": recipe})), tmp_path).lines())
+        for recipe in ("authors", "authors-b")
+    )
+    assert "dcn: sgd may diverge; its own recipe takes adagrad: authors-b" in sgd
+    assert "dlrm: adagrad may diverge; its own recipe takes sgd: authors" in adagrad
+    assert not any(line.startswith("dlrm") for line in sgd) and not any(line.startswith("dcn") for line in adagrad)
+
+
 def test_the_command_prints_the_plan(timed, capsys):
     assert main(["plan", "workflow/config/afternoon.yaml", "--jobs", "2", "4", "1000", "--price", "1"]) == 0
     said = capsys.readouterr().out.splitlines()

@@ -4,53 +4,18 @@ import itertools
 import os
 import random
 import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
-import yaml
 from chaos import strike
-from kill_at import numbers
+from dags import assert_equal, start
 
 pytestmark = pytest.mark.stress
 
-ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("MLET_BENCH_STRESS_KILLS", "16"))
 SEED = int(os.environ.get("MLET_BENCH_STRESS_SEED", "0"))
-CONFIG = {
-    "profile": "toy",
-    "datasets": {name: {"source": "synthesize", "rows": 6000} for name in ("criteo-kaggle", "avazu")},
-    "arms": ["single", "mlet"],
-    "controls": {"enabled": True, "arms": ["single-lr-tuned"]},
-    "embedding_lr_factors": [1, 4],
-    "dims": [4],
-    "inner_dims": [8],
-    "seeds": [0, 1],
-    "training": {"validations": 4, "batch_size": 8},
-    "device": "cpu",
-    "keep": "all",
-    "overhead": {"pairs": 5, "steps": 1},
-}
-RUNS = 2 * 3 * 2
-
-
-def start(folder: Path, *options: str) -> subprocess.Popen:
-    """snakemake in a folder of its own, as a user starts it."""
-    folder.mkdir(exist_ok=True)
-    (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
-    command = [Path(sys.executable).parent / "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder]
-    environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
-    with open(folder / "snakemake.log", "a", encoding="utf-8") as log:
-        return subprocess.Popen(
-            [*command, "--configfile", folder / "config.yaml", "--cores", "2", *options],
-            cwd=ROOT,
-            env=environment,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
 
 
 def wait_for(jobs: list[int]) -> None:
@@ -77,18 +42,6 @@ def run_with_kills(folder: Path, longest: float, generator: random.Random, kills
         if list((folder / ".snakemake" / "locks").glob("*")):
             start(folder, "--unlock").wait()
         process = start(folder)
-
-
-def assert_equal(whole: Path, cut: Path) -> None:
-    expected, found = (numbers(folder / "results" / "toy") for folder in (whole, cut))
-    for part in ("raw/", "data/", "runs/"):
-        of_part = {name: digest for name, digest in expected.items() if name.startswith(part)}
-        assert of_part == {name: digest for name, digest in found.items() if name.startswith(part)}
-        assert len(of_part) > 0
-    for table in ("differences", "rare", "spectrum", "tuned"):  # the others hold times
-        assert found[f"tables/{table}.csv"] == expected[f"tables/{table}.csv"]
-    synced = (cut / "results" / "toy" / "mlflow.synced.txt").read_text()
-    assert sum(int(word) for word in synced.replace(",", "").split() if word.isdigit()) == RUNS
 
 
 def test_killed_at_random_moments_the_dag_ends_in_the_same_bits(tmp_path):

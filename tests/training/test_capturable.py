@@ -132,7 +132,7 @@ BUDGET = {
 
 
 # The same with Triton's kernels, each of them one.
-TRITON_BUDGET = {("single", "sgd", 1): 45, ("mlet", "sgd", 1): 45, ("mlet", "sgd", 5): 51}
+TRITON_BUDGET = {("single", "sgd", 1): 40, ("mlet", "sgd", 1): 40, ("mlet", "sgd", 5): 41}
 
 
 @pytest.mark.skipif(find_spec("triton") is None, reason="needs Triton: pip install triton")

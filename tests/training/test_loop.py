@@ -10,6 +10,8 @@ from toys import make_spec, train
 
 from mlet_bench.arms import ARMS
 from mlet_bench.errors import BenchError, RunsFailed
+from mlet_bench.models import MODELS
+from mlet_bench.models.base import resolve_hyper
 from mlet_bench.spec import RunSpec
 from mlet_bench.training.loop import Execution, epoch_order
 
@@ -117,6 +119,14 @@ def test_divergence_is_an_error_and_leaves_no_result(schema, splits, tmp_path):
         train(spec, schema, trainable(splits), tmp_path)
     assert [error.kind for error in failed.value.reasons.values()] == ["diverged"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_that_diverges_by_anothers_recipe_is_told_its_own(schema, splits, tmp_path):
+    hyper = resolve_hyper(MODELS["dcn"], {}, "authors")
+    with pytest.raises(RunsFailed) as failed:
+        train(make_spec(schema, "single", model="dcn", hyper=hyper, lr=1e6), schema, trainable(splits), tmp_path)
+    (error,) = failed.value.reasons.values()
+    assert error.kind == "diverged" and "or train it by its own recipe (recipe: authors-b)" in str(error)
 
 
 def test_no_validation_leaves_an_empty_curve(schema, splits, tmp_path):

@@ -33,6 +33,7 @@ class CrossedModel(ClickModel):
     """
 
     wide, Hyper = True, CrossHyper
+    own_recipe = "authors-b"
     Cross: ClassVar[type[VectorCross] | type[MatrixCross]]
 
     def __init__(

@@ -23,6 +23,7 @@ class DeepModel(ClickModel):
     """The linear part beside an MLP over vectors and dense features."""
 
     wide, Hyper = True, DeepHyper
+    own_recipe = "authors-b"
 
     def __init__(
         self,
