@@ -77,7 +77,7 @@ def bench_models(settings: Settings, rounds: int = 7, steps: int = 8) -> list[Me
 
 
 def _cost(run: Callable[[int, int], float], first: int, count: int, device: torch.device) -> float:
-    """Milliseconds a step of ``count`` from batch ``first``, which ``run`` takes and times: the processor's on a CPU."""
+    """Milliseconds a step of ``count`` from batch ``first``, as ``run`` times them: the processor's on a CPU."""
     before = time.process_time()
     took = run(first, count)
     return (time.process_time() - before) * 1000 / count if device.type == "cpu" else took

@@ -48,10 +48,6 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "stages.verify", "recompute a run's metrics from its deployed model and say whether they hold",
         "mlet-bench verify RUN",
     ),
-    "compare": (
-        "stages.compare", "DeLong intervals of an AUC difference: what other test rows would change",
-        "mlet-bench compare MLET/seed0 MLET/seed1 --baseline SINGLE/seed0 SINGLE/seed1",
-    ),
     "cell": (
         "stages.cell", "train, deploy and score all seeds of a cell, each stage only where it is due",
         "mlet-bench cell --data DATA --arm mlet --dim 16 --inner-dim 64 --seed 0 1 --out 'CELL/seed{seed}'"

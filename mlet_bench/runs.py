@@ -128,14 +128,11 @@ METRICS = Document(
 PLAIN = "fp32"  # the format that a run is deployed in to begin with
 LOOKUPS = (1, 2048)  # rows looked up at a time, for the speed of what is served
 FORMATS = Document("formats.json", ("deployed_sha256", "formats"), "make it with 'mlet-bench formats'")
-SAMPLING = Document(
-    "sampling.json", ("rows", "difference", "low", "high", "cell"), "compare the run again with 'mlet-bench compare'"
-)
 
 # Of METRICS and DEPLOYED, under "bytes". A linear part's numbers, 4 n bytes a field whatever d, are not in the tables'.
 BYTES = ("training", "deployed", "training_tables", "deployed_tables", "deployed_linear")
 TABLES: tuple[Table, ...] = (CURVE, SPECTRUM, BY_FREQUENCY, FACTORS)  # small ones, which the report reads
-DOCUMENTS: tuple[Document, ...] = (METRICS, DEPLOYED, PROVENANCE, SAMPLING, TUNING, FORMATS)
+DOCUMENTS: tuple[Document, ...] = (METRICS, DEPLOYED, PROVENANCE, TUNING, FORMATS)
 
 
 def served_file(name: str) -> str:
@@ -155,15 +152,13 @@ STAGES: dict[str, tuple[str, ...]] = {
     "spectrum": (SPECTRUM.file, FACTORS.file),
     "evaluate": (METRICS.file, BY_FREQUENCY.file, SCORES.file),
     "formats": (FORMATS.file, served_file("*")),
-    "compare": (SAMPLING.file,),
 }
 # A stage that passes takes away the failures of those that run after it on its result, and no other's.
 FOLLOWING = {
-    "train": ("train", "deploy", "evaluate", "formats", "compare", "spectrum"),
-    "deploy": ("deploy", "evaluate", "formats", "compare", "spectrum"),
-    "evaluate": ("evaluate", "formats", "compare"),
+    "train": ("train", "deploy", "evaluate", "formats", "spectrum"),
+    "deploy": ("deploy", "evaluate", "formats", "spectrum"),
+    "evaluate": ("evaluate", "formats"),
     "formats": ("formats",),
-    "compare": ("compare",),
     "spectrum": ("spectrum",),
 }
 

@@ -16,7 +16,6 @@ from mlet_bench.runs import (
     DEPLOYED,
     FACTORS,
     PROVENANCE,
-    SAMPLING,
     SPECTRUM,
     RunFolder,
     overhead_file,
@@ -137,8 +136,6 @@ def _write_run(folder, cell, seed, schema, config, auc, spectrum, table_bytes):
     metrics = {"val": values, "test": values, "bytes": sizes, "deployed_sha256": "b" * 64}
     run.write_document(METRICS_FILE, metrics, spec.id)
     _write_rare(run, auc)
-    if cell.arm != "single":
-        _write_sampling(run, spec, config)
     if spectrum:
         _write_factors(run, cell, schema)
         lowered = 0.8 if factored else 0.9
@@ -154,13 +151,6 @@ def _write_run(folder, cell, seed, schema, config, auc, spectrum, table_bytes):
 
 def _write_table(run, table, frame):
     run.write_table(table, pa.Table.from_pandas(frame, preserve_index=False), run.spec.id)
-
-
-def _write_sampling(run, spec, config):
-    """A difference of +.002 on each seed, and intervals of .004 and .003 to either side."""
-    cell = {"seeds": config["seeds"], "difference": 0.002, "low": -0.001, "high": 0.005}
-    content = {"baseline_id": "0" * 12, "rows": 160, "difference": 0.002, "low": -0.002, "high": 0.006, "cell": cell}
-    run.write_document(SAMPLING, content, spec.id)
 
 
 def _write_rare(run, auc):

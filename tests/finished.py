@@ -26,7 +26,7 @@ CONFIG = {
     "overhead": {"pairs": 5, "steps": 1},
 }
 CELLS = {"single-d4": ("single",), "mlet-d4-k8": ("mlet", "--inner-dim", 8), "single-lr-tuned-d4": ("single-lr-tuned",)}
-FRAMES = ("runs", "curves", "spectrum", "reweighting", "rare", "sampling", "tuned")
+FRAMES = ("runs", "curves", "spectrum", "reweighting", "rare", "tuned")
 
 
 def make_finished(place: Path) -> Path:
@@ -36,8 +36,6 @@ def make_finished(place: Path) -> Path:
     write_sealed(results / "config.json", check_config(CONFIG))
     words = [("synthesize", "avazu", "--rows", 900, "--out", raw), ("prepare", "avazu", "--raw", raw, "--out", data)]
     words += [cell_words(results, cell) for cell in CELLS]
-    single, *others = ([runs_of(results, cell) / f"seed{seed}" for seed in (0, 1)] for cell in CELLS)
-    words += [("compare", *others, "--baseline", *single) for others in others]
     timed = results / "overhead/avazu/dlrm.parquet"
     words += [("overhead", "--data", data, "--dims", 4, "--inner-dims", 8, "--pairs", 5, "--steps", 1, "--out", timed)]
     for each in words:

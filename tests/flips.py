@@ -104,10 +104,7 @@ def of_cell(results: Path) -> str:
     try:
         if call(*cell_words(results, "mlet-d4-k8")):
             return "refused"
-        found, expected = numbers(mine), numbers(right)
-        # A comparison goes with the run that is made again; another job makes it.
-        made = [name for name in expected if not name.endswith("sampling.json")]
-        return "survived" if all(found.get(name) == expected[name] for name in made) else "wrong"
+        return "survived" if numbers(mine) == numbers(right) else "wrong"
     finally:
         shutil.rmtree(mine)
         shutil.copytree(right, mine)

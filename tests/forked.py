@@ -18,7 +18,7 @@ import traceback
 from functools import cache
 from pathlib import Path
 
-STAGES = ("cell", "compare", "overhead", "prepare", "spectrum", "synthesize")
+STAGES = ("cell", "overhead", "prepare", "spectrum", "synthesize")
 TRAINING = ("torch", "polars", *(f"mlet_bench.stages.{stage}" for stage in STAGES))
 TRAINING += ("mlet_bench.data.prepare", "mlet_bench.data.generate")
 STORE = ("mlflow", "sqlalchemy", "alembic.util", "mlet_bench.tracking.sync", "mlet_bench.tracking.restore")

@@ -76,7 +76,7 @@ def make_results(runs, spectrum=None, overhead=None, rare=None, planted=(), part
         runs=runs.assign(**{f"test_{name}": math.nan for name in METRICS if f"test_{name}" not in runs}),
         longer_runs=none, budget_runs=none, formats=pd.DataFrame(columns=served),
         curves=none, longer_curves=none, reweighting=none,
-        sampling=none, tuned=none, untimed={},
+        tuned=none, untimed={},
         spectrum=none if spectrum is None else spectrum, overhead=none if overhead is None else overhead,
         rare=none if rare is None else rare,
     )  # fmt: skip

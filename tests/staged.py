@@ -23,7 +23,6 @@ def commands(place) -> dict[str, tuple]:
         "train": ("train", *cell, place / "runs" / "seed{seed}"),
         "deploy": ("deploy", *runs),
         "evaluate": ("evaluate", *runs),
-        "compare": ("compare", *runs, "--baseline", *runs),
         "spectrum": ("spectrum", *runs),
         "cell": ("cell", *cell, place / "cell" / "seed{seed}", *index),
     }
@@ -47,7 +46,6 @@ FILES = {
     "train": of_runs("spec.json", "curve.parquet", "model.safetensors", "data.json", "provenance.json"),
     "deploy": of_runs("deployed.json", "deployed.safetensors"),
     "evaluate": of_runs("metrics.json", "rare.parquet", "scores.parquet"),
-    "compare": of_runs("sampling.json"),
     "spectrum": of_runs("spectrum.parquet", "factors.parquet"),
     "cell": ["cell"],
 }

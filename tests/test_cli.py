@@ -127,7 +127,6 @@ def test_no_stage_of_a_run_waits_for_pandas_or_needs_what_a_workflow_needs(data,
             "--index",
             tmp_path / "i.json",
         ),
-        ("compare", run, "--baseline", run),
         ("overhead", "--data", data, "--out", tmp_path / "overhead.parquet", *settings),
     ]
     code = f"""

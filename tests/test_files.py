@@ -71,7 +71,7 @@ def test_a_file_is_on_the_disk_before_it_has_its_name_and_its_name_before_it_cou
     assert [kind for kind, *_ in calls[first - 1 :]] == ["fsync", "rename", "fsync"]
 
 
-@pytest.mark.parametrize("stage", ["synthesize", "train", "deploy", "evaluate", "compare", "spectrum", "cell"])
+@pytest.mark.parametrize("stage", ["synthesize", "train", "deploy", "evaluate", "spectrum", "cell"])
 def test_whatever_a_command_writes(whole, tmp_path, calls, stage):
     for earlier in list(commands(tmp_path))[: list(commands(tmp_path)).index(stage)]:
         give(whole, tmp_path, earlier)

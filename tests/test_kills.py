@@ -31,7 +31,6 @@ MOMENTS = [
     ("train", STEP, STEPS + SEEDED.randint(2, STEPS)),
     ("deploy", RENAME, SEEDED.randint(1, 4)),
     ("evaluate", RENAME, SEEDED.randint(1, 4)),
-    ("compare", RENAME, SEEDED.randint(1, 2)),
     ("spectrum", RENAME, SEEDED.randint(1, 4)),
     ("cell", STEP, STEPS + SEEDED.randint(2, STEPS)),
     ("cell", "mlet_bench.evaluation.deploy:save_arrays", 2),

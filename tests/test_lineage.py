@@ -72,7 +72,6 @@ def ran(tmp_path_factory) -> dict[str, set[tuple[str, str]]]:
         | executed(*train, "--arm", "single-lr-tuned", "--embedding-lr-factors", 1, 2, "--out", tuned),
         "deploy": executed("deploy", run, tuned),
         "evaluate": executed("evaluate", run, tuned),
-        "compare": executed("compare", run, "--baseline", tuned),
         "cell": executed(
             *("cell", *train[1:], "--arm", "mlet", "--inner-dim", 8, "--out", place / "cell"),
             *("--index", place / "runs.json"),
@@ -111,7 +110,7 @@ def entries(command: str) -> list[str]:
     return found
 
 
-COMMANDS = ("synthesize", "prepare", "train", "deploy", "evaluate", "spectrum", "compare", "cell", "overhead")
+COMMANDS = ("synthesize", "prepare", "train", "deploy", "evaluate", "spectrum", "cell", "overhead")
 
 
 @pytest.mark.parametrize("command", (*COMMANDS, "report", "sync"))

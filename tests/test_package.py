@@ -15,7 +15,7 @@ from mlet_bench import cli
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "mlet_bench"
 COMMANDS = [
-    *("download", "synthesize", "prepare", "train", "deploy", "evaluate", "spectrum", "verify", "compare", "cell"),
+    *("download", "synthesize", "prepare", "train", "deploy", "evaluate", "spectrum", "verify", "cell"),
     *("formats", "overhead", "plan", "report", "status", "sync", "restore"),
 ]
 HEAVY = (
@@ -70,7 +70,7 @@ for name in ("torch", "pandas"):
     __import__(name)
 from importlib import import_module
 import mlet_bench.cli
-for stage in ("train", "deploy", "evaluate", "spectrum", "compare", "verify", "cell", "overhead"):
+for stage in ("train", "deploy", "evaluate", "spectrum", "verify", "cell", "overhead"):
     import_module(f"mlet_bench.stages.{stage}")
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

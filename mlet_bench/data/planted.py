@@ -79,7 +79,10 @@ class PlantedModel:
         self.keys = generator.integers(2**64, size=fields, dtype=np.uint64)
         self.steps = [_coprime(int(step), rows) for step in generator.integers(rows // 4, rows * 3 // 4, size=fields)]
         self.shifts = generator.integers(rows, size=fields)
+        others = np.argsort(data.table_sizes)[: -world.largest] if world.largest else []  # fields that say nothing
         self.powers = [self.law.powers.get(field, POWER) for field in self.fields]
+        if world.powers:
+            self.powers = [world.powers[f in others] for f in range(fields)]
         # x^(1/t - 1) of a uniform x has mean t.
         self.ties = generator.random(fields) ** (1 / self.law.tied - 1) if world.tied else np.zeros(fields)
         self.turns = generator.random(fields) * TURN
@@ -88,6 +91,7 @@ class PlantedModel:
         # From the real sizes, so that a small file is the same world as a large one.
         importance = np.minimum(data.table_sizes, WEIGHT_CAP) ** WEIGHT_POWER
         directions = generator.standard_normal((fields, RANK)) * importance[:, None]
+        directions[others] = 0.0
         directions *= np.sqrt(world.first / (directions**2).sum())
         self.directions = directions.astype(np.float32)  # a_f, (F, r)
         weights = generator.standard_normal(len(self.law.dense))

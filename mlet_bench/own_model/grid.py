@@ -3,7 +3,6 @@
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
@@ -17,11 +16,10 @@ from tqdm import tqdm
 from mlet_bench.arms import ARMS, BASELINE
 from mlet_bench.config import OWN_MODEL, Cell, cell_spec, cells
 from mlet_bench.errors import BenchError, RunsFailed
-from mlet_bench.evaluation.compare import compare_cell
 from mlet_bench.files import write_json
 from mlet_bench.own_model.arrange import check_arm
 from mlet_bench.own_model.trial import Scores, Task, train_all
-from mlet_bench.runs import PROVENANCE, SCORES, SPEC, STAGES, RunFolder, differences, failure_recorded
+from mlet_bench.runs import PROVENANCE, SPEC, STAGES, RunFolder, differences, failure_recorded
 from mlet_bench.spec import RunSpec
 from mlet_bench.stages.status import cell_line
 from mlet_bench.training.rounds import train_rounds
@@ -113,7 +111,6 @@ def sweep(
     grid = _checked(config, results, fingerprint)
     write_json(results / "config.json", config)
     failures = _train(task, grid, config["embedding_lr_factors"])
-    _compare(grid)
     return _report(results, failures, sum(map(len, grid.values())))
 
 
@@ -163,22 +160,6 @@ def _drop_stale(spec: RunSpec, folder: Path, code: str) -> None:
         other = run.has(SPEC) and differences(run.spec, own)
         if other or (run.has(PROVENANCE) and run.document(PROVENANCE)["code"] != code):
             run.drop(*STAGES)
-
-
-def _compare(grid: dict[Cell, Runs]) -> None:
-    """Each cell against the baseline of its d, row for row, over the seeds that both have scores of."""
-    for cell, runs in grid.items():
-        base = grid[replace(cell, arm=BASELINE, inner_dim=None)]
-        both = [(ours, theirs) for (_, ours), (_, theirs) in zip(runs, base, strict=True) if _has_scores(ours, theirs)]
-        if cell.arm == BASELINE or not both:
-            continue
-        ours, theirs = map(list, zip(*both, strict=True))
-        with suppress(BenchError), failure_recorded(ours, "compare"):  # the report says what was wrong
-            compare_cell(ours, theirs)
-
-
-def _has_scores(*folders: Path) -> bool:
-    return all(RunFolder(folder).has(SCORES) and RunFolder(folder).has(PROVENANCE) for folder in folders)
 
 
 def _report(results: Path, failures: dict[Path, BenchError], asked: int) -> pd.DataFrame:

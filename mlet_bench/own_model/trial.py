@@ -98,7 +98,7 @@ def train(task: Task, spec: RunSpec, folder: Path) -> None:
     deployed = {"deployed": _nbytes(model.parameters()), "deployed_tables": _nbytes(table_parameters(model))}
     sizes = {"training": training, "training_tables": training_tables} | deployed
     run = RunFolder(folder)
-    run.drop("train", "evaluate", "compare")
+    run.drop("train", "evaluate")
     folder.mkdir(parents=True, exist_ok=True)
     spec.write(folder)
     if predictions is not None:

@@ -12,7 +12,7 @@ from mlet_bench.report.budget import advice, budget_section
 from mlet_bench.report.curves import longer_section
 from mlet_bench.report.ledger import claims_section, entries
 from mlet_bench.report.origin import not_done, provenance, what_ran
-from mlet_bench.report.quality import main_section, quality_sections, sampling_section
+from mlet_bench.report.quality import doubt_section, main_section, quality_sections
 from mlet_bench.report.reweighting import reweighting_section
 from mlet_bench.tables.results import Results
 
@@ -24,7 +24,7 @@ def make_report(results: Results) -> Report:
     mark = "" if not synthetic else " (synthetic data)" if synthetic == datasets else " (in part synthetic data)"
     told = [
         *(budget_section(results), main_section(results), claims_section(results), models_section(results)),
-        *(*quality_sections(results), sampling_section(results)),
+        *(*quality_sections(results), doubt_section(results)),
         *(claim.section(results) for claim in claims()),
         *(reweighting_section(results), longer_section(results)),
     ]

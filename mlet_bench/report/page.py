@@ -20,7 +20,7 @@ from mlet_bench.report.curves import longer_table
 from mlet_bench.report.ledger import claims_page
 from mlet_bench.report.reweighting import reweighting_table
 from mlet_bench.tables.budget import budget_table, served_table
-from mlet_bench.tables.quality import cells_table, differences_table, sampling_table
+from mlet_bench.tables.quality import cells_table, differences_table
 from mlet_bench.tables.read import read_results
 from mlet_bench.tables.results import Results
 
@@ -62,7 +62,7 @@ def all_tables(results: Results) -> dict[str, pd.DataFrame]:
     makers = {"answer": answer_table, "claims": claims_table, "estimates": estimates_table}
     makers |= {"cells": cells_table, "differences": differences_table}
     makers |= {"served": served_table, "budget": budget_table}
-    makers |= {"sampling": sampling_table, "longer": longer_table, "reweighting": reweighting_table}
+    makers |= {"longer": longer_table, "reweighting": reweighting_table}
     for claim in claims():
         makers |= claim.tables
     made = {name: results.table(make) for name, make in makers.items()}

@@ -14,7 +14,7 @@ from mlet_bench.display.text import NOTHING, ends, megabytes, signed
 from mlet_bench.models import model_title
 from mlet_bench.report import FIGURES
 from mlet_bench.statistics.intervals import DECISIVE_PAIRS, EQUIVALENT_AUC, MATERIAL_AUC
-from mlet_bench.tables.quality import cells_table, differences_table, sampling_table
+from mlet_bench.tables.quality import cells_table, differences_table
 from mlet_bench.tables.results import CELL, Results
 
 METRICS = {"auc": "test AUC", "logloss": "test LogLoss"}
@@ -145,21 +145,20 @@ def _reading(cell: Row) -> str:
     return "" if pd.isna(cell["reading_auc"]) else cell["reading_auc"]
 
 
-def sampling_section(results: Results) -> Section | None:
+def doubt_section(results: Results) -> Section | None:
     """Two sources of doubt beside each other."""
-    table = results.table(sampling_table)
+    differences = results.table(differences_table)
+    table = differences[(differences["metric"] == "auc") & (differences["pairs"] > 0)]
     if table.empty:
         return None
     text = [
         "The mean difference in AUC from single at the same d and seed, with two 95% intervals. Over seeds: what "
         "training again would change (Student's t). Over test rows: what other test rows would change, the "
-        "trained models held fixed (DeLong). Neither contains the other; a gain is firm where both "
-        f"exclude 0 and the seeds are {DECISIVE_PAIRS} or more."
+        "trained models held fixed (DeLong). Neither contains the other; the ledger's intervals hold both."
     ]
     columns = [
         *(*CELL_COLUMNS, number("seeds", "pairs"), number("Δ AUC", "difference", "+.5f")),
-        Column("over seeds", lambda row: ends(row["low"], row["high"])),
+        Column("over seeds", lambda row: ends(row["seeds_low"], row["seeds_high"])),
         Column("over test rows", lambda row: ends(row["rows_low"], row["rows_high"])),
-        number("test rows", "rows", ","),
     ]
-    return Section("How sure: seeds and test rows", text, tables=[("", show(table, columns, csv="sampling"))])
+    return Section("How sure: seeds and test rows", text, tables=[("", show(table, columns, csv="differences"))])

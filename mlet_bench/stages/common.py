@@ -145,7 +145,7 @@ def note_made_by(folder: Path, stage: str, code: str) -> None:
 def forget(folder: Path, stages: Iterable[str]) -> None:
     """Remove what some stages left in a run's folder, and what is known of it."""
     made = made_by(folder)
-    RunFolder(folder).drop(*stages, "compare")
+    RunFolder(folder).drop(*stages)
     if made:
         write_json(folder / MADE_BY, {stage: code for stage, code in made.items() if stage not in stages})
 

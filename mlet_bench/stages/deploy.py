@@ -43,7 +43,7 @@ def deploy_runs(folders: Sequence[Path], data: Path | None, spectrum: bool = Fal
     for folder, source in each_run("deploy", folders, data, ("val",), torch.device("cpu")):
         description = None
         with set_aside(failures, folder, "deploy"):
-            RunFolder(folder).drop("deploy", "evaluate", "formats", "compare")
+            RunFolder(folder).drop("deploy", "evaluate", "formats")
             description = (
                 _with_spectrum(folder, source) if spectrum else deploy_run(folder, source.schema, source.splits)
             )

@@ -13,7 +13,7 @@ def singular_values(table: Tensor, weights: Tensor | None = None) -> Tensor:
     values below 1e-8 of the largest one are lost in rounding, far below what a rank here can notice.
 
     Raises:
-        DivergedError: a value is not finite.
+        DivergedError: the table is not finite.
     """
     gram = torch.zeros(table.shape[1], table.shape[1], dtype=torch.float64, device=table.device)
     step = 2**18
@@ -22,7 +22,9 @@ def singular_values(table: Tensor, weights: Tensor | None = None) -> Tensor:
         weighted = rows if weights is None else rows * weights[start : start + step, None]
         gram += weighted.T @ rows
     if not gram.isfinite().all():
-        raise DivergedError("a table has values that are not finite: its run diverged; lower the learning rate")
+        raise DivergedError(
+            "a table has numbers that are not finite or too large to square: the run diverged; lower the learning rate"
+        )
     return torch.linalg.eigvalsh(gram).clamp(min=0).sqrt().flip(0)
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from mlet_bench.arms import BASELINE
 from mlet_bench.evaluation.metrics import METRICS
 from mlet_bench.runs import BYTES
-from mlet_bench.statistics.intervals import mean_interval, read_auc_difference
+from mlet_bench.statistics.intervals import LEVEL, mean_interval, read_auc_difference, z_quantile
 from mlet_bench.tables.cells import arm_cells, contrast, records, whole_widths
 from mlet_bench.tables.results import CELL, Results
 
@@ -40,10 +40,11 @@ def cells_table(results: Results) -> pd.DataFrame:
 def differences_table(results: Results) -> pd.DataFrame:
     """One row a cell and metric: mean of (cell - ``single`` of the same d), paired by seed, with its 95% interval.
 
-    That is over seeds, and of AUC over test rows as well; ``seeds_low`` and ``seeds_high`` are over seeds alone. Below
-    ``DECISIVE_PAIRS`` there is none; the range of the seeds, ``least`` to ``most``, always is. Only seeds that both
-    have finished enter; with none, the numbers are NaN and ``pairs`` is 0. ``reading`` says what an AUC difference
-    amounts to (``read_auc_difference``).
+    That is over seeds, and of AUC over test rows as well; ``seeds_low`` and ``seeds_high`` are over seeds alone,
+    ``rows_low`` and ``rows_high`` over test rows alone, the trained models held fixed. Below ``DECISIVE_PAIRS`` only
+    the last is there, and the range of the seeds, ``least`` to ``most``, always is. Only seeds that both have finished
+    enter; with none, the numbers are NaN and ``pairs`` is 0. ``reading`` says what an AUC difference amounts to
+    (``read_auc_difference``).
     """
     rows = []
     for setting in results.settings:
@@ -58,30 +59,12 @@ def differences_table(results: Results) -> pd.DataFrame:
                     alone = replace(interval, rows=0.0)
                     row |= {"difference": interval.mean, "low": interval.low, "high": interval.high}
                     row |= {"seeds_low": alone.low, "seeds_high": alone.high}
+                    half = z_quantile(LEVEL) * interval.rows if interval.rows else np.nan  # not known of other metrics
+                    row |= {"rows_low": interval.mean - half, "rows_high": interval.mean + half}
                     row |= {"least": interval.least, "most": interval.most}
                     row["reading"] = read_auc_difference(interval) if metric == "auc" else ""
                 rows.append(row)
-    numbers = ["difference", "low", "high", "seeds_low", "seeds_high", "least", "most"]
+    numbers = ["difference", "low", "high", "seeds_low", "seeds_high", "rows_low", "rows_high", "least", "most"]
     table = pd.DataFrame(rows, columns=[*CELL, "metric", "pairs", *numbers, "reading"])
     table = table.astype(dict.fromkeys(numbers, float))
     return whole_widths(table.astype({"reading": "string"}))
-
-
-def sampling_table(results: Results) -> pd.DataFrame:
-    """One row a cell: its mean AUC difference from ``single``, with the interval over seeds and that over test rows.
-
-    The interval over rows stands only where it is of the very seeds that the difference is of.
-    """
-    differences = results.table(differences_table)
-    auc = differences[(differences["metric"] == "auc") & (differences["pairs"] > 0)]
-    cells = results.sampling.drop_duplicates(CELL)
-    cells = cells[["dataset", "model", "cell", "rows", "seeds", "cell_low", "cell_high"]]
-    table = auc.merge(cells, on=["dataset", "model", "cell"], how="left")
-    known = table["seeds"] == table["pairs"]
-    for name in ("rows", "cell_low", "cell_high"):
-        table[name] = table[name].where(known)
-    table = table.drop(columns=["low", "high"])
-    names = {"cell_low": "rows_low", "cell_high": "rows_high", "seeds_low": "low", "seeds_high": "high"}
-    table = table.rename(columns=names)
-    columns = [*CELL, "pairs", "difference", "low", "high", "rows", "rows_low", "rows_high"]
-    return table[columns].astype({"rows": "Int64", "rows_low": float, "rows_high": float})

@@ -22,13 +22,11 @@ from mlet_bench.tables.results import CELL, Results
 
 RUN = [*CELL, "seed"]
 UNTIMED = "the timing did not run"
-SAMPLED = ["rows", "difference", "low", "high"]
 # Frames of ``Results`` that are made of single runs, and their columns after those that name the run.
 _PARTS = {
     "spectrum": runs.SPECTRUM.columns.names,
     "rare": runs.BY_FREQUENCY.columns.names,
     "reweighting": list(REWEIGHTING),
-    "sampling": [*SAMPLED, "seeds", "cell_difference", "cell_low", "cell_high"],
     "tuned": ["factor", "val_auc", "chosen"],
     "formats": [
         *("format", "budget", "tables_bytes", "whole_bytes", "refused"),
@@ -174,12 +172,6 @@ def _parts(run: runs.RunFolder, schema: DatasetSchema | None, tuned: bool) -> di
     if run.has(runs.FACTORS) and schema is not None:
         sizes = {field.name: field.size for field in schema.fields}
         found["reweighting"] = reweighting(_frame(run, runs.FACTORS), sizes)
-    if run.has(runs.SAMPLING):
-        sampled = run.document(runs.SAMPLING)
-        cell = sampled["cell"]
-        runs.require_keys(run.path / runs.SAMPLING.file, cell, ("seeds", *SAMPLED[1:]))
-        row = [*(sampled[name] for name in SAMPLED), len(cell["seeds"]), *(cell[name] for name in SAMPLED[1:])]
-        found["sampling"] = pd.DataFrame([row], columns=_PARTS["sampling"])
     if run.has(runs.TUNING):
         tuning = run.document(runs.TUNING)
         tried = [(one["factor"], one["val_auc"], one["factor"] == tuning["chosen"]) for one in tuning["candidates"]]

@@ -33,7 +33,6 @@ class Results:
         spectrum: ranks of the tables of the runs that are done, one row a field, stage and weighting.
         reweighting: quantiles of the factors by which gradients are scaled, one row a run, field and stage.
         rare: quality by category frequency of the runs that are done, one row a group of test rows.
-        sampling: AUC differences from ``single`` with their intervals over test rows, one row a run that is done.
         tuned: what each tuned cell tried and chose, one row a candidate.
         overhead: one row a timed pair of steps.
         untimed: data set and model → why there are no timings, for those without.
@@ -50,7 +49,6 @@ class Results:
     spectrum: pd.DataFrame
     reweighting: pd.DataFrame
     rare: pd.DataFrame
-    sampling: pd.DataFrame
     tuned: pd.DataFrame
     overhead: pd.DataFrame
     untimed: dict[str, str]

@@ -66,7 +66,7 @@ def tuning(runs: Runs, factors: Factors) -> Rounds:
     chosen = [(replace(spec, embedding_lr_factor=best), folder) for spec, folder in runs]
     due = [(spec, folder) for spec, folder in chosen if not RunFolder(folder).holds(spec)]
     for _, folder in due:  # what was made of another choice goes
-        RunFolder(folder).drop("train", "deploy", "spectrum", "evaluate", "compare")
+        RunFolder(folder).drop("train", "deploy", "spectrum", "evaluate")
     failures = {}
     try:
         failures = (yield due) if due else {}

@@ -24,7 +24,8 @@ def rng():
 def test_nominal_95_percent_cover_95_percent(noise, seeds):
     assert 0.93 <= mean_coverage(noise, seeds, 4000, rng()) <= 0.975
     world = World("linear", noise, 4)
-    assert 0.93 <= factor_coverage(world, seeds, 4000, rng()) <= 0.975 + 0.01 * (noise != "normal")
+    # Outliers widen a t interval more than they move its mean.
+    assert 0.93 <= factor_coverage(world, seeds, 4000, rng()) <= (0.975 if noise == "normal" else 0.985)
 
 
 @pytest.mark.parametrize("noise", NOISES)

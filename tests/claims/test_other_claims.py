@@ -4,8 +4,14 @@ import math
 
 import pandas as pd
 import pytest
-from ledgers import ARMS, ledger, mlet
-from made_up import make_overhead, make_rare, make_runs, make_spectrum
+from ledgers import ARMS, ledger, mlet, results_of
+from made_up import make_overhead, make_rare, make_runs, make_spectrum, worth
+from scipy.stats import ttest_rel
+
+from mlet_bench.claims import CLAIMS
+from mlet_bench.claims.comparisons import AS_PAPER
+
+WIDE = (4, 8, 16, 32, 64)
 
 
 @pytest.mark.parametrize(
@@ -115,10 +121,27 @@ def test_several_models_need_several_models():
     [(20.0, "reproduced"), (1.5, "not reproduced"), (10.0, "not reproduced")],  # 10x on average, and never 16x
 )
 def test_several_models(factor, verdict):
-    runs = make_runs(mlet(lambda d, k: factor), dims=(4, 8, 16, 32, 64), models=("dlrm", "dcn"))
+    runs = make_runs(mlet(lambda d, k: factor), dims=WIDE, models=("dlrm", "dcn"))
     row = ledger(runs)["C6"]
     assert row.verdict == verdict and row.number.startswith("mean of 2 between ")
     assert "avazu/dlrm: " in row.number and "avazu/dcn: " in row.number
+
+
+def test_the_p_value_of_several_models_is_that_of_the_test_that_decides():
+    """10x and never 16x: of both models MLET has to be shown to be worse than a single layer of 16 times its width."""
+    quality = worth({"mlet": lambda d, k: 10.0}, own=2e-3)
+    offsets = {"dlrm": 0, "dcn": 100}
+    runs = pd.concat(
+        make_runs(lambda arm, d, k, seed, more=more: quality(arm, d, k, seed + more), dims=WIDE, models=(model,))
+        for model, more in offsets.items()
+    )
+    claim = CLAIMS["C6"]()
+    judged = claim.judged(claim.found(results_of(runs), AS_PAPER))
+    auc = runs.set_index(["model", "cell", "seed"])["test_auc"].sort_index()
+    behind = [ttest_rel(auc[model, "mlet-d4-k64"], auc[model, "single-d64"]) for model in offsets]
+    assert all(one.statistic < 0 for one in behind)
+    assert judged.verdict == "not reproduced" and 1e-4 < judged.p < 0.05
+    assert judged.p == pytest.approx(max(one.pvalue for one in behind), rel=0.02)
 
 
 def test_other_models_say_nothing_about_the_first_paper():

@@ -297,6 +297,23 @@ def test_worlds_decide_what_clicks_depend_on():
     assert models["none"].common == [0] * 26
 
 
+def test_in_the_world_of_mlet_the_four_largest_tables_alone_matter():
+    data, index = DATASETS["criteo-kaggle"], np.arange(20_000)
+    model = PlantedModel(data, 20_000, 0, WORLDS["mlet"])
+    categories, dense = model.categories(index, np.random.default_rng(1)), np.zeros((13, 20_000))
+    signal = model.signal(categories, dense)
+    assert signal.var() == pytest.approx(1, rel=0.3)
+    matter = []
+    for field in range(26):
+        changed = categories.copy()
+        changed[field] = (changed[field] + 1) % model.sizes[field]
+        matter += [] if np.array_equal(model.signal(changed, dense), signal) else [data.fields[field]]
+    assert matter == ["C3", "C12", "C16", "C21"]
+    # Two tables of equal size here, without their missing values.
+    top = [np.bincount(categories[data.fields.index(name)])[1:].max() for name in ("C3", "C4")]
+    assert top[0] < 60 and top[1] > 3_000  # about equally frequent, and not
+
+
 def test_a_worlds_shares_add_up():
     with pytest.raises(BenchError, match=r"world 'odd': the shares 0.5, 0.2, 0.2 must add up to 1"):
         World("odd", "", 0.5, 0.2, 0.2)

@@ -48,7 +48,7 @@ def contents(results):
 def test_every_file_is_there(toy):
     figures = ("quality_over_size", "quality_over_d", "rare", "curves", "effective_rank", "reweighting", "overhead")
     figures += ("ledger",)
-    tables = ("runs", "cells", "differences", "sampling", "spectrum", "reweighting", "overhead", "claims", "estimates")
+    tables = ("runs", "cells", "differences", "spectrum", "reweighting", "overhead", "claims", "estimates")
     names = {f"figures/{name}.{kind}" for name in figures for kind in ("svg", "png")}
     names |= {f"tables/{name}.{kind}" for name in tables for kind in ("csv", "parquet")}
     assert names | {"summary.md", "claims.md", "report.html"} <= set(contents(toy))

@@ -3,12 +3,15 @@
 import math
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from fake_results import make_results, small_config
 
+from mlet_bench.evaluation.frequency import WHOLE
 from mlet_bench.files import write_json
 from mlet_bench.report.content import make_report
 from mlet_bench.report.page import all_tables, render, write_report
+from mlet_bench.runs import BY_FREQUENCY, RunFolder
 from mlet_bench.tables.read import read_results
 
 GRID = {"datasets": {"avazu": {"source": "download"}}, "dims": [4, 16, 32], "inner_dims": [32, 64]}
@@ -118,23 +121,31 @@ def test_failed_runs_show_their_reason_and_each_run_its_id(tmp_path):
 
 
 def test_both_intervals_stand_beside_each_other(tmp_path):
-    results = make_results(tmp_path, auc=lambda cell, seed: 0.7 + (0.001 + 0.002 * seed) * (cell.arm == "mlet"))
-    # Differences .001 and .003 by seed; the interval over rows is what the comparison stored.
-    row = "| mlet | 4 | 16 | 2 | +0.00200 | – | \\[-0.00100, +0.00500\\] | 160 |"
-    assert row in summarise(results)[0]
-    for seed in (0, 1):
-        (results / f"runs/avazu/dlrm/mlet-d4-k16/seed{seed}/sampling.json").unlink()
-    assert "| +0.00200 | – | – | – |" in summarise(results)[0]
+    config = small_config(seeds=SEEDS)
+    results = make_results(tmp_path, config, auc=lambda cell, seed: 0.7 + (0.001 + 0.001 * seed) * (cell.arm == "mlet"))
+    add_rows(results)
+    # Differences .001 to .005, so .003 ± 2.776 · .001581 / √5 over seeds. What test rows add is (.002, 0) of single and
+    # (0, .002) of mlet, so ± 1.960 · .002 √2 over rows, and the root of both squares in all.
+    row = "| mlet | 4 | 16 | 5 | +0.00300 | \\[+0.00104, +0.00496\\] | \\[-0.00254, +0.00854\\] |"
+    summary, tables = summarise(results)
+    assert row in summary
+    whole = tables["differences"].set_index("metric").loc["auc"]
+    assert whole["high"] - whole["difference"] == pytest.approx(math.hypot(0.00196, 0.00554), abs=1e-5)
+    # Two seeds have no interval of their own; the one over rows is theirs all the same.
+    results = make_results(tmp_path / "two", auc=lambda cell, seed: 0.7 + 0.001 * (cell.arm == "mlet"))
+    add_rows(results)
+    assert "| mlet | 4 | 16 | 2 | +0.00100 | – | \\[-0.00454, +0.00654\\] |" in summarise(results)[0]
 
 
-def test_an_interval_of_other_seeds_or_of_another_run_is_not_shown(tmp_path):
-    results = make_results(tmp_path, skip={("single-d4", 0)})  # stored for two seeds, one pair is left
-    table = summarise(results)[1]["sampling"]
-    assert table["pairs"].tolist() == [1] and table["rows_low"].isna().all()
-    path = results / "runs/avazu/dlrm/mlet-d4-k16/seed0/sampling.json"
-    assert len(read_results(results).sampling) == 2
-    path.write_text(path.read_text().replace('"run_id": "', '"run_id": "0'))
-    assert len(read_results(results).sampling) == 1
+def add_rows(results):
+    """What other test rows would change of each AUC, by two blocks of rows: another block's of single and of mlet."""
+    for path in results.glob("runs/*/*/*/seed*"):
+        run = RunFolder(path)
+        moved = [0.002, 0.0] if run.spec.arm == "single" else [0.0, 0.002]
+        table = run.table(BY_FREQUENCY)
+        whole = table.slice(0, 1).to_pylist()[0] | {"grouping": WHOLE, "deviations": moved}
+        both = pa.concat_tables([table.cast(BY_FREQUENCY.columns), pa.Table.from_pylist([whole], BY_FREQUENCY.columns)])
+        run.write_table(BY_FREQUENCY, both, run.spec.id)
 
 
 def test_the_authors_ranks_stand_beside_ours_where_the_cell_ran(tmp_path):

@@ -96,10 +96,8 @@ def test_a_seed_that_is_added_ends_in_the_numbers_of_a_cell_of_all(cell, whole, 
 def test_another_setting_in_the_place_of_a_cell_leaves_nothing_of_it(cell, trained, tmp_path):
     assert call(*cell("mlet", [0])) == 0
     old = {name: (tmp_path / "cell/seed0" / name).read_bytes() for name in KEPT}
-    (tmp_path / "cell/seed0/sampling.json").write_text("{}")
     trained.clear()
     assert call(*cell("mlet", [0], "--lr", 0.05)) == 0 and trained == [(0, 1.0)]
-    assert not (tmp_path / "cell/seed0/sampling.json").exists()
     assert not [name for name, content in old.items() if (tmp_path / "cell/seed0" / name).read_bytes() == content]
 
 

@@ -65,7 +65,6 @@ def test_training_the_same_run_again_keeps_it(done, capsys):
         ("evaluate", ["deployed.safetensors"]),
         ("evaluate", ["deployed.json", "deployed.safetensors"]),
         ("spectrum", ["deployed.json", "deployed.safetensors"]),
-        ("compare", ["scores.parquet"]),
         ("verify", ["metrics.json"]),
         ("verify", ["deployed.json", "deployed.safetensors"]),
     ],
@@ -74,13 +73,12 @@ def test_a_stage_refuses_the_files_of_another_run(done, capsys, stage, files):
     one, other = done / "runs" / "seed0", done / "runs" / "seed1"
     for file in files:
         shutil.copy(other / file, one / file)
-    words = {"verify": ("verify", one), "compare": ("compare", one, "--baseline", one)}.get(stage, (stage, one))
     metrics = (one / "metrics.json").read_bytes()
-    assert call(*words) == 2
+    assert call(stage, one) == 2
     said = capsys.readouterr().err
     assert str(one / files[0]) in said or str(one / files[-1]) in said
     assert "is of run" in said or "has sha256" in said
-    if stage in ("evaluate", "compare", "verify"):
+    if stage in ("evaluate", "verify"):
         assert (one / "metrics.json").read_bytes() == metrics
 
 
@@ -97,7 +95,7 @@ def test_a_stage_makes_its_own_files_again_in_the_place_of_another_run_s(done, f
 PARTS = ("metrics.json", "rare.parquet", "deployed.json", "curve.parquet", "spectrum.parquet", "factors.parquet")
 
 
-@pytest.mark.parametrize("file", [*PARTS, "provenance.json", "sampling.json"])
+@pytest.mark.parametrize("file", [*PARTS, "provenance.json"])
 def test_the_report_shows_no_number_of_another_run(tmp_path, file):
     results = make_results(tmp_path)
     one, other = (results / f"runs/avazu/dlrm/mlet-d4-k16/seed{seed}" for seed in (0, 1))

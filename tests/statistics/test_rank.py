@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from mlet_bench.errors import DivergedError
 from mlet_bench.statistics.rank import effective_rank, singular_values, stable_rank
 
 
@@ -14,6 +15,14 @@ def test_ranks_by_hand():
     # shares 3/4 and 1/4: exp(-(3/4 ln 3/4 + 1/4 ln 1/4)) = 4 / 3^(3/4)
     assert effective_rank(values) == pytest.approx(4 / 3**0.75, rel=1e-12)
     assert stable_rank(values) == pytest.approx(10 / 9, rel=1e-12)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_table_that_diverged_in_one_row_is_refused(value):
+    table = torch.ones(5, 2)
+    table[3, 1] = value
+    with pytest.raises(DivergedError, match="not finite"):
+        singular_values(table)
 
 
 @pytest.mark.parametrize("d", [1, 2, 7])

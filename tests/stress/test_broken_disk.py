@@ -8,7 +8,7 @@ from flips import told
 
 pytestmark = pytest.mark.stress
 ATTEMPTS = int(os.environ.get("MLET_BENCH_STRESS_CALLS", "12"))  # of each kind and way, where there are more calls
-STAGES = ("synthesize", "prepare", "train", "deploy", "evaluate", "compare", "spectrum", "cell")
+STAGES = ("synthesize", "prepare", "train", "deploy", "evaluate", "spectrum", "cell")
 
 
 @pytest.fixture(scope="module")

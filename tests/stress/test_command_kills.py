@@ -52,9 +52,7 @@ def kill_until_done(command: list, longest: float) -> tuple[int, int]:
     return cut, subprocess.run(command, stdout=subprocess.DEVNULL).returncode
 
 
-@pytest.mark.parametrize(
-    "stage", ["synthesize", "prepare", "train", "deploy", "evaluate", "compare", "spectrum", "cell"]
-)
+@pytest.mark.parametrize("stage", ["synthesize", "prepare", "train", "deploy", "evaluate", "spectrum", "cell"])
 def test_a_command_ends_in_the_same_bits(whole, tmp_path, stage):
     place = tmp_path / "cut"
     place.mkdir()

@@ -110,7 +110,7 @@ def test_metrics_of_another_model_are_a_failure(tmp_path):
 
 NAMES = (
     *("spec.json", "curve.parquet", "metrics.json", "provenance.json", "deployed.json"),
-    *("spectrum.parquet", "factors.parquet", "rare.parquet", "sampling.json", "tuning.json", "failed.json"),
+    *("spectrum.parquet", "factors.parquet", "rare.parquet", "tuning.json", "failed.json"),
 )
 
 

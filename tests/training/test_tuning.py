@@ -5,7 +5,7 @@ from toys import make_spec, train
 
 from mlet_bench.errors import BenchError, DivergedError, RunsFailed
 from mlet_bench.parquet import table_of_records
-from mlet_bench.runs import CURVE, METRICS, MODEL, PROVENANCE, SAMPLING, SCORES, TUNING, RunFolder
+from mlet_bench.runs import CURVE, METRICS, MODEL, PROVENANCE, SCORES, TUNING, RunFolder
 from mlet_bench.spec import RunSpec
 from mlet_bench.training.loop import train_together
 from mlet_bench.training.rounds import train_rounds
@@ -163,8 +163,7 @@ def test_a_factor_that_is_added_is_the_only_one_tried_and_what_was_made_of_the_o
     calls = []
     assert train_tuned(runs, (1, 2), fake_training(calls)) == 1
     for spec, folder in runs:
-        for document in (METRICS, SAMPLING):
-            RunFolder(folder).write_document(document, dict.fromkeys(document.keys), spec.id)
+        RunFolder(folder).write_document(METRICS, dict.fromkeys(METRICS.keys), spec.id)
         (folder / SCORES.file).touch()
     calls.clear()
     assert train_tuned(runs, (1, 2, 4), fake_training(calls)) == 4
@@ -172,7 +171,7 @@ def test_a_factor_that_is_added_is_the_only_one_tried_and_what_was_made_of_the_o
     for _, folder in runs:
         run = RunFolder(folder)
         assert run.spec.embedding_lr_factor == 4 and (folder / MODEL).read_text() == "model of 4"
-        assert not any(map(run.has, (METRICS, SAMPLING, SCORES)))
+        assert not any(map(run.has, (METRICS, SCORES)))
 
 
 def test_a_candidate_that_diverged_is_recorded_and_not_tried_again(runs, schema, tmp_path, monkeypatch):

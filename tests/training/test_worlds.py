@@ -1,4 +1,6 @@
-"""What is planted is what training finds: a gain of step size, and a gain for rows with rare categories."""
+"""What is planted is what training finds: a gain of step size, one for rare categories, a step for each field."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -42,11 +44,15 @@ def gains(world, folder):
 
 
 def scores_of(spec, schema, train, test):
+    return probabilities(logits(trained(spec, schema, train), test))
+
+
+def trained(spec, schema, train):
     pack = build_pack([spec], schema, CPU)
     steps = make_steps(TrainStep(pack, spec), train, spec.batch_size)
     steps.start([epoch_order(spec.seed, 0, len(train))], 0)
     steps.advance(len(train) // spec.batch_size)
-    return probabilities(logits(pack.models[0], test))
+    return pack.models[0]
 
 
 def test_a_gain_of_step_size_alone(tmp_path):
@@ -60,3 +66,17 @@ def test_a_gain_of_step_size_alone(tmp_path):
 def test_a_gain_for_rare_categories_alone(tmp_path):
     found = gains("rare", tmp_path)
     assert found["mlet"][3] > 3 * max(found["mlet"][1], 0) and found["mlet"][3] > 0.01
+
+
+def test_w2_grows_where_gradients_of_a_category_agree_and_shrinks_where_they_do_not(tmp_path):
+    """In MLET's world each field learns a step of its own: that of the four fields that matter grows."""
+    synthesize("criteo-kaggle", 24_000, 0, tmp_path / "raw", "mlet")
+    schema = prepare("criteo-kaggle", tmp_path / "raw", tmp_path / "data")
+    train, hyper = load_split(tmp_path / "data", schema, "train"), {"bottom": (16,), "top": (64,)}
+    spec = RunSpec(schema.name, schema.fingerprint, "dlrm", "mlet", 4, 64, 0, hyper=hyper, batch_size=64, w2_std=0.01)
+    spec = replace(spec, embedding_lr_factor=8192)
+    start, end = (model.embedding.w2.norm(dim=(1, 2)) for model in (build_pack([spec], schema, CPU).models[0],
+                                                                    trained(spec, schema, train)))  # fmt: skip
+    matters = np.isin([field.name for field in schema.fields], ["C3", "C12", "C16", "C21"])
+    grown = (end / start).detach().numpy()
+    assert grown[matters].mean() > 1.25 and grown[~matters].mean() < 0.95

@@ -25,7 +25,7 @@ def asked(done):
 
 def test_before_the_data_is_there_the_memory_is_asked_for_later(tmp_path):
     found = asked(snakemake(tmp_path, *PROFILE))
-    assert found["cell"]["gpu"] == found["overhead"]["gpu"] == "1" and "gpu" not in found["compare"]
+    assert found["cell"]["gpu"] == found["overhead"]["gpu"] == "1" and "gpu" not in found["prepare"]
     assert found["cell"]["mem_mb"] == "<TBD>" and found["cell"]["runtime"] == "1440"
     assert found["prepare"]["mem_mb"] == "8000"
 

@@ -8,9 +8,7 @@ import pytest
 from toy_dag import ROOT, TOY, jobs, snakemake
 
 CELLS = 4  # of the toy: two data sets, two arms
-DOWNSTREAM = {
-    **{"compare": 2, "overhead": 2, "report": 1, "sync": 1, "all": 1},
-}
+DOWNSTREAM = {"overhead": 2, "report": 1, "sync": 1, "all": 1}
 
 
 @pytest.fixture
@@ -145,8 +143,7 @@ def test_one_more_arm_trains_its_own_cells(finished):
     [
         ("runs/avazu/dlrm/mlet-d4-k8/seed1/spec.json", {"cell"}),
         ("runs/avazu/dlrm/mlet-d4-k8/seed1/deployed.json", {"cell"}),
-        ("runs/avazu/dlrm/mlet-d4-k8/seed1/sampling.json", {"compare"}),
-        ("runs/avazu/dlrm/mlet-d4-k8/runs.json", {"cell", "compare"}),
+        ("runs/avazu/dlrm/mlet-d4-k8/runs.json", {"cell"}),
         ("data/avazu/schema.json", {"prepare", "cell"}),
         ("raw/avazu.txt", {"synthesize", "prepare", "cell"}),
         ("overhead/avazu/dlrm.parquet", {"overhead"}),

@@ -104,16 +104,6 @@ wildcard_constraints:
     cell=r"[^/]+-d\d+(-k\d+)?(-b[0-9A-Za-z_.]+)?(-e\d+)?",
 
 
-def seeds(pattern):
-    """A file of each run of a cell."""
-    return expand(f"{CELL}/seed{{seed}}/{pattern}", seed=config["seeds"], allow_missing=True)
-
-
-def job_file(cells):
-    """What the job of some cells leaves for Snakemake to see."""
-    return next(_job_path(name) for name, of_job in JOBS.items() if cells[0] in of_job)
-
-
 def every_job():
     """That of each job."""
     return [_job_path(name) for name in JOBS]
@@ -135,7 +125,6 @@ def made_by_every_stage():
         expand(f"{RESULTS}/raw/{{dataset}}.txt", dataset=raw),
         expand(f"{DATA}/schema.json", dataset=config["datasets"]),
         every_job(),
-        compared("sampling.json"),
         timed(),
     ]
 
@@ -307,37 +296,6 @@ def training_mb(wildcards, input):
         with suppress(OverBudgetError):  # nothing of that cell is trained
             most = max(most, training_need(spec, schema).bytes, deployment_bytes(spec, schema))
     return (most + OVERHEAD) // 2**20 + 1
-
-
-def run_folders(wildcards):
-    """The run folders of a cell."""
-    return expand(f"{CELL}/seed{{seed}}", seed=config["seeds"], **wildcards)
-
-
-def baseline_of(cell):
-    """The cell of the baseline that one is compared with; None where there is none, and for the baseline itself."""
-    other = replace(cell, arm=BASELINE, inner_dim=None)
-    return other.folder if cell.arm != BASELINE and other.folder in CELLS else None
-
-
-def compared_jobs(wildcards):
-    """What the jobs leave of a cell and of that which it is compared with."""
-    cell = cell_of(wildcards)
-    return [job_file([cell]), job_file([CELLS[baseline_of(cell)]])]
-
-
-def baseline_folders(wildcards):
-    """The run folders of the cell that a cell is compared with."""
-    return expand(f"{RESULTS}/runs/{baseline_of(cell_of(wildcards))}/seed{{seed}}", seed=config["seeds"])
-
-
-def compared(pattern):
-    """A file of each run that is compared with another; longer trainings are read on validation alone, and what is
-    fitted to a budget is compared at equal bytes.
-    """
-    main = [name for name, cell in CELLS.items() if cell.epochs == config["training"]["epochs"] and not cell.budget]
-    found = [name for name in main if baseline_of(CELLS[name])]
-    return expand(f"{RESULTS}/runs/{{cell}}/seed{{seed}}/{pattern}", cell=found, seed=config["seeds"])
 
 
 def timed():

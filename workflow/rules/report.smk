@@ -19,7 +19,6 @@ rule report:
         config=f"{RESULTS}/config.json",
         schemas=expand(f"{DATA}/schema.json", dataset=config["datasets"]),
         runs=every_job(),
-        sampling=compared("sampling.json"),
         overhead=timed(),
     output:
         page=report(f"{RESULTS}/report.html", caption="../report/page.rst", category="Report"),

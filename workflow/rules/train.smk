@@ -31,21 +31,3 @@ rule cell:
         "mlet-bench cell --data {params.data:q} --model {wildcards.model:q} {params.options} --seed {params.seeds}"
         " --out {params.out:q} --index {params.index:q} {params.beside} --keep {params.keep:q} --device {params.device:q}"
         " --threads {threads} > {log:q} 2>&1 && touch {output:q}"
-
-
-# Each cell against the baseline of the same d, row for row of the test split.
-rule compare:
-    input:
-        compared_jobs,
-    output:
-        seeds("sampling.json"),
-    log:
-        f"{LOG}/compare.log",
-    conda:
-        "../../environment.yml"
-    params:
-        code=code("stages.compare"),
-        runs=run_folders,
-        baseline=baseline_folders,
-    shell:
-        "mlet-bench compare {params.runs:q} --baseline {params.baseline:q} > {log:q} 2>&1"
