@@ -52,10 +52,11 @@ def make_runs(
                          "test_auc": auc if done else math.nan, "test_logloss": 1.2 - auc if done else math.nan,
                          "val_auc": auc if done else math.nan,
                          "deployed_tables_bytes": 4000 * d if done else pd.NA,
+                         "deployed_linear_bytes": 0 if done else pd.NA,
                          "max_logit_difference": 1e-6 if done else math.nan,
                          "logit_tolerance": 1e-5 if done else math.nan}
                     )  # fmt: skip
-    types = {"dim": "Int64", "inner_dim": "Int64", "deployed_tables_bytes": "Int64"}
+    types = {"dim": "Int64", "inner_dim": "Int64", "deployed_tables_bytes": "Int64", "deployed_linear_bytes": "Int64"}
     return pd.DataFrame(rows).astype(
         types | dict.fromkeys(("dataset", "model", "cell", "arm", "kind", "reason"), "string")
     )

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from mlet_bench.display.text import classes_of
 
 MARK, PANEL, KEYS = "mark:", "panel:", "keys:"
+PIXELS = 96 / 72  # of CSS a point
 SPACE = "http://www.w3.org/2000/svg"
 ElementTree.register_namespace("", SPACE)
 ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
@@ -96,9 +97,12 @@ def panels_of_page(svg: str, name: str, caption: str) -> list[Panel]:
         del group.attrib["id"]
         width = float(box.split()[2])
         attributes = {"viewBox": box, "role": "img", "aria-label": caption}
+        attributes["style"] = (
+            f"max-width: {1.35 * width * PIXELS:.0f}px"  # more would make its text larger than the page's
+        )
         element = ElementTree.Element(f"{{{SPACE}}}svg", attributes)
         element.extend([*([] if made else shared), group])  # clip paths are found by their ids in the whole page
-        made.append(Panel(ElementTree.tostring(element, encoding="unicode"), round(width * 96 / 72)))
+        made.append(Panel(ElementTree.tostring(element, encoding="unicode"), round(width * PIXELS)))
     return made
 
 

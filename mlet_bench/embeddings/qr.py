@@ -12,13 +12,17 @@ from mlet_bench.embeddings.base import FieldTables
 from mlet_bench.errors import BenchError
 
 OPERATIONS = ("add", "mult")
+# Tables of no more rows stay as they are, as by default in facebookresearch/dlrm: they hold few bytes and, with one row
+# for each hour or carrier, say, much of what there is to know.
+THRESHOLD = 200
 
 
 class QuotientRemainderRows(FieldTables):
     """Each id reads a row of Q, id // c, and one of R, id mod c: ceil(n/c) + c rows a field.
 
-    c is ``collisions``, or ceil(sqrt(n)) where that is less, at which the rows are fewest. A table that this would
-    enlarge stays as it is: its ids read their own row twice, and ``shares`` is false.
+    c is ``collisions``, or ceil(sqrt(n)) where that is less, at which the rows are fewest. A table of no more than
+    ``THRESHOLD`` rows, or one that this would enlarge, stays as it is: its ids read their own row twice, and ``shares``
+    is false.
 
     Attributes:
         parts: rows of Q and of R by field; (n, 0) of a table that stays.
@@ -94,7 +98,7 @@ class QRTables(QuotientRemainderRows):
 
 
 def quotient_remainder(n: int, collisions: int) -> tuple[int, int]:
-    """Rows of Q and of R of a field; (n, 0) where they are no fewer than n."""
+    """Rows of Q and of R of a field; (n, 0) of one that stays."""
     c = min(collisions, isqrt(n - 1) + 1)  # the smallest whole number whose square is n or more
     quotients = -(-n // c)
-    return (quotients, c) if quotients + c < n else (n, 0)
+    return (quotients, c) if n > THRESHOLD and quotients + c < n else (n, 0)

@@ -21,6 +21,27 @@ TUNED = "a single table with a tuned step"
 
 
 @dataclass(frozen=True)
+class Tuned:
+    """MLET beside a single table with a tuned step.
+
+    Attributes:
+        dim: d of both.
+        difference: AUC of MLET minus that of the single table; None where there is none to compare.
+        both: whether MLET's step was tuned as well.
+        undone: cells that are missing or failed, without which nothing is shown.
+    """
+
+    dim: int
+    difference: Interval | None = None
+    both: bool = False
+    undone: tuple[str, ...] = ()
+
+    @property
+    def reading(self) -> str:
+        return OPEN if self.difference is None or self.undone else reading(self.difference)
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What the runs of one data set and model say of MLET at its narrowest width d.
 
@@ -28,9 +49,7 @@ class Outcome:
         own: AUC of MLET minus that of ``single``, both of width d.
         factor: how many times as wide ``single`` is at equal AUC.
         width: AUC that ``single`` gains from its narrowest to its widest table.
-        tuned: AUC of MLET minus that of a single table with a tuned step, both of width ``tuned_dim``.
-        both: whether MLET's step was tuned as well.
-        undone: cells that are missing or failed, without which nothing is shown.
+        tuned: MLET beside a tuned single table, at the narrowest width that both have.
     """
 
     setting: Setting
@@ -39,23 +58,16 @@ class Outcome:
     own: Interval
     factor: Reduction | None
     width: Interval | None
-    tuned: Interval | None
-    tuned_dim: int
-    both: bool
-    undone: tuple[str, ...] = ()
+    tuned: Tuned
 
     @property
     def rival(self) -> str:
         """The tuned single table in words."""
-        return TUNED + ("" if self.tuned_dim == self.dim else f" at d={self.tuned_dim}")
+        return TUNED + ("" if self.tuned.dim == self.dim else f" at d={self.tuned.dim}")
 
     @property
     def against_single(self) -> str:
         return reading(self.own)
-
-    @property
-    def against_tuned(self) -> str:
-        return OPEN if self.tuned is None or self.undone else reading(self.tuned)
 
 
 def reading(difference: Interval) -> str:
@@ -81,24 +93,32 @@ def outcome(setting: Setting) -> Outcome | None:
     measured = len(line) > 1 and values.size
     factor = reduction_factor(np.array([*line], float), values[:-1], dim, values[-1]) if measured else None
     width = contrast(setting, {line[max(line)]: 1, line[dim]: -1}) if max(line) > dim else None
-    tuned, tuned_dim, both, undone = None, dim, False, ()
+    return Outcome(setting, dim, inner_dim, own, factor, width, tuned(setting, inner_dim) or Tuned(dim))
+
+
+def tuned(setting: Setting, inner_dim: int) -> Tuned | None:
+    """At the narrowest width in common; None where no tuned single table has one with MLET."""
+    runs = setting.runs
     for comparison in (BOTH_TUNED, TUNED_BASELINE):  # the fairer one first
         ours, theirs = comparison.treated_cells(runs, inner_dim), comparison.baseline_cells(runs)
         if dims := sorted(ours.keys() & theirs.keys()):
-            tuned_dim, both = dims[0], comparison is BOTH_TUNED
-            pair = ours[tuned_dim], theirs[tuned_dim]
-            tuned, undone = contrast(setting, dict(zip(pair, (1, -1)))), tuple(open_cells(runs, pair))
-            break
-    return Outcome(setting, dim, inner_dim, own, factor, width, tuned, tuned_dim, both, undone)
+            pair = ours[dims[0]], theirs[dims[0]]
+            difference, undone = contrast(setting, dict(zip(pair, (1, -1)))), tuple(open_cells(runs, pair))
+            return Tuned(dims[0], difference, comparison is BOTH_TUNED, undone)
+    return None
 
 
 def answer(results: Results) -> list[str]:
     """A sentence for each data set; of several models it counts, and ``models_section`` has each."""
     told = []
     for dataset in results.config["datasets"]:
-        found = [outcome(setting) for setting in results.settings if setting.dataset == dataset]
+        settings = [setting for setting in results.settings if setting.dataset == dataset]
+        found = [outcome(setting) for setting in settings]
         outcomes = [one for one in found if one is not None]
-        if not outcomes:
+        if not outcomes and len(settings) == 1 and (beside := tuned(settings[0], INNER_DIM)) is not None:
+            said = _beside_tuned(beside, f"{TUNED} of its width", f"MLET at d={beside.dim}")
+            told.append(f"On {named(settings[0])}, {said}.")
+        elif not outcomes:
             told.append(f"On {dataset}, no seed of MLET and a single table of its width is done.")
         elif len(found) == 1:
             told.append(f"On {named(outcomes[0].setting)}, {sentence(outcomes[0])}.")
@@ -115,12 +135,12 @@ def named(setting: Setting) -> str:
 def sentence(found: Outcome) -> str:
     """One data set and model: MLET beside ``single``, then beside a tuned single table, then what to use."""
     if found.own.count < DECISIVE_PAIRS:
-        beside = f", {_apart(found.tuned)} {found.rival}" if found.tuned else ""
+        beside = f", {_apart(found.tuned.difference)} {found.rival}" if found.tuned.difference else ""
         return (
             f"MLET at d={found.dim} is {_apart(found.own)} a single table of its width{beside}; "
             f"{counted(found.own.count, 'seed')}, where {DECISIVE_PAIRS} are needed, cannot decide"
         )
-    return f"{_beside_single(found)}; {_beside_tuned(found)}"
+    return f"{_beside_single(found)}; {_beside_tuned(found.tuned, found.rival)}"
 
 
 def _apart(difference: Interval) -> str:
@@ -144,22 +164,21 @@ def _beside_single(found: Outcome) -> str:
     return f"{mlet} is as good as a single table at {as_wide} ({factor.factor:.1f}x, {high})"
 
 
-def _beside_tuned(found: Outcome) -> str:
+def _beside_tuned(found: Tuned, rival: str, mlet: str = "MLET") -> str:
     if found.undone:
-        return f"whether {found.rival} does as well is open, without {listed(found.undone)}"
-    if found.tuned is None:
+        return f"whether {rival} does as well is open, without {listed(found.undone)}"
+    if found.difference is None:
         return f"{TUNED} has not run"
-    mlet = "MLET, its step tuned as well," if found.both else "MLET"
-    apart = f"{mlet} is {_apart(found.tuned)} {found.rival}"
-    if found.against_tuned == LEVEL:
-        return f"{found.rival} is as good{' as MLET with a tuned step' if found.both else ''}: use that"
+    if found.reading == LEVEL:
+        return f"{rival} is as good{' as MLET with a tuned step' if found.both else ''}: use that"
     advice = {BEHIND: ": use that", AHEAD: ": use MLET", OPEN: ", which is too little to tell"}
-    return apart + advice[found.against_tuned]
+    mlet += ", its step tuned as well," if found.both else ""
+    return f"{mlet} is {_apart(found.difference)} {rival}{advice[found.reading]}"
 
 
 def _counted(found: list[Outcome], models: int) -> str:
     """Several models: with how many MLET is ahead of a tuned single table."""
-    count = Counter(one.against_tuned for one in found)
+    count = Counter(one.tuned.reading for one in found)
     count[OPEN] += models - len(found)
     counts = listed(f"{of} with {count[of]}" for of in (AHEAD, LEVEL, BEHIND, OPEN) if count[of])
     return f"MLET at d={found[0].dim}, beside {TUNED}, is {counts} of {counted(models, 'model')}"
@@ -184,9 +203,10 @@ def answer_table(results: Results) -> pd.DataFrame:
     for found in filter(None, map(outcome, results.settings)):
         factor, nothing = found.factor, (math.nan,) * 3
         factors = (factor.factor, factor.low, factor.high) if factor else nothing
-        tuned = (found.tuned_dim, *(found.tuned.numbers if found.tuned else nothing), found.both, found.against_tuned)
+        beside = found.tuned
+        apart = beside.difference.numbers if beside.difference else nothing
         of = (found.setting.dataset, found.setting.model, found.dim, found.inner_dim)
-        rows.append((*of, *found.own.numbers, *factors, *tuned))
+        rows.append((*of, *found.own.numbers, *factors, beside.dim, *apart, beside.both, beside.reading))
     return whole_widths(pd.DataFrame(rows, columns=names))
 
 

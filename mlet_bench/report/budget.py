@@ -1,6 +1,7 @@
 """Given M megabytes for tables, what to train: the figure over deployed bytes, the advice, and what it costs."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -12,7 +13,7 @@ from mlet_bench.arms import ARMS, BASELINE
 from mlet_bench.display import plots
 from mlet_bench.display.document import Column, Row, Section, number, plot, show, words
 from mlet_bench.display.svg import add_tip, mark
-from mlet_bench.display.text import NOTHING, counted, duration, megabytes, short_count
+from mlet_bench.display.text import NOTHING, counted, duration, listed, megabytes, short_count
 from mlet_bench.models import model_title
 from mlet_bench.report import FIGURES
 from mlet_bench.report.answer import named
@@ -30,7 +31,7 @@ SPREAD = 0.35  # of the range of the float32 lines, shown beyond them: a format 
     "Quality at equal deployed bytes",
     "Test AUC and LogLoss over the bytes of the tables as they are served: a line an arm in float32, means over seeds, "
     "bands from the lowest to the highest seed; small marks are the same runs in other formats. The star and the "
-    "dotted line are the full table, dashed lines the budgets.",
+    "dotted line are the full table, tuned where that is better on validation; dashed lines are the budgets.",
 )
 def quality_at_bytes(results: Results) -> Figure | None:
     served = results.table(served_table)
@@ -73,7 +74,8 @@ def _draw(ax: Axes, served: pd.DataFrame, metric: str, formats: list[str], wides
                 ax.plot([x], [y], linestyle="none", color=color, alpha=0.75, **_shape(name, formats))
                 add_tip(ax, x, y, _says(cell, metric))
                 mark(ax.lines[-2:], cell["arm"], cell["inner_dim"])
-    full = plain[(plain["arm"] == BASELINE) & (plain["dim"] == widest)]
+    full = plain[(plain["dim"] == widest) & plain["arm"].map(_is_single)]
+    full = full[full["val_auc"] == full["val_auc"].max()]
     for x, y in zip(full["tables_bytes"] / 1e6, full[metric]):
         ax.axhline(y, color="#000000", linestyle=":", linewidth=0.9)
         ax.plot([x], [y], marker="*", markersize=12, color="#000000", zorder=6)
@@ -102,47 +104,42 @@ def _star() -> Line2D:
 
 
 def advice(results: Results) -> list[str]:
-    """What to train for each budget, a sentence for each data set."""
+    """What to train for each budget, and how far behind it MLET is: two sentences for each data set."""
     table, said = results.table(budget_table), []
     several = len({setting.model for setting in results.settings}) > 1
     for setting in results.settings:
-        told = [_told(part) for _, part in setting.of(table).groupby("budget", sort=False)]
-        if told := [text for text in told if text]:
-            whose = f" and {model_title(setting.model)}" if several else ""
-            said.append(f"On {named(setting)}{whose}, {'; '.join(told)}.")
+        budgets = [records(part) for _, part in setting.of(table[table["rank"].notna()]).groupby("budget", sort=False)]
+        if budgets:
+            of = f"On {named(setting)}" + (f" and {model_title(setting.model)}" if several else "")
+            said.append(f"{of}, {listed(map(_best, budgets))}. MLET beside them: {'; '.join(map(_mlet, budgets))}.")
     return said
 
 
-def _told(ranked: pd.DataFrame) -> str:
-    """One budget: what does best within it, and how far behind MLET is."""
-    placed = records(ranked.dropna(subset=["rank"]))
-    if not placed:
-        return ""
+def _best(placed: Sequence[Row]) -> str:
+    """What does best within a budget, and how well."""
     best = placed[0]
-    text = f"for {megabytes(best['budget_bytes'])} MB of tables train {_as_served(best)}"
-    mlet = next((row for row in placed if _is_mlet(row["arm"])), None)
-    if mlet is best:
-        return f"{text}, which is MLET"
-    if mlet is None:
-        return f"{text}, where no MLET fits"
-    return f"{text}, where MLET ({_as_served(mlet)}) is {_behind(mlet)}"
+    form = "" if best["format"] == PLAIN else f" in {best['format']}"
+    return f"for {megabytes(best['budget_bytes'])} MB of tables train {best['cell']}{form} (AUC {best['auc']:.4f})"
 
 
-def _as_served(row: Row) -> str:
-    return row["cell"] + ("" if row["format"] == PLAIN else f" in {row['format']}")
-
-
-def _behind(row: Row) -> str:
-    """How far behind the first a place is on the seeds that judge, who may turn the order of those that chose."""
+def _mlet(placed: Sequence[Row]) -> str:
+    """How far behind the first MLET is on the seeds that judge, which may turn the order of those that chose."""
+    row = next((row for row in placed if _is_mlet(row["arm"])), None)
+    if row is None or row is placed[0]:
+        return "none fits" if row is None else "that is MLET"
     if row["first_is"] == "equal":
         return "as good"
     mean, low, high = row["behind"], row["behind_low"], row["behind_high"]
     away, ends = ("behind", (low, high)) if mean >= 0 else ("ahead", (-high, -low))
-    apart = f"{abs(mean):.4f} AUC {away}"
+    apart = f"{abs(mean):.4f} {away}"
     if math.isnan(low):
         return f"{apart}, which {counted(row['seeds'], 'seed')} cannot decide"
     apart += " ({:.4f} to {:.4f})".format(*ends)
-    return f"{apart}, which is too little to tell" if row["first_is"] == "undecided" else apart
+    return f"{apart}, too little to tell" if row["first_is"] == "undecided" else apart
+
+
+def _is_single(arm: str) -> bool:
+    return arm in ARMS and ARMS[arm].method == ARMS[BASELINE].method
 
 
 def _is_mlet(arm: str) -> bool:
@@ -157,8 +154,8 @@ def budget_section(results: Results) -> Section | None:
         "format that does best. Which that is, and the order, is chosen by validation AUC on the first half of the "
         "seeds; the AUC and the distance to the first are those of the other half on test. Bytes are those of the "
         "tensors of the tables in the file that is served, scales and indices included; the MLPs and the header of "
-        "the file are left out. Training is that of the whole cell, look-ups are rows a second of all fields on one "
-        "CPU thread of this machine, the fastest of many calls.",
+        "the file are left out. Training is that of one seed, tuning left out; look-ups are rows a second of all "
+        "fields on one CPU thread of this machine, the fastest of many calls.",
     ]
     if table["rank"].isna().all():
         return (

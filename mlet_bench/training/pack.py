@@ -127,6 +127,9 @@ class Pack:
         """One model's logits as a function of ``combined`` and its parameters, for ``vmap`` to make S of."""
         tables = [table.weight for table in self.models[0].tables().values()]
         module = _Head(copy.deepcopy(self.models[0], {id(table): table for table in tables}))  # tables are not copied
+        for layer in module.modules():
+            if "batched" in dir(type(layer)):  # it has a way of its own to run under vmap
+                vars(layer)["batched"] = True
         return lambda combined, parameters, *batch: functional_call(module, parameters, (*batch, combined))
 
 

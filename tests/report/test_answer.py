@@ -107,6 +107,14 @@ def test_a_missing_cell_takes_the_advice_away(tmp_path):
     assert answer_table(found)["reading"].tolist() == ["undecided"]
 
 
+def test_where_both_sides_are_tuned_and_nothing_else_ran(tmp_path):
+    sentence = said(tmp_path, {"single": 1, TUNED: 1, BOTH: 2})
+    assert sentence == (
+        "On avazu, MLET at d=4, its step tuned as well, is 0.0100 AUC (+0.0100 to +0.0100) above a single table with a "
+        "tuned step of its width: use MLET."
+    )
+
+
 def test_nothing_to_compare_is_said(tmp_path):
     assert said(tmp_path, {"single": 1}) == "On avazu, no seed of MLET and a single table of its width is done."
 

@@ -287,5 +287,5 @@ def test_a_change_of_the_training_trains_again(cell, checkout, tmp_path):
     words, run = cell("mlet", [0]), tmp_path / "cell/seed0"
     assert call(*words) == 0
     before = stamps(run)
-    checkout(words, "training/step.py", ".div_(label.shape[1])", ".div_(1 * label.shape[1])")
+    checkout(words, "training/loss.py", ".div_(label.shape[1])", ".div_(1 * label.shape[1])")
     assert not set(stamps(run).values()) & set(before.values())

@@ -80,9 +80,9 @@ def test_what_has_nothing_so_small_says_its_smallest(results):
 def test_the_advice_and_the_section(results):
     (said,) = advice(results)
     assert said == (
-        "On avazu, for 0.016 MB of tables train single-d16 in int4-columns, where MLET (mlet-hash-d16-k64-b1_4) is "
-        "0.0070 AUC behind, which 2 seeds cannot decide; for 0.009 MB of tables train single-d16 in int4-columns, "
-        "where no MLET fits."
+        "On avazu, for 0.016 MB of tables train single-d16 in int4-columns (AUC 0.7015) and for 0.009 MB of tables "
+        "train single-d16 in int4-columns (AUC 0.7015). MLET beside them: 0.0070 behind, which 2 seeds cannot decide; "
+        "none fits."
     )
     section = budget_section(results)
     assert section is not None and section.figures == ["quality_at_bytes"] and len(section.tables) == 3
@@ -92,10 +92,10 @@ def test_the_advice_and_the_section(results):
 @pytest.mark.parametrize(
     ("lag", "noise", "says"),
     [
-        (0.004, 0.0001, "is 0.0040 AUC behind (0.0038 to 0.0042)"),
-        (-0.004, 0.0001, "is 0.0040 AUC ahead (0.0038 to 0.0042)"),
-        (0.0, 0.0001, "is as good"),
-        (0.001, 0.01, "is 0.0010 AUC behind (-0.0186 to 0.0206), which is too little to tell"),
+        (0.004, 0.0001, "0.0040 behind (0.0038 to 0.0042)"),
+        (-0.004, 0.0001, "0.0040 ahead (0.0038 to 0.0042)"),
+        (0.0, 0.0001, "as good"),
+        (0.001, 0.01, "0.0010 behind (-0.0186 to 0.0206), too little to tell"),
     ],
 )
 def test_mlet_beside_the_first_with_seeds_enough(results, lag, noise, says):
@@ -110,7 +110,7 @@ def test_mlet_beside_the_first_with_seeds_enough(results, lag, noise, says):
                     rows_of("mlet-hash-d16-k64-b1_4", "mlet-hash", 16, 64, "1/4", "fp32", 15_900, 0.692, 0)[0])
     ]  # fmt: skip
     (said,) = advice(replace(results, config=results.config | {"seeds": list(seeds)}, formats=pd.DataFrame(served)))
-    assert f"where MLET (mlet-hash-d16-k64-b1_4) {says};" in said
+    assert f"MLET beside them: {says};" in said
 
 
 def test_a_model_without_budgets_gets_no_advice(results):

@@ -36,7 +36,7 @@ def assert_close(one, other, optimizer="sgd"):
     for name, value in model.items():
         # Adagrad's first steps are lr · sign(g): where g is rounding itself, a weight goes the other way.
         far = ((other_model[name] - value).abs() > 1e-6 + 1e-4 * value.abs()).double().mean().item()
-        assert far <= (0.001 if optimizer == "adagrad" else 0.0), (name, far)
+        assert far <= (0.002 if optimizer == "adagrad" else 0.0), (name, far)
     curve, other_curve = (pd.read_parquet(folder / "curve.parquet") for folder in (one, other))
     # Rounding may turn a pair of rows around, one in 11,000 here.
     pd.testing.assert_series_equal(curve.pop("val_auc"), other_curve.pop("val_auc"), atol=2e-4)

@@ -15,10 +15,12 @@ from mlet_bench.evaluation.scores import probabilities
 from mlet_bench.models import MODELS
 from mlet_bench.models.base import resolve_hyper
 from mlet_bench.spec import RunSpec
+from mlet_bench.statistics.intervals import paired_interval
 from mlet_bench.training.captured import make_steps
 from mlet_bench.training.loop import epoch_order
 from mlet_bench.training.pack import build_pack
 from mlet_bench.training.step import TrainStep
+from mlet_bench.training.tuning import TUNING_SEEDS
 
 CPU = torch.device("cpu")
 HYPER = resolve_hyper(MODELS["dlrm"], {}, "authors")
@@ -80,3 +82,28 @@ def test_w2_grows_where_gradients_of_a_category_agree_and_shrinks_where_they_do_
     matters = np.isin([field.name for field in schema.fields], ["C3", "C12", "C16", "C21"])
     grown = (end / start).detach().numpy()
     assert grown[matters].mean() > 1.25 and grown[~matters].mean() < 0.95
+
+
+@pytest.mark.stress
+def test_in_mlets_world_the_gain_is_that_of_a_w2_that_learns(tmp_path):
+    """Ten seeds at the rate that two others chose on validation, as arms that tune do; ``-s`` shows the intervals."""
+    synthesize("criteo-kaggle", 96_000, 0, tmp_path / "raw", "mlet")
+    schema = prepare("criteo-kaggle", tmp_path / "raw", tmp_path / "data")
+    train, val, test = (load_split(tmp_path / "data", schema, split) for split in ("train", "val", "test"))
+    settings, found = {"batch_size": 64, "hyper": {"bottom": (16,), "top": (64,)}}, {}
+
+    def aucs(arm, k, factor, seeds, rows):
+        more = settings | {"embedding_lr_factor": factor} | ({"w2_std": 0.01} if k else {})
+        specs = [RunSpec(schema.name, schema.fingerprint, "dlrm", arm, 4, k, seed, **more) for seed in seeds]
+        return np.array([auc(rows.label.numpy(), scores_of(spec, schema, train, rows)) for spec in specs])
+
+    for arm, k, first in (("single", None, 4), ("mlet", 64, 9), ("mlet-frozen", 64, 9)):
+        reached = {2**power: aucs(arm, k, 2**power, TUNING_SEEDS, val).mean() for power in range(first, first + 6)}
+        best = max(reached, key=reached.__getitem__)
+        print(arm, {factor: round(value, 4) for factor, value in reached.items()})
+        assert min(reached) < best < max(reached)
+        found[arm] = aucs(arm, k, best, range(10), test)
+    for rival in ("single", "mlet-frozen"):
+        gain = paired_interval(found["mlet"], found[rival])
+        print(f"mlet - {rival}: {gain.mean:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}]")
+        assert gain.low > 0

@@ -86,7 +86,7 @@ def test_a_checkout_and_its_python_may_stand_anywhere(raw, tmp_path):
     assert done.returncode != 0 and "has braces, which Snakemake takes for wildcards" in done.stdout + done.stderr
 
 
-QUOTED_ELSEWHERE = {"params.options", "params.raw"}  # by shlex, in common.smk
+QUOTED_ELSEWHERE = {"params.options", "params.raw", "params.beside"}  # by shlex, in common.smk
 NUMBERS = {"params.rows", "params.seed", "params.seeds", "threads"}
 
 

@@ -47,7 +47,7 @@ def test_comments_docstrings_and_layout_make_nothing_stale(finished, checkout):
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
-        ("training/step.py", ".div_(label.shape[1])", ".div_(1 * label.shape[1])"),
+        ("training/loss.py", ".div_(label.shape[1])", ".div_(1 * label.shape[1])"),
         ("kernels/kernels.cpp", "AHEAD = 16;", "AHEAD = 32;"),
     ],
 )
@@ -108,7 +108,7 @@ def test_a_method_an_arm_and_a_model_beside_them_make_no_run_stale(finished, che
     package = checkout / "mlet_bench"
     (package / "embeddings/toy.py").write_text(TOY_METHOD)
     (package / "models/toy.py").write_text(TOY_MODEL)
-    replace(package / "models/__init__.py", '["dlrm", ', '["dlrm", "toy", ')
+    replace(package / "models/__init__.py", '"dlrm": "DLRM",', '"dlrm": "DLRM",\n    "toy": "Toy",')
     last = 'Arm("mlet-lr-tuned",'
     replace(package / "arms.py", last, f'Arm("toy", "toy", "a method of a reader"),\n    {last}')
     assert planned(finished, checkout) == {"report": 1, "all": 1}  # which says what the arms are for

@@ -69,14 +69,14 @@ def ledger(results):
 
 
 def test_a_gain_that_is_mlets_alone(tmp_path):
-    """Tuned against tuned MLET gains; its growth with k was not planted, so C2 as a whole is not reproduced."""
-    arms = ["single-lr-tuned", "mlet-lr-tuned"]
-    results = made(tmp_path, "mlet", 24_000, arms, (32, 64, 128, 2048, 4096), batch_size=64, w2_std=0.01)
+    """Both tuned over one list, MLET gains, and the more the larger k is."""
+    arms, factors = ["single-lr-tuned", "mlet-lr-tuned"], tuple(2**power for power in range(4, 15))
+    results = made(tmp_path, "mlet", 96_000, arms, factors, batch_size=64, w2_std=0.01)
     assert set(claims_table(results)["verdict"]) == {NOT_RUN}  # generated rows
     verdicts, gains = ledger(as_if_genuine(results))
+    print(verdicts, gains)
     assert gains[BOTH_TUNED.name][0] > 0
-    assert verdicts["C4", BOTH_TUNED.name] == REPRODUCED  # one direction of each field's table has grown
-    assert verdicts["C2", BOTH_TUNED.name] != REPRODUCED
+    assert verdicts["C2", BOTH_TUNED.name] == REPRODUCED
 
 
 def test_a_gain_of_step_size_alone(tmp_path):
