@@ -29,7 +29,7 @@ class Need:
         tables: W1 and W2 or E, and the state of the optimizer for them.
         data: the rows of the splits, and the order of an epoch.
         rest: activations of the largest batch.
-        served: the tables that are made of those, once the activations are gone.
+        served: the tables that are made of those, and their ranks, once the activations are gone.
     """
 
     tables: int
@@ -56,6 +56,7 @@ def training_need(spec: RunSpec, schema: DatasetSchema) -> Need:
         if model.wide:
             tables += SingleTables(schema.table_sizes, 1).training_bytes()
         gathered = embedding.values_read
+        ranks = 16 * embedding.width**2  # W1ᵀ W1 in float64, and what its eigenvalues take
     tables *= 1 + optimizers(spec.optimizer)[0].state_per_value
     splits = ("train", "val", "test") if spec.authors_selection else ("train", "val")
     rows = sum(schema.rows[split] for split in splits)
@@ -63,7 +64,7 @@ def training_need(spec: RunSpec, schema: DatasetSchema) -> Need:
     of_row = model.activation_values(make_hyper(model, spec.hyper), fields, len(schema.dense), spec.dim)
     scored = of_row * EVALUATION_BATCH + min(gathered * EVALUATION_BATCH, max(gathered, BLOCK_VALUES))
     rest = FLOAT * max(scored, 3 * (gathered + of_row) * min(spec.batch_size, schema.rows["train"]))
-    return Need(tables, data, rest, FLOAT * sum(schema.table_sizes) * spec.dim)
+    return Need(tables, data, rest, FLOAT * sum(schema.table_sizes) * spec.dim + ranks)
 
 
 def deployment_bytes(spec: RunSpec, schema: DatasetSchema) -> int:
