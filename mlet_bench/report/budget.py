@@ -104,14 +104,16 @@ def _star() -> Line2D:
 
 
 def advice(results: Results) -> list[str]:
-    """What to train for each budget, and how far behind it MLET is: two sentences for each data set."""
+    """For each data set what to train for each budget, and how far behind that MLET is where it is another."""
     table, said = results.table(budget_table), []
     several = len({setting.model for setting in results.settings}) > 1
     for setting in results.settings:
         budgets = [records(part) for _, part in setting.of(table[table["rank"].notna()]).groupby("budget", sort=False)]
         if budgets:
             of = f"On {named(setting)}" + (f" and {model_title(setting.model)}" if several else "")
-            said.append(f"{of}, {listed(map(_best, budgets))}. MLET beside them: {'; '.join(map(_mlet, budgets))}.")
+            said.append(f"{of}, {listed(map(_best, budgets))}.")
+            if not all(_is_mlet(placed[0]["arm"]) for placed in budgets):
+                said[-1] += f" MLET beside them: {'; '.join(map(_mlet, budgets))}."
     return said
 
 
@@ -126,7 +128,7 @@ def _mlet(placed: Sequence[Row]) -> str:
     """How far behind the first MLET is on the seeds that judge, which may turn the order of those that chose."""
     row = next((row for row in placed if _is_mlet(row["arm"])), None)
     if row is None or row is placed[0]:
-        return "none fits" if row is None else "that is MLET"
+        return "none fits" if row is None else "the same"
     if row["first_is"] == "equal":
         return "as good"
     mean, low, high = row["behind"], row["behind_low"], row["behind_high"]

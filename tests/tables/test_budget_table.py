@@ -113,6 +113,12 @@ def test_mlet_beside_the_first_with_seeds_enough(results, lag, noise, says):
     assert f"MLET beside them: {says};" in said
 
 
+def test_where_mlet_is_the_first_nothing_stands_beside_it(results):
+    own = results.formats[results.formats["arm"] == "mlet-hash"]
+    (said,) = advice(replace(results, formats=own))
+    assert said == "On avazu, for 0.016 MB of tables train mlet-hash-d16-k64-b1_4 (AUC 0.6945)."
+
+
 def test_a_model_without_budgets_gets_no_advice(results):
     budgets = results.config["budgets"] | {"models": ["pnn"]}
     assert advice(replace(results, config=results.config | {"budgets": budgets})) == []
