@@ -28,7 +28,7 @@ def command(monkeypatch):
 @pytest.mark.parametrize("trouble", sorted(HOSTILE.keys() - {"packed"}))
 def test_a_server_of_bad_faith(hub, impatient, command, tmp_path, capsys, trouble):
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    hub.troubles = [None, *[trouble] * 100]
+    hub.troubles = [None, *[trouble] * 10_000]
     status = command(tmp_path)
     said = capsys.readouterr().err
     assert status == 2 and "Traceback" not in said and "data.gz could not be fetched (" in said, said
