@@ -2,13 +2,14 @@
 
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 from ledgers import ARMS, ledger, mlet, results_of
 from made_up import make_overhead, make_rare, make_runs, make_spectrum, worth
 from scipy.stats import ttest_rel
 
-from mlet_bench.claims import CLAIMS
+from mlet_bench.claims import CLAIMS, c7_rare
 from mlet_bench.claims.comparisons import AS_PAPER
 
 WIDE = (4, 8, 16, 32, 64)
@@ -185,6 +186,13 @@ def test_beside_the_gain_of_rare_rows_stands_what_their_step_gains_alone():
     row = ledger(runs, rare=make_rare(runs, lambda arm, group: excess.get(arm, 0.0) * (group == 0)))["C7"]
     assert "fewest; single-freq-lr has +0.00400 of it; gains" in row.number and "+0.00600 [" in row.number
     assert "single-freq-lr" not in row.cells
+
+
+def test_what_other_rows_would_change_of_a_mean_over_two_d(monkeypatch):
+    """Four cells with deviations of their own, each with weight 1/2: sqrt(4 / 4)."""
+    monkeypatch.setattr(c7_rare, "row_deviations", lambda setting, cells, *of: np.eye(len(cells)))
+    pairs = [("mlet-d4-k64", "single-d4"), ("mlet-d8-k64", "single-d8")]
+    assert c7_rare._row_error(None, pairs, pd.Index([0]), 0) == pytest.approx(1)
 
 
 def test_rare_needs_every_group_of_every_seed():
