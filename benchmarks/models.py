@@ -20,7 +20,7 @@ from mlet_bench.arms import RECIPES
 from mlet_bench.data.dataset import Rows
 from mlet_bench.device import device_label, software_label, synchronize
 from mlet_bench.errors import BenchError
-from mlet_bench.models import MODELS
+from mlet_bench.models import MODELS, model_title
 from mlet_bench.models.base import resolve_hyper
 from mlet_bench.spec import DatasetSchema, Field, RunSpec
 from mlet_bench.training.timing import time_steps
@@ -70,7 +70,7 @@ def bench_models(settings: Settings, rounds: int = 7, steps: int = 8) -> list[Me
         ]
         mine, other = (statistics.median(times) for times in zip(*took, strict=True))
         ratio = statistics.median(b / a for a, b in took)
-        case = f"{kind}, single, B={spec.batch_size}, d={DIM}"
+        case = f"{model_title(name)}, single, B={spec.batch_size}, d={DIM}"
         against = f"DeepCTR-Torch {package.__version__}"
         found.append(Measure("models", case, mine, unit, against, other, ratio, "3 or more", *where))
     return found

@@ -10,6 +10,7 @@ from toys import SIZES, make_rows
 from mlet_bench.data.dataset import Rows
 from mlet_bench.spec import DatasetSchema, Field
 
+os.environ.pop("MLFLOW_TRACKING_URI", None)  # the machine's own MLflow must not see the tests' runs
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")  # read when Triton is imported: its kernels then run on a CPU
 

@@ -12,13 +12,6 @@ from mlet_bench.tables import read
 pytest.importorskip("mlflow", reason="MLflow comes with the 'workflow' extra")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def no_outer_store():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        yield
-
-
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     finished = make_finished(tmp_path_factory.mktemp("finished"))

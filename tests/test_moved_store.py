@@ -17,13 +17,6 @@ pytest.importorskip("mlflow", reason="MLflow comes with the 'workflow' extra")
 UNCHANGED = SyncReport(unchanged=2)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def no_outer_store():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        yield
-
-
 @pytest.fixture(scope="module")
 def synced(tmp_path_factory):
     """``results/one`` beside its store. Nobody changes it."""

@@ -108,8 +108,7 @@ def test_help_imports_nothing_heavy():
         assert loaded_by(run(command, "--help")) <= {"numpy", "pyarrow"}, command
 
 
-def test_report_and_sync_do_not_import_torch(tmp_path, monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+def test_report_and_sync_do_not_import_torch(tmp_path):
     results = make_results(tmp_path, small_config(seeds=[0]))
     assert "torch" not in loaded_by(run("report", results))
     pytest.importorskip("mlflow", reason="MLflow comes with the 'workflow' extra")

@@ -106,9 +106,8 @@ def whole_database(tmp_path_factory):
 
 
 @pytest.mark.parametrize("how", ["SIGKILL", "SIGTERM"])
-def test_a_first_sync_that_is_cut_off_leaves_no_half_made_database(tmp_path, monkeypatch, how):
+def test_a_first_sync_that_is_cut_off_leaves_no_half_made_database(tmp_path, how):
     """MLflow makes its tables, then marks their version: a file without the mark it refuses for good."""
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     results = make_results(tmp_path, small_config(profile="one", seeds=[0]))
     cut = killed("mlflow.store.db.utils:_upgrade_db", 1, how, "sync", results)
     database = tmp_path / "mlflow.db"

@@ -24,14 +24,6 @@ pytest.importorskip("mlflow", reason="MLflow comes with the 'workflow' extra")
 ONE_SEED = small_config(profile="one", seeds=[0])
 
 
-@pytest.fixture(scope="module", autouse=True)
-def no_outer_store():
-    """The machine's own MLflow must not see these runs."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        yield
-
-
 @pytest.fixture(scope="module")
 def raced(tmp_path_factory):
     """A results folder that two processes synced at once into a database that did not exist."""

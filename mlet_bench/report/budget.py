@@ -18,6 +18,7 @@ from mlet_bench.models import model_title
 from mlet_bench.report import FIGURES
 from mlet_bench.report.answer import named
 from mlet_bench.runs import LOOKUPS, PLAIN
+from mlet_bench.statistics.intervals import DECISIVE_PAIRS
 from mlet_bench.tables.budget import budget_table, budgets_of, served_table
 from mlet_bench.tables.cells import records
 from mlet_bench.tables.results import Results
@@ -112,6 +113,8 @@ def advice(results: Results) -> list[str]:
         if budgets:
             of = f"On {named(setting)}" + (f" and {model_title(setting.model)}" if several else "")
             said.append(f"{of}, {listed(map(_best, budgets))}.")
+            if (seeds := budgets[0][0]["seeds"]) < DECISIVE_PAIRS:
+                said[-1] += f" {counted(seeds, 'seed')}, where {DECISIVE_PAIRS} are needed, cannot decide."
             if not all(_is_mlet(placed[0]["arm"]) for placed in budgets):
                 said[-1] += f" MLET beside them: {'; '.join(map(_mlet, budgets))}."
     return said
@@ -135,7 +138,7 @@ def _mlet(placed: Sequence[Row]) -> str:
     away, ends = ("behind", (low, high)) if mean >= 0 else ("ahead", (-high, -low))
     apart = f"{abs(mean):.4f} {away}"
     if math.isnan(low):
-        return f"{apart}, which {counted(row['seeds'], 'seed')} cannot decide"
+        return apart
     apart += " ({:.4f} to {:.4f})".format(*ends)
     return f"{apart}, too little to tell" if row["first_is"] == "undecided" else apart
 

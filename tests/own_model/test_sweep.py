@@ -65,9 +65,7 @@ def swept(tmp_path_factory):
     """The results folder of a whole sweep, its table, and the calls of fit."""
     trained.clear()
     out = tmp_path_factory.mktemp("own") / "results" / "shop-sweep"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        table = mlet_bench.sweep(Toy, fit, score, out=out, **GRID)
+    table = mlet_bench.sweep(Toy, fit, score, out=out, **GRID)
     return out, table, list(trained)
 
 

@@ -107,9 +107,8 @@ def test_the_report_shows_no_number_of_another_run(tmp_path, file):
     assert (runs.drop(("mlet-d4-k16", 0))["status"] == "done").all()
 
 
-def test_mlflow_gets_no_number_of_another_run(tmp_path, monkeypatch):
+def test_mlflow_gets_no_number_of_another_run(tmp_path):
     pytest.importorskip("mlflow", reason="MLflow comes with the 'workflow' extra")
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     results = make_results(tmp_path)
     one, other = (results / f"runs/avazu/dlrm/mlet-d4-k16/seed{seed}" for seed in (0, 1))
     shutil.copy(other / "metrics.json", one)

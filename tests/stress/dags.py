@@ -1,27 +1,17 @@
 """The whole DAG on generated rows, begun as a user begins it, and what must be equal when it has ended."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import yaml
+from finished import CONFIG as FINISHED
 from kill_at import numbers
 
 ROOT = Path(__file__).parents[2]
-CONFIG = {
-    "profile": "toy",
+CONFIG = FINISHED | {
     "datasets": {name: {"source": "synthesize", "rows": 6000} for name in ("criteo-kaggle", "avazu")},
-    "arms": ["single", "mlet"],
-    "controls": {"enabled": True, "arms": ["single-lr-tuned"]},
-    "embedding_lr_factors": [1, 4],
-    "dims": [4],
-    "inner_dims": [8],
-    "seeds": [0, 1],
     "training": {"validations": 4, "batch_size": 8},
-    "device": "cpu",
-    "keep": "all",
-    "overhead": {"pairs": 5, "steps": 1},
 }
 
 
@@ -30,12 +20,10 @@ def start(folder: Path, *options: str, config: dict = CONFIG) -> subprocess.Pope
     folder.mkdir(exist_ok=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     command = [Path(sys.executable).parent / "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder]
-    environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
     with open(folder / "snakemake.log", "a", encoding="utf-8") as log:
         return subprocess.Popen(
             [*command, "--configfile", folder / "config.yaml", "--cores", "2", *options],
             cwd=ROOT,
-            env=environment,
             stdout=log,
             stderr=log,
             start_new_session=True,

@@ -22,8 +22,7 @@ def results(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", [*STAGES, "report", "sync"])
-def test_a_broken_or_full_disk(name, whole, results, preload, tmp_path, monkeypatch, capsys):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+def test_a_broken_or_full_disk(name, whole, results, preload, tmp_path, capsys):
     command = staged(whole, name) if name in STAGES else tracked(results, name)
     came, wrong = fail_everywhere(command, tmp_path, preload, ATTEMPTS)
     with capsys.disabled():

@@ -69,8 +69,7 @@ def test_a_command_ends_in_the_same_bits(whole, tmp_path, stage):
 
 
 @pytest.mark.parametrize("name", ["sync", "report"])
-def test_results_that_were_cut_off_while_they_were_written(tmp_path, monkeypatch, name):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+def test_results_that_were_cut_off_while_they_were_written(tmp_path, name):
     made_up(tmp_path / "whole")
     task = tracked(tmp_path / "whole", name)
     task.prepare(tmp_path / "right")

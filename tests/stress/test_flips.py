@@ -14,10 +14,7 @@ SEED = int(os.environ.get("MLET_BENCH_STRESS_SEED", "0"))
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        finished = make_finished(tmp_path_factory.mktemp("finished"))
-        yield prepare_place(finished, tmp_path_factory.mktemp("flips"))
+    return prepare_place(make_finished(tmp_path_factory.mktemp("finished")), tmp_path_factory.mktemp("flips"))
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -33,11 +33,6 @@ def start(
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 
-@pytest.fixture(autouse=True)
-def no_outer_store(monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-
-
 @pytest.mark.parametrize("how", ["64 open files", "one core", "clock goes back", "full /dev/shm"])
 def test_little_is_enough(whole, tmp_path, how, capsys):
     def limited():

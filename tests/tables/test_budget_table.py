@@ -81,8 +81,8 @@ def test_the_advice_and_the_section(results):
     (said,) = advice(results)
     assert said == (
         "On avazu, for 0.016 MB of tables train single-d16 in int4-columns (AUC 0.7015) and for 0.009 MB of tables "
-        "train single-d16 in int4-columns (AUC 0.7015). MLET beside them: 0.0070 behind, which 2 seeds cannot decide; "
-        "none fits."
+        "train single-d16 in int4-columns (AUC 0.7015). 2 seeds, where 5 are needed, cannot decide. MLET beside them: "
+        "0.0070 behind; none fits."
     )
     section = budget_section(results)
     assert section is not None and section.figures == ["quality_at_bytes"] and len(section.tables) == 3
@@ -116,7 +116,10 @@ def test_mlet_beside_the_first_with_seeds_enough(results, lag, noise, says):
 def test_where_mlet_is_the_first_nothing_stands_beside_it(results):
     own = results.formats[results.formats["arm"] == "mlet-hash"]
     (said,) = advice(replace(results, formats=own))
-    assert said == "On avazu, for 0.016 MB of tables train mlet-hash-d16-k64-b1_4 (AUC 0.6945)."
+    assert said == (
+        "On avazu, for 0.016 MB of tables train mlet-hash-d16-k64-b1_4 (AUC 0.6945). "
+        "2 seeds, where 5 are needed, cannot decide."
+    )
 
 
 def test_a_model_without_budgets_gets_no_advice(results):
