@@ -56,9 +56,8 @@ def deploy_run(folder: Path, schema: DatasetSchema, splits: dict[str, Rows], mod
     """Write ``deployed.safetensors`` and ``deployed.json`` of a run; return the latter's content.
 
     The file holds the rows of each field (``tables.<field>``; of a collapsed run its n×d table; ``tables`` where all
-    fields share rows), what else the
-    embedding stores, and the layers of the model; the JSON says how they go together, so that neither this package's
-    training code nor W1 and W2 are needed to use them.
+    fields share rows), what else the embedding stores, and the layers of the model; the JSON says how they go together,
+    so that neither this package's training code nor W1 and W2 are needed to use them.
 
     Args:
         splits: real rows by split; trained and deployed model must agree on them to ``logit_tolerance``.
