@@ -14,7 +14,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 
 from mlet_bench.arms import ARMS, BASELINE, Look
 from mlet_bench.display.svg import KEYS, add_tip, mark
@@ -55,8 +55,9 @@ def grid(
 
     Columns that a page of paper cannot hold stand below the others, with all their rows.
     """
-    across = min(columns, max(1, int(WIDEST / width)))
-    down = rows * -(-columns // across)
+    layers = -(-columns // max(1, int(WIDEST / width)))
+    across = -(-columns // layers)
+    down = rows * layers
     figure = Figure(figsize=(max(width * across, 6.0), height * down + 0.7), layout="constrained")
     places = figure.add_gridspec(down, across)
     axes = np.empty((rows, columns), dtype=object)
@@ -97,6 +98,15 @@ def ticks_of_d(ax: Axes, table: pd.DataFrame) -> None:
     ax.set_xticks(dims, [str(dim) for dim in dims])
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set_xlim(dims[0] / 1.3, dims[-1] * 1.3)
+
+
+def ticks_of_size(ax: Axes) -> None:
+    """A logarithmic x-axis with ticks at 1, 2 and 5 of each decade; at 1 alone where that would be too many."""
+    ax.set_xscale("log")
+    low, high = ax.get_xlim()
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 2000 * low else (1,), numticks=20))
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    ax.xaxis.set_minor_formatter(NullFormatter())
 
 
 def lines_over_size(ax: Axes, part: pd.DataFrame, value: str, inner_dims: list[int]) -> None:

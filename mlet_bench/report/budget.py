@@ -40,7 +40,7 @@ def quality_at_bytes(results: Results) -> Figure | None:
     if not several:
         return None
     panels = plots.panels_of(results, served)
-    figure, axes = plots.grid(len(METRICS), len(panels), "tables as served, MB", list(METRICS.values()), 3.4, 6.2)
+    figure, axes = plots.grid(len(METRICS), len(panels), "tables as served, MB", list(METRICS.values()), 3.2, 4.4)
     formats = sorted(set(served["format"]) - {PLAIN}, key=list(results.config["formats"]).index)
     for column, panel in enumerate(panels):
         for row, metric in enumerate(METRICS):
@@ -80,8 +80,7 @@ def _draw(ax: Axes, served: pd.DataFrame, metric: str, formats: list[str], wides
     for x, y in zip(full["tables_bytes"] / 1e6, full[metric]):
         ax.axhline(y, color="#000000", linestyle=":", linewidth=0.9)
         ax.plot([x], [y], marker="*", markersize=12, color="#000000", zorder=6)
-    ax.set_xscale("log")
-    ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    plots.ticks_of_size(ax)
     ax.ticklabel_format(axis="y", useOffset=False)
 
 
@@ -185,12 +184,11 @@ def budget_section(results: Results) -> Section | None:
         placed, absent = own[own["rank"].notna()], own[own["rank"].isna()]
         front = placed[(placed["rank"] <= 2) | placed["arm"].map(_is_mlet)]
         name = f"{setting.dataset}, {model_title(setting.model)}"
-        tables += (
-            [(f"{name}: the first two within each budget, and MLET", show(front, columns, csv="budget"))]
-            if len(front)
-            else []
-        )
-        tables += [(f"{name}: every arm", show(placed, columns, folded=f"{len(placed)} rows", csv="budget"))]
+        if len(placed):
+            tables += [
+                (f"{name}: the first two within each budget, and MLET", show(front, columns, csv="budget")),
+                (f"{name}: every arm", show(placed, columns, folded=counted(len(placed), "row"), csv="budget")),
+            ]
         if len(absent):
             missing = [columns[0], words("arm", "arm"), words("why not", "reason")]
             tables.append((f"{name}: cannot be that small, or did not run", show(absent, missing)))

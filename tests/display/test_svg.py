@@ -116,3 +116,23 @@ def test_more_columns_than_a_page_holds_stand_below_each_other():
     place = {ax.get_subplotspec().get_geometry()[2] for ax in axes.ravel()}
     assert len(place) == 36
     assert {ax.get_ylabel() for ax in axes[1]} == {"LogLoss"} and {ax.get_xlabel() for ax in axes[0]} == {"d"}
+
+
+def test_columns_are_spread_evenly_where_they_do_not_fit_beside_each_other():
+    _, axes = plots.grid(2, 4, "d", "AUC", 2.6, 4.2)
+    assert {ax.get_subplotspec().get_geometry()[:2] for ax in axes.ravel()} == {(4, 2)}
+
+
+@pytest.mark.parametrize(
+    ("ends", "shown"),
+    [((0.3, 1.5), ["0.5", "1"]), ((0.006, 0.6), ["0.01", "0.02", "0.05", "0.1", "0.2", "0.5"]),
+     ((0.001, 9e3), ["0.001", "0.01", "0.1", "1", "10", "100", "1000"])],
+)  # fmt: skip
+def test_ticks_of_sizes_are_round_and_written_out(ends, shown):
+    figure = Figure()
+    ax = figure.add_subplot(xlim=ends)
+    plots.ticks_of_size(ax)
+    figure.draw_without_rendering()
+    low, high = ax.get_xlim()
+    written = [tick.get_text() for tick in ax.get_xticklabels() if low <= tick.get_position()[0] <= high]
+    assert written == shown and not any(tick.get_text() for tick in ax.get_xticklabels(minor=True))

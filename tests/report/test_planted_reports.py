@@ -115,6 +115,7 @@ def test_failed_runs_show_their_reason_and_each_run_its_id(tmp_path):
     assert "2 runs failed and 1 run missing; nothing stands in for them above." in summary
     assert "train: the loss is NaN at step 1" in summary and "train: the loss is NaN at step 0" in page
     (known,) = pd.read_parquet(results / "tables" / "runs.parquet")["run_id"].dropna()
+    assert "\n4 rows, in `tables/runs.csv`.\n" in summary
     runs = page.split("<details>")[-1]
     assert f'<a href="mlflow.html#{known}">{known}</a>' in runs and "mlet_bench.run_id" in page
     assert 'href="runs/avazu/dlrm/single-d4/seed0/"' in runs and 'href="tables/runs.csv"' in runs

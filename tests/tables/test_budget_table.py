@@ -89,6 +89,14 @@ def test_the_advice_and_the_section(results):
     assert quality_at_bytes.draw(results) is not None
 
 
+def test_a_model_of_which_nothing_ran_within_a_budget_has_no_empty_tables(results):
+    both = replace(results, runs=pd.concat([results.runs, results.runs.assign(model="pnn")]))
+    assert len(both.settings) == 2
+    section = budget_section(both)
+    assert section is not None and all(table.rows for _, table in section.tables)
+    assert [title for title, _ in section.tables if "every arm" in title] == ["avazu, DLRM: every arm"]
+
+
 @pytest.mark.parametrize(
     ("lag", "noise", "says"),
     [
