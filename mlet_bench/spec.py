@@ -163,6 +163,8 @@ class RunSpec:
                     f"{name} is {getattr(self, name)}: it must be above 0, and at most {LARGEST:.2g}, the largest "
                     "number of float32"
                 )
+        for name in ("lr", "embedding_lr_factor", "w2_std"):  # 4 is 4.0, so that both are one run with one id
+            object.__setattr__(self, name, float(getattr(self, name)))
 
     @property
     def id(self) -> str:

@@ -26,6 +26,12 @@ def test_every_setting_changes_the_id(schema):
     assert len(ids) == len(changed) + 1
 
 
+@pytest.mark.parametrize("name", ["lr", "embedding_lr_factor", "w2_std"])
+def test_a_number_is_one_run_however_it_is_written(schema, name):
+    whole, real = (replace(make_spec(schema), **{name: value}) for value in (4, 4.0))
+    assert whole == real and whole.id == real.id
+
+
 def test_swapped_widths_do_not_collide(schema):
     assert make_spec(schema, hyper={"bottom": (16, 64)}).id != make_spec(schema, hyper={"bottom": (64, 16)}).id
     assert cell_name("mlet", 16, 64) == "mlet-d16-k64"

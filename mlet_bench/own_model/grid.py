@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -96,22 +97,32 @@ def sweep(
     if absent := [name for name in PACKAGES if find_spec(name) is None]:
         raise BenchError(f"the report needs {', '.join(absent)}: pip install 'mlet-bench[workflow]'")
     results, task = Path(out), Task(build, fit, score, tables)
-    recipe = {"recipe": "own", "optimizer": optimizer, "lr": lr, "batch_size": batch_size, "epochs": epochs}
+    (batch_size,), (epochs,) = _whole("batch_size", [batch_size]), _whole("epochs", [epochs])
+    recipe = {"recipe": "own", "optimizer": optimizer, "lr": float(lr), "batch_size": batch_size, "epochs": epochs}
+    factors = embedding_lr_factors if isinstance(embedding_lr_factors, str) else list(map(float, embedding_lr_factors))
     config = {
         "profile": results.resolve().name,
         "datasets": {dataset: {"source": OWN_MODEL}},
         "models": {model: _plain(dict(settings or {}) | {name: tables[name] for name in sorted(tables)})},
         "arms": list(arms),
-        "dims": list(dims),
-        "inner_dims": list(inner_dims),
-        "seeds": list(seeds),
-        "embedding_lr_factors": embedding_lr_factors if embedding_lr_factors == AUTO else list(embedding_lr_factors),
+        "dims": _whole("dims", dims),
+        "inner_dims": _whole("inner_dims", inner_dims),
+        "seeds": _whole("seeds", seeds),
+        "embedding_lr_factors": factors,
         "training": recipe | {"validations": epochs},
     }
     grid = _checked(config, results, fingerprint)
     write_json(results / "config.json", config)
-    failures = _train(task, grid, config["embedding_lr_factors"])
+    failures = _train(task, grid, factors)
     return _report(results, failures, sum(map(len, grid.values())))
+
+
+def _whole(name: str, values: Sequence[int]) -> list[int]:
+    """Whole numbers as JSON has them, of NumPy too."""
+    try:
+        return [index(value) for value in values]
+    except TypeError:
+        raise BenchError(f"{name} has {list(values)}: give whole numbers") from None
 
 
 def _checked(config: dict[str, Any], results: Path, fingerprint: str) -> dict[Cell, Runs]:

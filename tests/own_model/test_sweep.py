@@ -162,6 +162,22 @@ def test_runs_of_other_code_or_settings_are_trained_again(tmp_path):
         assert len(trained) == bool(changes), changes
 
 
+def test_numpy_s_numbers_are_numbers(tmp_path):
+    one = {"dims": np.array([2]), "seeds": np.arange(1), "batch_size": np.int32(20)}
+    assert short(tmp_path, **one, lr=np.float64(0.5), embedding_lr_factors=np.array([1, 4])) == {}
+    trained.clear()
+    assert short(tmp_path) == {} and trained == []
+
+
+def test_a_choice_among_the_same_numbers_written_otherwise_is_of_the_same_runs(tmp_path):
+    arms = ["single", "single-lr-tuned"]
+    for factors in ([1.0, 4.0], [4, 1]):
+        trained.clear()
+        assert short(tmp_path, arms=arms, embedding_lr_factors=factors) == {}
+        run = RunFolder(tmp_path / "runs/shop/toy/single-lr-tuned-d2/seed0")
+        assert run.document(TUNING, run.spec)["asked"] == [1, 4]
+
+
 def test_a_run_that_fails_is_recorded_and_the_others_go_on(tmp_path):
     def half(model, groups, seed):
         if seed == 1:
@@ -234,6 +250,7 @@ def test_scores_that_are_none_are_refused(found, sentence):
         ({"arms": ["single", "single-freq-lr"]}, "arm 'single-freq-lr' needs one of the suite's own models"),
         ({"arms": ["single", "hash"]}, "arm 'hash' needs one of the suite's own models"),
         ({"seeds": []}, "seeds is empty"),
+        ({"seeds": [0.5]}, r"seeds has \[0.5\]: give whole numbers"),
         ({"dims": [16]}, "no pair with k >= d for mlet"),
         ({"lr": -1.0}, "lr is -1.0"),
     ],
