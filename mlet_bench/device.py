@@ -1,5 +1,6 @@
 """The device a job runs on."""
 
+import gc
 import os
 import sys
 import time
@@ -9,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import torch
 
 from mlet_bench.errors import BenchError
-from mlet_bench.gpus import claim_gpu
+from mlet_bench.gpus import claim_gpu, release_gpus
 from mlet_bench.kernels import in_use
 
 CGROUP, OWN_CGROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
@@ -19,7 +20,8 @@ LOAD = Path("/proc/loadavg")
 def resolve_device(name: str, threads: int | None = None) -> torch.device:
     """``auto`` is the GPU where there is one, else the CPU; ``threads`` are those of the CPU, the free cores at most.
 
-    Of several GPUs the process takes one that no other process of ours has, see ``mlet_bench.gpus``.
+    The process takes a GPU that no other process of ours has, see ``mlet_bench.gpus``, and waits while there is none:
+    each fills the memory of its own.
 
     Raises:
         BenchError: ``cuda`` was asked for and is not there, or the name is unknown.
@@ -31,12 +33,19 @@ def resolve_device(name: str, threads: int | None = None) -> torch.device:
         raise BenchError("device 'cuda' was asked for, but torch finds no GPU: use device 'cpu' or 'auto'")
     if name == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
-    count = torch.cuda.device_count()
-    # With one GPU in sight (CUDA_VISIBLE_DEVICES, a cluster's job) the choice is made, and sharing it is up to others.
-    uuids = [str(torch.cuda.get_device_properties(index).uuid) for index in range(count)] if count > 1 else []
-    device = torch.device("cuda", claim_gpu(uuids) if uuids else 0)
+    uuids = [str(torch.cuda.get_device_properties(index).uuid) for index in range(torch.cuda.device_count())]
+    device = torch.device("cuda", claim_gpu(uuids))
     torch.cuda.set_device(device)
     return device
+
+
+def leave(device: torch.device) -> None:
+    """Give a GPU back for the next process, once nothing of this one lies on it any more: its memory, then the lock."""
+    if device.type == "cuda":
+        gc.collect()  # a failure may have left tensors in a cycle
+        torch._C._cuda_clearCublasWorkspaces()  # 32 MiB a stream, which nothing else lets go
+        torch.cuda.empty_cache()
+        release_gpus()
 
 
 def be_deterministic() -> None:

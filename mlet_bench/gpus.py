@@ -1,4 +1,4 @@
-"""One job a GPU: on a machine with several, each process takes one that no other process of ours has."""
+"""One job a GPU: each process takes one that no other process of ours has, and gives it back when it can."""
 
 import errno
 import fcntl
@@ -13,7 +13,7 @@ from pathlib import Path
 from mlet_bench.errors import BenchError
 from mlet_bench.private import private_folder
 
-_HELD: list[int] = []  # descriptors, until the process ends, however it ends
+_HELD: list[int] = []  # descriptors, until they are released or the process ends, however it ends
 
 
 def claim_gpu(names: Sequence[str], folder: Path | None = None, wait_seconds: float = 1.0) -> int:
@@ -43,6 +43,12 @@ def claim_gpu(names: Sequence[str], folder: Path | None = None, wait_seconds: fl
             print(f"all {len(names)} GPUs are taken by other jobs of this suite: waiting for one", file=sys.stderr)
             said = True
         time.sleep(wait_seconds)
+
+
+def release_gpus() -> None:
+    """Let other processes take what this one has taken."""
+    while _HELD:
+        os.close(_HELD.pop())
 
 
 def _open_lock(folder: Path, name: str) -> int:

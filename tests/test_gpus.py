@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mlet_bench.gpus import claim_gpu
+from mlet_bench.gpus import claim_gpu, release_gpus
 
 JOB = """
 import sys, time
@@ -51,6 +51,20 @@ def test_a_killed_job_gives_its_device_back(tmp_path):
     clock = time.monotonic()
     assert claim_gpu(["a"], tmp_path) == 0
     assert time.monotonic() - clock < 30
+
+
+def test_a_device_that_is_released_is_the_next_job_s_while_the_first_goes_on(tmp_path):
+    assert claim_gpu(["a"], tmp_path) == 0
+    waiting = start(tmp_path, ["a"])
+    assert waiting.stderr.readline().startswith("all 1 GPUs are taken by other jobs of this suite: waiting")
+    assert not (tmp_path / "held-0").exists()
+    release_gpus()
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "held-0").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    (tmp_path / "go").touch()
+    assert waiting.communicate(timeout=60)[1] == "" and waiting.returncode == 0
+    release_gpus()  # of nothing
 
 
 LOCK = "mlet-bench-gpu-a.lock"

@@ -35,6 +35,10 @@ class Rows:
     def __len__(self) -> int:
         return len(self.label)
 
+    def to(self, device: torch.device) -> "Rows":
+        """The rows on a device; these themselves where they are there."""
+        return Rows(self.label.to(device), self.dense.to(device), self.ids.to(device))
+
 
 def load_split(folder: Path | str, schema: DatasetSchema, split: str, device: torch.device | str = "cpu") -> Rows:
     """Load one split, row group by row group into tensors that are made once.

@@ -78,7 +78,7 @@ def set_aside(failures: dict[Path, BenchError], folder: Path, stage: str) -> Ite
         with failure_recorded([folder], stage):
             yield
     except BenchError as error:
-        failures[folder] = error
+        failures[folder] = error.with_traceback(None)  # whose frames would keep a model in memory
 
 
 def require_both_classes(folder: Path, schema: DatasetSchema, splits: Iterable[str] = SPLITS) -> None:

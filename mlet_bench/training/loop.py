@@ -255,7 +255,8 @@ class _Training:
                 if self.spec.authors_selection:
                     point |= self._measured(number, "test", "auc", "accuracy")
             except DivergedError as error:
-                self.failures[self.folders[number]] = error
+                # Without its traceback, whose frames would keep this pack in memory beside the next.
+                self.failures[self.folders[number]] = error.with_traceback(None)
             else:
                 progress.curve.append(point)
 

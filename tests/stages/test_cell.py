@@ -1,5 +1,6 @@
 """The command of a DAG's job: each stage only where it is due, and what is up to date is not touched."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -11,9 +12,13 @@ import pytest
 import torch
 from staged import call, give
 
-from mlet_bench.errors import RunsFailed
-from mlet_bench.evaluation import deploy
+from mlet_bench import device
+from mlet_bench.errors import BenchError, RunsFailed
+from mlet_bench.evaluation import deploy, evaluate
+from mlet_bench.gpus import claim_gpu, release_gpus
 from mlet_bench.runs import RunFolder
+from mlet_bench.stages import cell as cell_stage
+from mlet_bench.stages import evaluate as evaluate_stage
 from mlet_bench.stages import train
 from mlet_bench.stages.cell import lacking
 from mlet_bench.stages.evaluate import evaluate_runs
@@ -233,6 +238,54 @@ def test_runs_scored_side_by_side_are_scored_as_one_after_the_other(cell, tmp_pa
     for folder in (folders[0], folders[2]):
         assert (folder / "metrics.json").read_bytes() == before[folder]
     assert not (folders[1] / "metrics.json").exists()
+
+
+@pytest.fixture
+def gpu(tmp_path, monkeypatch):
+    """A pretended GPU that the command has taken; gives whether another process could take it now."""
+    lock = tmp_path / "mlet-bench-gpu-a.lock"
+    monkeypatch.setattr(cell_stage, "device_of", lambda arguments: torch.device("cpu", claim_gpu(["a"], tmp_path)))
+    monkeypatch.setattr(evaluate_stage, "leave", lambda device: release_gpus())
+
+    def free():
+        with lock.open() as other:
+            try:
+                fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        return True
+
+    return free
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_metrics_are_computed_when_the_gpu_is_given_back(cell, tmp_path, monkeypatch, gpu, fails):
+    """After the last prediction, whether or not a metric fails; the next job need not wait for sorting on the host."""
+    events, predict, score = [], evaluate.logits, evaluate.all_metrics
+
+    def metrics(*scored):
+        events.append(("metrics", gpu()))
+        if fails:
+            raise BenchError("no such number")
+        return score(*scored)
+
+    monkeypatch.setattr(evaluate, "logits", lambda *of: events.append(("logits", gpu())) or predict(*of))
+    monkeypatch.setattr(evaluate, "all_metrics", metrics)
+    assert call(*cell("mlet", [0, 1])) == (2 if fails else 0)
+    asked = 1 if fails else 2  # of validation and test
+    assert events == 4 * [("logits", False)] + 2 * asked * [("metrics", True)]
+    assert gpu() and (tmp_path / "cell/seed0/metrics.json").exists() != fails
+
+
+def test_a_gpu_gets_its_memory_back_before_another_process_may_take_it(monkeypatch):
+    seen = []
+    monkeypatch.setattr(torch._C, "_cuda_clearCublasWorkspaces", lambda: seen.append("workspaces"), raising=False)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: seen.append("memory"))
+    monkeypatch.setattr(device, "release_gpus", lambda: seen.append("lock"))
+    device.leave(torch.device("cpu"))
+    assert seen == []
+    device.leave(torch.device("cuda"))
+    assert seen == ["workspaces", "memory", "lock"]
 
 
 @pytest.mark.parametrize(("keep", "stored"), [("metrics", 0), ("deployed", 0), ("all", 2)])

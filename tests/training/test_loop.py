@@ -1,6 +1,8 @@
 """The loop: what a run leaves, same seed same bits, resume to the bit, divergence, test never touched."""
 
+import gc
 import math
+import weakref
 
 import pandas as pd
 import pytest
@@ -13,7 +15,8 @@ from mlet_bench.errors import BenchError, RunsFailed
 from mlet_bench.models import MODELS
 from mlet_bench.models.base import resolve_hyper
 from mlet_bench.spec import RunSpec
-from mlet_bench.training.loop import Execution, epoch_order
+from mlet_bench.training import loop
+from mlet_bench.training.loop import Execution, Keeper, epoch_order
 
 AT_ONCE = Execution(checkpoint_seconds=0)
 
@@ -119,6 +122,21 @@ def test_divergence_is_an_error_and_leaves_no_result(schema, splits, tmp_path):
         train(spec, schema, trainable(splits), tmp_path)
     assert [error.kind for error in failed.value.reasons.values()] == ["diverged"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_whose_scores_diverge_leaves_no_model_in_memory(schema, splits, tmp_path, monkeypatch):
+    """A GPU may have no room for the next pack beside it."""
+    models = []
+
+    class Noting(Keeper):
+        def drawn(self, spec, folder, model):
+            models.append(weakref.ref(model))
+
+    monkeypatch.setattr(loop, "logits_on_device", lambda model, rows: torch.full((len(rows),), math.nan))
+    with pytest.raises(RunsFailed, match="scores on val are not finite") as failed:
+        loop.train_together([(make_spec(schema), tmp_path)], schema, trainable(splits), keeper=Noting())
+    gc.collect()
+    assert [model() for model in models] == [None] and len(failed.value.reasons) == 1
 
 
 def test_a_model_that_diverges_by_anothers_recipe_is_told_its_own(schema, splits, tmp_path):

@@ -85,8 +85,8 @@ def test_on_a_gpu_the_arms_of_a_method_at_one_d_are_one_job(tmp_path):
     assert "--embedding-lr-factors auto" in told[0] and "touch results/toy/jobs/avazu/dlrm/single-d8.done" in told[0]
 
 
-@pytest.mark.parametrize(("options", "at_once"), [((), 1), (("--resources", "gpu=2"), 2)])
-def test_gpu_jobs_run_one_at_a_time_unless_told_otherwise(tmp_path, options, at_once):
+@pytest.mark.parametrize(("options", "at_once"), [((), 2), (("--resources", "gpu=3"), 3)])
+def test_one_gpu_job_trains_while_another_is_scored_and_more_run_only_where_told(tmp_path, options, at_once):
     """Four jobs that ask for the GPU as the stages do, each noting when it starts and ends."""
     (tmp_path / "Snakefile").write_text(
         f"""

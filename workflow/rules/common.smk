@@ -58,9 +58,10 @@ JOBS = jobs(config, together=bool(GPUS))
 JOB = f"{RESULTS}/jobs/{{dataset}}/{{model}}/{{cell}}.done" if GPUS else f"{CELL}/runs.json"
 CELLS = {cell.folder: cell for cells in JOBS.values() for cell in cells}
 
-# Without a limit Snakemake would start any number of GPU jobs at once; --resources gpu=2 allows two.
+# Without a limit Snakemake would start any number of GPU jobs at once. Two are for one GPU: a job gives it back when its
+# runs have predicted, and while their metrics are computed on the host the next one, which has waited, trains.
 if "gpu" not in workflow.global_resources:
-    workflow.global_resources["gpu"] = 1
+    workflow.global_resources["gpu"] = 2
 # Nor does it know the machine's memory: cells that fit one by one could be started together. One that is too large
 # starts alone, and its command says what it needs.
 if workflow.local_exec and "mem_mb" not in workflow.global_resources and (free := free_bytes(CPU)) is not None:
