@@ -9,7 +9,7 @@ from mlet_bench.embeddings import METHODS
 from mlet_bench.embeddings.base import FieldTables
 from mlet_bench.embeddings.draw import W2, normal_, stream_of, uniform_
 
-BLOCK_ROWS = 2**20  # multiplied at a time: the largest table needs no copy in float64
+BLOCK_ROWS = 2**17  # multiplied at a time: the largest table needs no copy in float64
 
 
 @METHODS.add

@@ -12,11 +12,13 @@ import torch
 
 from mlet_bench.arms import ARMS, RECIPES
 from mlet_bench.config import Cell, cell_spec, cells, load_config
+from mlet_bench.config import jobs as dag_jobs
 from mlet_bench.data import dataset_of, described
 from mlet_bench.data.planted import table_sizes
 from mlet_bench.device import device_label, free_cores, resolve_device
 from mlet_bench.embeddings.base import FieldTables
 from mlet_bench.errors import OverBudgetError
+from mlet_bench.files import digest
 from mlet_bench.models import MODELS
 from mlet_bench.models.base import untried_optimizer
 from mlet_bench.models.build import empty_embedding
@@ -24,9 +26,10 @@ from mlet_bench.spec import DatasetSchema, Field, RunSpec
 from mlet_bench.stages.numbers import count, positive
 from mlet_bench.stages.status import trainings
 from mlet_bench.training.forecast import STEPS, Pace, measure_pace
-from mlet_bench.training.memory import OVERHEAD, deployment_bytes, pack_size, training_need
+from mlet_bench.training.memory import OVERHEAD, pack_size, training_need
+from mlet_bench.training.pack import in_common
 from mlet_bench.training.step import optimizers
-from mlet_bench.training.tuning import AUTO
+from mlet_bench.training.tuning import AUTO, candidate, first_factors, is_candidate
 
 SHORTEST_ROW = 25  # bytes: packed, a row of Avazu takes 27, and no other raw file of these sets is as dense
 SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}  # about, where a data set is not prepared
@@ -113,19 +116,29 @@ class Plan:
         return self.hours_with(self.jobs)
 
     def hours_with(self, jobs: int) -> float:
-        """Training and scoring of the cells that are known; none ends before the longest of them."""
-        return max(sum(self._seconds_of_cells) / jobs, *self._seconds_of_cells) / 3600
+        """Training and scoring of the cells that are known; none ends before the longest of the DAG's jobs."""
+        return max(sum(self._seconds_of_jobs) / jobs, *self._seconds_of_jobs) / 3600
 
     @cached_property
-    def _seconds_of_cells(self) -> list[float]:
-        return [trainings(self.config, cell) * self._seconds(cell, schema) for cell, schema in self.known]
+    def _packs_of_jobs(self) -> list[tuple[DatasetSchema, list[list[RunSpec]]]]:
+        """Of each job its data set and the runs that it trains, pack by pack."""
+        known, found = dict(self.known), []
+        for of_job in dag_jobs(self.config, together=self.device.type == "cuda").values():
+            if mine := [cell for cell in of_job if cell in known]:
+                schema = known[mine[0]]
+                found.append((schema, [pack for runs in self._rounds(mine) for pack in self._packs(runs, schema)]))
+        return found
+
+    @cached_property
+    def _seconds_of_jobs(self) -> list[float]:
+        return [sum(self._seconds(pack, schema) for pack in packs) for schema, packs in self._packs_of_jobs]
 
     @property
     def disk(self) -> dict[str, int]:
         """Bytes at the peak: prepared data, what is kept of all runs, and what jobs hold until runs are scored."""
         rows = (sum(schema.rows.values()) * (1 + 4 * _columns(schema)) for schema in self.schemas.values() if schema)
         kept = sum(len(self.config["seeds"]) * self._kept(cell, schema) for cell, schema in self.known)
-        held = sorted((self._held(cell, schema) for cell, schema in self.known), reverse=True)
+        held = sorted((self._held(packs, schema) for schema, packs in self._packs_of_jobs), reverse=True)
         return {"prepared data": sum(rows), "kept of the runs": kept, "held by jobs": sum(held[: self.jobs])}
 
     def lines(self, price: float | None = None) -> Iterator[str]:
@@ -166,14 +179,32 @@ class Plan:
     def _specs(self, cell: Cell) -> list[RunSpec]:
         return [cell_spec(self.config, cell, seed) for seed in self.config["seeds"]]
 
-    def _seconds(self, cell: Cell, schema: DatasetSchema) -> float:
-        specs = self._specs(cell)
-        together = pack_size(specs[0], schema, self.device, len(specs))
-        method, width = ARMS[cell.arm].method, self._tables(specs[0], schema).width
-        shape = (cell.dataset, cell.model, method, cell.dim, width, together)  # initial values take no time
+    def _rounds(self, of_job: Sequence[Cell]) -> tuple[list[RunSpec], list[RunSpec]]:
+        """What a job trains at once: the first candidates beside all runs that do not tune, then those that do."""
+        first, then = [], []
+        for cell in of_job:
+            specs, tunes = self._specs(cell), ARMS[cell.arm].tunes_lr
+            (then if tunes else first).extend(specs)
+            for factor in first_factors(self.config["embedding_lr_factors"]) if tunes else ():
+                first += candidate(specs[0], factor)
+        return first, then
+
+    def _packs(self, runs: Sequence[RunSpec], schema: DatasetSchema) -> Iterator[list[RunSpec]]:
+        """The packs that runs are trained in."""
+        groups: dict[str, list[RunSpec]] = {}
+        for spec in runs:
+            groups.setdefault(digest(in_common(spec, schema)), []).append(spec)
+        for group in groups.values():
+            size = pack_size(group[0], schema, self.device, len(group))
+            yield from (group[first : first + size] for first in range(0, len(group), size))
+
+    def _seconds(self, pack: Sequence[RunSpec], schema: DatasetSchema) -> float:
+        spec = pack[0]
+        # Neither initial values nor rates take time.
+        shape = (spec.dataset, spec.model, spec.settings.method, spec.dim, self._tables(spec, schema).width, len(pack))
         if shape not in self.paces:
-            self.paces[shape] = measure_pace(specs[:together], schema, self.device)
-        return self.paces[shape].seconds(specs[0], schema.rows)
+            self.paces[shape] = measure_pace(pack, schema, self.device)
+        return len(pack) * self.paces[shape].seconds(spec, schema.rows)
 
     def _tables(self, spec: RunSpec, schema: DatasetSchema) -> FieldTables:
         with torch.device("meta"):  # shapes without memory
@@ -188,7 +219,7 @@ class Plan:
 
     def _memory(self, cell: Cell, schema: DatasetSchema) -> int:
         spec = self._specs(cell)[0]
-        return OVERHEAD + max(training_need(spec, schema).bytes, deployment_bytes(spec, schema))
+        return OVERHEAD + training_need(spec, schema).bytes
 
     def _kept(self, cell: Cell, schema: DatasetSchema) -> int:
         """Bytes of a run that stay: scores of 5 bytes a test row, and models by ``keep``."""
@@ -196,13 +227,16 @@ class Plan:
         served = 4 * cell.dim * sum(schema.table_sizes) if keep != "metrics" else 0
         return 5 * schema.rows["test"] + served + (self._tables(spec, schema).training_bytes() if keep == "all" else 0)
 
-    def _held(self, cell: Cell, schema: DatasetSchema) -> int:
+    def _held(self, packs: Sequence[Sequence[RunSpec]], schema: DatasetSchema) -> int:
         """Bytes of a job: a checkpoint of each run in training, with the optimizer's state, and the served models."""
-        specs = self._specs(cell)
-        together = pack_size(specs[0], schema, self.device, len(specs))
-        tables = self._tables(specs[0], schema).training_bytes()
-        checkpoint = (1 + optimizers(specs[0].optimizer)[0].state_per_value) * tables
-        return together * checkpoint + len(specs) * 4 * cell.dim * sum(schema.table_sizes)
+        kept = [len(pack) * self._checkpoint(pack[0], schema) for pack in packs]
+        served = sum(
+            4 * spec.dim * sum(schema.table_sizes) for pack in packs for spec in pack if not is_candidate(spec)
+        )
+        return max(kept) + served
+
+    def _checkpoint(self, spec: RunSpec, schema: DatasetSchema) -> int:
+        return (1 + optimizers(spec.optimizer)[0].state_per_value) * self._tables(spec, schema).training_bytes()
 
 
 def outlook(name: str, settings: dict[str, Any], results: Path) -> DatasetSchema | None:

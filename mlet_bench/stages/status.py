@@ -13,7 +13,7 @@ from mlet_bench.errors import BenchError
 from mlet_bench.runs import FAILED, METRICS, RunFolder, Status
 from mlet_bench.spec import RunSpec
 from mlet_bench.statistics.intervals import mean_interval
-from mlet_bench.training.tuning import AUTO, FIRST, TUNING_SEEDS
+from mlet_bench.training.tuning import TUNING_SEEDS, first_factors
 
 RECENT = 20  # finished cells that the pace is taken from
 PAUSE = 10  # a gap of so many times the usual one is no work: the machine was off, or the DAG was stopped
@@ -114,7 +114,7 @@ def trainings(config: dict[str, Any], cell: Cell) -> int:
 
     ``auto`` goes on from its first candidates where the best of them is the last, so of it these are the fewest.
     """
-    factors = FIRST if config["embedding_lr_factors"] == AUTO else config["embedding_lr_factors"]
+    factors = first_factors(config["embedding_lr_factors"])
     return len(config["seeds"]) + (len(TUNING_SEEDS) * len(factors) if ARMS[cell.arm].tunes_lr else 0)
 
 

@@ -12,7 +12,7 @@ from mlet_bench.evaluation.score import logits
 from mlet_bench.models.base import ClickModel
 from mlet_bench.spec import DatasetSchema, Field, RunSpec
 from mlet_bench.training.captured import make_steps
-from mlet_bench.training.loop import epoch_order
+from mlet_bench.training.loop import epoch_order, orders_of
 from mlet_bench.training.pack import build_pack
 from mlet_bench.training.step import TrainStep
 from mlet_bench.training.timing import time_steps
@@ -38,7 +38,7 @@ class Pace:
 
 
 def measure_pace(specs: Sequence[RunSpec], schema: DatasetSchema, device: torch.device) -> Pace:
-    """Time ``STEPS`` steps of runs that differ in their seed alone, trained together as a pack, after a warm-up.
+    """Time ``STEPS`` steps of runs that are trained together as a pack, after a warm-up.
 
     Tables are cut to ``TABLE_ROWS`` rows, so what the caches of a machine hold of a larger one is not measured.
     """
@@ -46,11 +46,13 @@ def measure_pace(specs: Sequence[RunSpec], schema: DatasetSchema, device: torch.
     fields = tuple(Field(field.name, size) for field, size in zip(schema.fields, sizes, strict=True))
     rows = made_up_rows(sizes, len(schema.dense), max(ROWS, spec.batch_size), device)
     pack = build_pack(specs, replace(schema, fields=fields), device)
-    steps = make_steps(TrainStep(pack, spec, rows.ids), rows, spec.batch_size)
-    steps.start([epoch_order(each.seed, 0, len(rows)) for each in specs], 0)
+    step = TrainStep(pack, spec, rows.ids, [each.embedding_lr for each in specs])
+    seeds, order_of = orders_of(specs)
+    steps = make_steps(step, rows, spec.batch_size, order_of=order_of)
+    steps.start([epoch_order(seed, 0, len(rows)) for seed in seeds], 0)
     time_steps(steps, 0, WARM_UP)
-    step = min(time_steps(steps, first, AT_A_TIME) for first in range(WARM_UP, WARM_UP + STEPS, AT_A_TIME)) / 1000
-    return Pace(step / len(specs), min(_seconds_of_scoring(pack.models[0], rows) for _ in range(5)) / len(rows))
+    took = min(time_steps(steps, first, AT_A_TIME) for first in range(WARM_UP, WARM_UP + STEPS, AT_A_TIME)) / 1000
+    return Pace(took / len(specs), min(_seconds_of_scoring(pack.models[0], rows) for _ in range(5)) / len(rows))
 
 
 def _seconds_of_scoring(model: ClickModel, rows: Rows) -> float:

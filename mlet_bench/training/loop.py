@@ -161,8 +161,7 @@ class _Training:
         self.pack = build_pack(self.specs, schema, self.device)
         rates = [spec.embedding_lr for spec in self.specs]
         self.step = TrainStep(self.pack, self.spec, data["train"].ids, rates)
-        self.seeds = list(dict.fromkeys(spec.seed for spec in self.specs))  # equal seeds share the order of an epoch
-        order_of = [self.seeds.index(spec.seed) for spec in self.specs] if len(self.seeds) < len(self.specs) else None
+        self.seeds, order_of = orders_of(self.specs)
         self.steps = make_steps(self.step, data["train"], self.spec.batch_size, execution.eager, order_of)
         self.progress = [Progress() for _ in self.specs]
         self.failures: dict[Path, BenchError] = {}
@@ -325,6 +324,12 @@ def _curve_point(progress: Progress, spec: RunSpec, train_rows: int, val_auc: fl
     }
     progress.loss_sum, progress.loss_rows = 0.0, 0
     return point
+
+
+def orders_of(specs: Sequence[RunSpec]) -> tuple[list[int], list[int] | None]:
+    """The seeds whose orders of an epoch runs take, as equal seeds share one; and ``order_of``, as of ``Steps``."""
+    seeds = list(dict.fromkeys(spec.seed for spec in specs))
+    return seeds, [seeds.index(spec.seed) for spec in specs] if len(seeds) < len(specs) else None
 
 
 def epoch_order(seed: int, epoch: int, rows: int) -> torch.Tensor:

@@ -67,18 +67,6 @@ def training_need(spec: RunSpec, schema: DatasetSchema) -> Need:
     return Need(tables, data, rest, FLOAT * sum(schema.table_sizes) * spec.dim + ranks)
 
 
-def deployment_bytes(spec: RunSpec, schema: DatasetSchema) -> int:
-    """What deploying a run holds on the host at its peak, wherever it was trained: its tables as they were drawn, those
-    that are read into their place, the ones that are served, and the rows that the two are compared on.
-    """
-    sizes, widths = schema.table_sizes, 1 + len(schema.dense) + len(schema.fields)
-    with torch.device("meta"):
-        tables = empty_embedding(spec, sizes).training_bytes()
-        if MODELS[spec.model].wide:
-            tables += SingleTables(sizes, 1).training_bytes()
-    return 2 * tables + FLOAT * (sum(sizes) * spec.dim + schema.rows["val"] * widths)
-
-
 def free_bytes(device: torch.device) -> int | None:
     """Memory that can still be taken: the GPU's, or of the machine and the container; None where nobody says."""
     if device.type == "cuda":

@@ -40,7 +40,7 @@ def tuning(runs: Runs, factors: Factors) -> Rounds:
         BenchError: no candidates, an impossible one, no validation to choose on, a seed that would have a part in the
             choice, or no candidate that did not diverge.
     """
-    todo = list(FIRST if factors == AUTO else factors)
+    todo = list(first_factors(factors))
     if not todo:
         raise BenchError("no embedding learning rates to choose from: give at least one factor")
     if runs[0][0].validations == 0:
@@ -51,7 +51,7 @@ def tuning(runs: Runs, factors: Factors) -> Rounds:
         raise BenchError(f"seed {used[0]} chooses embedding learning rates, so it cannot judge them: take another")
     known, records = _known_before(runs), {}
     while todo:
-        new = {factor: _candidates(*runs[0], factor) for factor in sorted(todo) if factor not in known}
+        new = {factor: _placed(*runs[0], factor) for factor in sorted(todo) if factor not in known}
         due = [(one, place) for tried in new.values() for one, place in tried if not RunFolder(place).holds(one)]
         failures = (yield due) if due else {}
         records |= {factor: known[factor] for factor in todo if factor in known}
@@ -121,12 +121,20 @@ def is_candidate(spec: RunSpec) -> bool:
     return spec.settings.tunes_lr and spec.seed in TUNING_SEEDS
 
 
-def _candidates(spec: RunSpec, folder: Path, factor: float) -> Runs:
+def first_factors(factors: Factors) -> Sequence[float]:
+    """What is tried in any case."""
+    return FIRST if factors == AUTO else factors
+
+
+def candidate(spec: RunSpec, factor: float) -> list[RunSpec]:
     """A candidate's runs, one for each of ``TUNING_SEEDS``."""
-    return [
-        (replace(spec, seed=seed, embedding_lr_factor=factor), folder / CANDIDATES / f"lr-x{factor:g}-seed{seed}")
-        for seed in TUNING_SEEDS
-    ]
+    return [replace(spec, seed=seed, embedding_lr_factor=factor) for seed in TUNING_SEEDS]
+
+
+def _placed(spec: RunSpec, folder: Path, factor: float) -> Runs:
+    """A candidate's runs with their folders."""
+    place = folder / CANDIDATES
+    return [(one, place / f"lr-x{factor:g}-seed{one.seed}") for one in candidate(spec, factor)]
 
 
 def _record(factor: float, candidates: Runs, failures: Failures) -> dict[str, Any]:

@@ -80,6 +80,40 @@ def test_disk_by_hand(tmp_path, timed, keep, models):
     assert plan.disk == {"prepared data": rows, "kept of the runs": kept, "held by jobs": held}
 
 
+def test_on_a_gpu_the_packs_that_will_be_trained_are_timed(tmp_path, timed, monkeypatch):
+    """A job a method; its runs of one shape in packs of four at most, single-lr-tuned's candidates with the first.
+
+    single: 2 + 2 of single-lr + 2·2 candidates, packs of 4 and 4, and then 2 that are tuned; mlet: 2.
+    """
+    monkeypatch.setattr(stage, "resolve_device", lambda *of: torch.device("cuda"))
+    monkeypatch.setattr(stage, "pack_size", lambda spec, schema, device, wanted: min(wanted, 4))
+    config = small_config(device="cuda", embedding_lr_factors=[1, 4])
+    config |= {"controls": {"arms": ["single-lr", "single-lr-tuned"]}}
+    plan = Plan(check_config(config), make_results(tmp_path, overhead=False))
+    (schema,) = plan.schemas.values()
+    each = schema.rows["train"] // 128 * 1e-3 + 1e-6 * (11 * schema.rows["val"] + schema.rows["test"])
+    assert plan.jobs == 1 and plan.hours == pytest.approx((4 + 4 + 2 + 2) * each / 3600)
+    assert timed == [
+        ("avazu", "single", 4, None, 4),
+        ("avazu", "single-lr-tuned", 4, None, 2),
+        ("avazu", "mlet", 4, 16, 2),
+    ]
+    # The job of mlet holds most: two checkpoints, 30 rows of W1 and two of W2, and what is served of two runs.
+    assert plan.disk["held by jobs"] == 2 * 4 * (30 * 16 + 2 * 16 * 4) + 2 * 4 * 4 * 30
+
+
+def test_arms_side_by_side_are_timed_together(schema):
+    """With rates of their own, and one order for equal seeds."""
+    settings = {"batch_size": 32, "hyper": {"bottom": (8,), "top": (8,)}}
+    arms = ("single", 1.0), ("single-lr-tuned", 4.0)
+    runs = [
+        RunSpec(schema.name, "", "dlrm", arm, 4, None, seed, embedding_lr_factor=factor, **settings)
+        for arm, factor in arms
+        for seed in (0, 1)
+    ]
+    assert 0 < measure_pace(runs, schema, torch.device("cpu")).step < 1
+
+
 def test_sizes_that_nobody_knows_are_told(tmp_path, timed):
     config = check_config(small_config(datasets={"criteo-kaggle": {"source": "sample"}}, device="cpu"))
     lines = list(Plan(config, tmp_path).lines())

@@ -32,7 +32,7 @@ from mlet_bench.stages.code import code_of
 from mlet_bench.stages.common import RECIPE
 from mlet_bench.stages.follow import Follower
 from mlet_bench.stages.plan import too_long
-from mlet_bench.training.memory import CPU, OVERHEAD, deployment_bytes, free_bytes, training_need
+from mlet_bench.training.memory import CPU, OVERHEAD, free_bytes, training_need
 
 try:
     for name in workflow.configfiles:  # Snakemake has read them, and of a key that stands twice kept the second
@@ -283,8 +283,8 @@ def training_options(wildcards):
 
 
 def training_mb(wildcards, input):
-    """Memory of a job in MB, the largest of its cells' trainings and deployments, from the sizes of tables and data: for
-    clusters, see docs/scale-out.md.
+    """Memory of a job in MB, the largest of its cells' trainings, from the sizes of tables and data: see
+    docs/scale-out.md. What is deployed is made while its model is in memory, or from a stored one in less.
     """
     open(input.schema).close()  # while the data set is not prepared the system's own error tells Snakemake to ask again
     try:
@@ -295,7 +295,7 @@ def training_mb(wildcards, input):
     for cell in cells_of(wildcards):
         spec = cell_spec(config, cell, seed=0, fingerprint=schema.fingerprint)
         with suppress(OverBudgetError):  # nothing of that cell is trained
-            most = max(most, training_need(spec, schema).bytes, deployment_bytes(spec, schema))
+            most = max(most, training_need(spec, schema).bytes)
     return (most + OVERHEAD) // 2**20 + 1
 
 
