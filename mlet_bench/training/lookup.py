@@ -71,14 +71,14 @@ class KernelLookup:
 
 
 class TritonLookup:
-    """Of the models of a pack on a GPU, by SGD, as ``KernelLookup``: Triton's kernels, one launch in each direction."""
+    """Of the models of a pack on a GPU, as ``KernelLookup``: Triton's kernels, one launch in each direction."""
 
     combined = True
 
-    def __init__(self, tables: PackedTables, optimizer: RowSGD):
+    def __init__(self, tables: PackedTables, optimizer: RowSGD | RowAdagrad):
         from mlet_bench.kernels.triton import lookup, update
 
-        self._look_up, self._update = lookup.lookup, update.lookup_sgd
+        self._look_up, self._kernels, self._optimizer = lookup.lookup, update, optimizer
         weight, w2 = tables.weight, tables.parameters.get("w2")
         self.own = w2 if w2 is not None and w2.requires_grad else None
         self._weight = weight
@@ -89,9 +89,10 @@ class TritonLookup:
         self._rates = one_for_all if optimizer.rates is None else optimizer.rates
 
     @staticmethod
-    def fits(tables: PackedTables, optimizer: RowSGD) -> bool:
+    def fits(tables: PackedTables, optimizer: RowSGD | RowAdagrad, batch_size: int) -> bool:
         """Whether the kernels can do this."""
         small = tables.first.embedding_dim <= triton.MOST_DIM
+        small &= isinstance(optimizer, RowSGD) or batch_size <= triton.MOST_BATCH
         return small and _named(tables, optimizer) and triton.wanted(tables.weight)
 
     def gather(self, ids: Tensor) -> tuple[Tensor, Tensor]:
@@ -101,8 +102,11 @@ class TritonLookup:
 
     def update(self, rows: Tensor, grad: Tensor) -> Tensor | None:
         """Update the rows in place; the gradient of W2, where it is trained. grad: (S, B, F, d)."""
-        of_tables = self._weight, self._w2, rows, self._starts, grad, self._rates
-        of_w2 = self._update(*of_tables, train_w2=self.own is not None)
+        of_batch, trains = (self._w2, rows, self._starts, grad, self._rates), self.own is not None
+        if isinstance(optimizer := self._optimizer, RowSGD):
+            of_w2 = self._kernels.lookup_sgd(self._weight, *of_batch, trains)
+        else:
+            of_w2 = self._kernels.lookup_adagrad(self._weight, optimizer.sum, *of_batch, optimizer.eps, trains)
         return None if of_w2 is None or self.own is None else of_w2.view_as(self.own)
 
 
@@ -116,8 +120,8 @@ def _named(tables: PackedTables, optimizer: RowSGD | RowAdagrad) -> bool:
 Lookup = RowLookup | KernelLookup | TritonLookup
 
 
-def make_lookup(tables: PackedTables, optimizer: RowSGD | RowAdagrad) -> Lookup:
-    """The fastest lookup for the method, the device, the optimizer and the number of models."""
-    if isinstance(optimizer, RowSGD) and TritonLookup.fits(tables, optimizer):
+def make_lookup(tables: PackedTables, optimizer: RowSGD | RowAdagrad, batch_size: int) -> Lookup:
+    """The fastest lookup for the method, the device, the optimizer, the number of models and the rows of a batch."""
+    if TritonLookup.fits(tables, optimizer, batch_size):
         return TritonLookup(tables, optimizer)
     return (KernelLookup if KernelLookup.fits(tables, optimizer) else RowLookup)(tables, optimizer)

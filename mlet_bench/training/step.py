@@ -67,7 +67,9 @@ class TrainStep:
             rows(tables.weight, of_tables.get(tables.name, spec.lr), scales.get(tables.name)) for tables in pack.tables
         ]
         self.dense_optimizer = dense(pack.trained, spec.lr)
-        self.lookups = [make_lookup(*pair) for pair in zip(pack.tables, self.row_optimizers, strict=True)]
+        self.lookups = [
+            make_lookup(*pair, spec.batch_size) for pair in zip(pack.tables, self.row_optimizers, strict=True)
+        ]
         self._combined = [lookup.combined for lookup in self.lookups]
         own = [lookup.own for lookup in self.lookups if lookup.own is not None]
         self._by_autograd = [parameter for parameter in pack.trained if not any(parameter is one for one in own)]

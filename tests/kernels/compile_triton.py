@@ -45,8 +45,10 @@ def main() -> None:
         for dim, width, count in CASES:
             print(compiled(lookup.lookup_kernel, lookup.constants(B, F, width, dim)))
             print(compiled(lookup.lookup_kernel, lookup.constants(B, F, dim, dim), absent=("w2",)))
-            print(compiled(update.update_kernel, update.constants(B, F, width, dim)))
-            print(compiled(update.update_kernel, update.constants(B, F, dim, dim), absent=("w2", "grad_w2")))
+            for squares in ((), ("squares",)):  # Adagrad, SGD
+                of_mlet, of_single = (update.constants(B, F, wide, dim, 1e-10) for wide in (width, dim))
+                print(compiled(update.update_kernel, of_mlet, update.OPTIONS, squares))
+                print(compiled(update.update_kernel, of_single, update.OPTIONS, ("w2", "grad_w2", *squares)))
             given = interaction.constants(count, dim), interaction.options(count)
             print(compiled(interaction.interact_kernel, *given))
             print(compiled(interaction.interact_back_kernel, *given))

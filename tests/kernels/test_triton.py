@@ -47,7 +47,8 @@ def close(found, exact, atol=2e-5):
     ("models", "batch", "width", "dim"), [(1, 1, 1, 1), (2, 33, 40, 17), (1, 70, 16, 8), (3, 5, 7, 3), (1, 2, 130, 128)]
 )
 @pytest.mark.parametrize("mlet", [True, False])
-def test_a_lookup_and_its_update(mlet, models, batch, width, dim):
+@pytest.mark.parametrize("optimizer", ["sgd", "adagrad"])
+def test_a_lookup_and_its_update(optimizer, mlet, models, batch, width, dim):
     weight = random(models * sum(SIZES), width if mlet else dim)
     w2 = random(models, FIELDS, width, dim, seed=2) if mlet else None
     ids, grad = make_ids(models, batch), random(models, batch, FIELDS, dim, seed=3)
@@ -62,8 +63,15 @@ def test_a_lookup_and_its_update(mlet, models, batch, width, dim):
 
     vectors.backward(grad.double())
     strided = grad.transpose(1, 2).contiguous().transpose(1, 2)
-    grad_w2 = update.lookup_sgd(weight, w2, ids, STARTS, strided, rates, train_w2=True)
     step = rates.double().repeat_interleave(sum(SIZES)).unsqueeze(1) * exact.grad
+    if optimizer == "sgd":
+        grad_w2 = update.lookup_sgd(weight, w2, ids, STARTS, strided, rates, train_w2=True)
+    else:
+        squares = random(*weight.shape, seed=4).square()
+        total = squares.double() + exact.grad.square()
+        grad_w2 = update.lookup_adagrad(weight, squares, w2, ids, STARTS, strided, rates, 1e-3, train_w2=True)
+        close(squares, total)
+        step /= total.sqrt() + 1e-3
     close(weight, exact.detach() - step)
     if mlet:
         close(grad_w2, of_w2.grad)
@@ -74,6 +82,16 @@ def test_a_batch_of_one_id_adds_up_all_its_occurrences():
     ids = torch.zeros(1, 100, FIELDS, dtype=torch.int32, device=ON)
     assert update.lookup_sgd(weight, None, ids, STARTS, grad, torch.tensor([0.5], device=ON), False) is None
     assert weight[STARTS[:-1]].eq(-50).all() and weight.sum() == -50 * FIELDS * 4
+
+
+def test_adagrad_steps_once_by_the_sum_of_a_row_s_gradients():
+    """100 gradients of 1 and no squares before: s = 100², a step of lr · 100 / 100, and nothing of other rows."""
+    weight, squares = torch.zeros(sum(SIZES), 4, device=ON), torch.zeros(sum(SIZES), 4, device=ON)
+    ids, grad = torch.zeros(1, 100, FIELDS, dtype=torch.int32, device=ON), torch.ones(1, 100, FIELDS, 4, device=ON)
+    rate = torch.tensor([0.5], device=ON)
+    assert update.lookup_adagrad(weight, squares, None, ids, STARTS, grad, rate, 1e-10, False) is None
+    assert squares[STARTS[:-1]].eq(10_000).all() and squares.sum() == 10_000 * FIELDS * 4
+    assert weight[STARTS[:-1]].eq(-0.5).all() and weight.sum() == -0.5 * FIELDS * 4
 
 
 def test_a_frozen_w2_gets_no_gradient_and_the_rows_their_step():
@@ -186,11 +204,12 @@ def train(step, steps):
     return [losses, *(value for model in step.pack.models for value in model.state_dict().values())]
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adagrad"])
 @pytest.mark.parametrize(
     ("arm", "lr", "loss"), [("single", 0.2, "mean"), ("mlet", 0.01, "sum"), ("mlet-frozen", 0.2, "mean")]
 )
-def test_steps_with_the_kernels_are_the_plain_ones(arm, lr, loss, schema, monkeypatch):
-    changes = {"arm": arm, "lr": lr, "loss": loss}
+def test_steps_with_the_kernels_are_the_plain_ones(arm, lr, loss, optimizer, schema, monkeypatch):
+    changes = {"arm": arm, "lr": lr, "loss": loss, "optimizer": optimizer}
     monkeypatch.setenv(build.SWITCH, "off")
     monkeypatch.setattr(kernels, "library", lambda: None)
     plain = train(make_step(schema, **changes), 3)
@@ -201,9 +220,11 @@ def test_steps_with_the_kernels_are_the_plain_ones(arm, lr, loss, schema, monkey
         torch.testing.assert_close(found, known, rtol=1e-4, atol=1e-6)
 
 
-def test_a_pack_of_arms_has_its_own_rates_and_what_is_frozen_stays(schema, monkeypatch):
+@pytest.mark.parametrize("optimizer", ["sgd", "adagrad"])
+def test_a_pack_of_arms_has_its_own_rates_and_what_is_frozen_stays(optimizer, schema, monkeypatch):
     """A pack's models may differ in the embedding's learning rate, and in whether W2 is trained."""
-    specs, ends = [make_spec(schema, "mlet"), make_spec(schema, "mlet-frozen"), make_spec(schema, "mlet", seed=1)], []
+    runs, ends = (("mlet", 0), ("mlet-frozen", 0), ("mlet", 1)), []
+    specs = [make_spec(schema, arm, seed=seed, optimizer=optimizer, lr=0.05) for arm, seed in runs]
     for switch in ("off", "triton"):
         monkeypatch.setenv(build.SWITCH, switch)
         step = TrainStep(build_pack(specs, schema, ON), specs[0], rates=[0.1, 0.4, 0.05])
@@ -217,16 +238,18 @@ def test_a_pack_of_arms_has_its_own_rates_and_what_is_frozen_stays(schema, monke
 
 
 def test_who_takes_the_kernels(schema, asked):
-    """SGD on a method whose class names it, with d that stays in registers; everything else is plain torch."""
+    """A method whose class names it, with d that stays in registers; everything else is plain torch."""
     taken = {
         "sgd": make_step(schema),
-        "adagrad": make_step(schema, optimizer="adagrad"),
+        "adagrad": make_step(schema, optimizer="adagrad", batch_size=ours.MOST_BATCH),
+        "adagrad, B=1025": make_step(schema, optimizer="adagrad", batch_size=ours.MOST_BATCH + 1),
+        "B=1025": make_step(schema, batch_size=ours.MOST_BATCH + 1),
         "pack": make_step(schema, runs=2),
         "d=200": make_step(schema, arm="single", dim=200),
         "rates by frequency": frequency_step(schema),
     }
     kinds = {name: isinstance(step.lookups[0], TritonLookup) for name, step in taken.items()}
-    assert kinds == {"sgd": True, "adagrad": False, "pack": True, "d=200": False, "rates by frequency": False}
+    assert [name for name, taken in kinds.items() if not taken] == ["adagrad, B=1025", "d=200", "rates by frequency"]
     assert device_label(ON).endswith("Triton") or ON.type != "cuda"
 
 

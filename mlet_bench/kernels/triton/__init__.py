@@ -1,6 +1,6 @@
 """Parts of a training step as Triton kernels, for a GPU: fewer launches than torch's. Taken only where asked for.
 
-``lookup.py`` rows and their product with W2, ``update.py`` dW2 and the rows' SGD step, ``interaction.py`` DLRM's pairs
+``lookup.py`` rows and their product with W2, ``update.py`` dW2 and the rows' step, ``interaction.py`` DLRM's pairs
 and ``layers.py`` bias and ReLU of an MLP, both in both directions, ``loss.py`` cross-entropy with its slope. Beside
 each stands a path in plain torch that gives the same numbers to rounding; ``chosen`` says which one a step takes.
 Products are of float32, without TF32. Sizes and blocks are constants of a kernel, chosen by shape and never by trying,
@@ -20,6 +20,7 @@ from mlet_bench.errors import BenchError
 from mlet_bench.kernels.build import SWITCH, switch
 
 MOST_DIM = 128  # d; wider vectors would not stay in registers
+MOST_BATCH = 1024  # of Adagrad, which compares each id of a field with all others
 
 
 def wanted(tensor: Tensor) -> bool:

@@ -1,4 +1,4 @@
-"""The backward pass of a lookup in one launch: the gradient of W2, and the SGD step of the rows in place."""
+"""The backward pass of a lookup in one launch: the gradient of W2, and the rows' step in place, of SGD or Adagrad."""
 
 import torch
 import triton
@@ -9,6 +9,7 @@ from mlet_bench.kernels.triton.blocks import FUSED, Constants, block_of
 from mlet_bench.kernels.triton.lookup import rows_of
 
 BLOCK_B, BLOCK_K = 32, 16  # batch rows at a time; columns of W1 that a program owns
+OPTIONS = {"num_stages": 1, **FUSED}  # loads ahead of their use would not stay in registers at d = 128
 
 
 def lookup_sgd(
@@ -24,23 +25,45 @@ def lookup_sgd(
         grad: (S, B, F, d), of the vectors that ``lookup`` gave.
         rates: (S,) the learning rate lr of each model's rows.
     """
+    return _update(weight, None, w2, ids, starts, grad, rates, 0.0, train_w2)
+
+
+def lookup_adagrad(
+    weight: Tensor, squares: Tensor, w2: Tensor | None, ids: Tensor, starts: Tensor, grad: Tensor, rates: Tensor,
+    eps: float, train_w2: bool,
+) -> Tensor | None:  # fmt: skip
+    """As ``lookup_sgd``, one step of Adagrad: s += g², weight -= lr · g / (sqrt(s) + eps).
+
+    g is the sum of grad w2ᵀ over a row's occurrences, taken as a product with the matrix that says which ids are equal:
+    no shape depends on how many are.
+
+    Args:
+        squares: s, shaped as ``weight``; changed in place.
+    """
+    return _update(weight, squares, w2, ids, starts, grad, rates, eps, train_w2)
+
+
+def _update(
+    weight: Tensor, squares: Tensor | None, w2: Tensor | None, ids: Tensor, starts: Tensor, grad: Tensor,
+    rates: Tensor, eps: float, train_w2: bool,
+) -> Tensor | None:  # fmt: skip
     (models, batch, fields), (width, dim) = ids.shape, (weight.shape[1], grad.shape[3])
     grad_w2 = torch.empty_like(w2) if w2 is not None and train_w2 else None
     grid = (models * fields, triton.cdiv(width, BLOCK_K))
-    tensors = weight, w2, ids, starts, grad.contiguous(), grad_w2, rates
-    update_kernel[grid](*tensors, *constants(batch, fields, width, dim), **FUSED)
+    tensors = weight, squares, w2, ids, starts, grad.contiguous(), grad_w2, rates
+    update_kernel[grid](*tensors, *constants(batch, fields, width, dim, eps), **OPTIONS)
     return grad_w2
 
 
-def constants(batch: int, fields: int, width: int, dim: int) -> Constants:
+def constants(batch: int, fields: int, width: int, dim: int, eps: float = 0.0) -> Constants:
     """The constants of the kernel."""
-    return batch, fields, width, dim, BLOCK_B, BLOCK_K, block_of(dim)
+    return batch, fields, width, dim, eps, BLOCK_B, BLOCK_K, block_of(dim)
 
 
 @triton.jit
 def update_kernel(
-    weight, w2, ids, starts, grad, grad_w2, rates,
-    B: tl.constexpr, F: tl.constexpr, WIDTH: tl.constexpr, D: tl.constexpr,
+    weight, squares, w2, ids, starts, grad, grad_w2, rates,
+    B: tl.constexpr, F: tl.constexpr, WIDTH: tl.constexpr, D: tl.constexpr, EPS: tl.constexpr,
     BLOCK_B: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr,
 ):  # fmt: skip
     """BLOCK_K columns of one field of one model, the whole batch.
@@ -64,10 +87,32 @@ def update_kernel(
     lr = tl.load(rates + place // F)
     for first in range(0, B, BLOCK_B):
         entry, row, known = rows_of(ids, starts, place, first, B, F, BLOCK_B)
-        if w2 is None:
-            change = tl.load(grad + entry[:, None] * D + k, mask=known[:, None] & owned, other=0.0)
+        at, change = row[:, None] * WIDTH + k, tl.zeros((BLOCK_B, BLOCK_K), tl.float32)
+        if squares is None:
+            change = _slope(grad, w2, entry, known, place, k, d, WIDTH, D)
+            tl.atomic_add(weight + at, -lr * change, mask=known[:, None] & owned, sem="relaxed")
         else:
-            slope = tl.load(grad + entry[:, None] * D + d, mask=known[:, None] & inside, other=0.0)
-            factor = tl.load(w2 + of_w2, mask=owned[:, None] & inside, other=0.0)
-            change = tl.dot(slope, tl.trans(factor), input_precision="ieee")  # (BLOCK_B, BLOCK_K)
-        tl.atomic_add(weight + row[:, None] * WIDTH + k, -lr * change, mask=known[:, None] & owned, sem="relaxed")
+            repeats = tl.zeros((BLOCK_B,), tl.int32)  # whether a row of the batch before this one has its id
+            for second in range(0, B, BLOCK_B):
+                other, its_row, there = rows_of(ids, starts, place, second, B, F, BLOCK_B)
+                equal = known[:, None] & there & (row[:, None] == its_row)  # (BLOCK_B, BLOCK_B)
+                part = _slope(grad, w2, other, there, place, k, d, WIDTH, D)
+                change = tl.dot(equal.to(tl.float32), part, change, input_precision="ieee")
+                repeats = tl.maximum(repeats, tl.max((equal & (other < entry[:, None])).to(tl.int32), axis=1))
+            steps = (known & (repeats == 0))[:, None] & owned
+            sums = tl.load(squares + at, mask=steps, other=0.0) + change * change
+            tl.store(squares + at, sums, mask=steps)
+            stored = tl.load(weight + at, mask=steps, other=0.0)
+            tl.store(weight + at, stored - lr * (change / (tl.sqrt_rn(sums) + EPS)), mask=steps)
+
+
+@triton.jit
+def _slope(grad, w2, entry, known, place, k, d, WIDTH: tl.constexpr, D: tl.constexpr):
+    """The gradients of columns k of the rows of a block's entries, grad w2ᵀ: (BLOCK_B, BLOCK_K), zero outside."""
+    if w2 is None:
+        return tl.load(grad + entry[:, None] * D + k, mask=known[:, None] & (k < WIDTH), other=0.0)
+    else:
+        of_w2 = (place.to(tl.int64) * WIDTH + k[:, None]) * D + d
+        slope = tl.load(grad + entry[:, None] * D + d, mask=known[:, None] & (d < D), other=0.0)
+        factor = tl.load(w2 + of_w2, mask=(k < WIDTH)[:, None] & (d < D), other=0.0)
+        return tl.dot(slope, tl.trans(factor), input_precision="ieee")
