@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from mlet_bench.data.dataset import Rows
+from mlet_bench.kernels import triton
 from mlet_bench.training.step import TrainStep
 
 
@@ -35,6 +36,7 @@ class Steps:
         self.order = torch.empty(orders, len(rows), dtype=torch.int32, device=device)
         self._places = torch.arange(batch_size, device=device)  # (B,) of the next batch in the order
         self._losses = torch.zeros(runs, dtype=torch.float64, device=device)
+        self._in_one_launch = triton.wanted(rows.dense)
 
     def start(self, orders: Iterable[Tensor], batch: int) -> None:
         """Begin an epoch, or continue it before its ``batch``-th batch. orders: each (N,) int."""
@@ -54,7 +56,7 @@ class Steps:
 
     def advance_short(self) -> None:
         """Train on the last rows of the epoch, fewer than a batch."""
-        self._train(self.order[:, -(self.order.shape[1] % self.batch_size) :])
+        self._train(*self._chosen(self.order[:, -(self.order.shape[1] % self.batch_size) :]))
 
     def take_losses(self) -> list[float]:
         """Each run's loss summed over the rows since the last call; waits for the device."""
@@ -63,14 +65,23 @@ class Steps:
         return losses
 
     def _one(self) -> None:
-        self._train(self.order.index_select(1, self._places))
+        if self._in_one_launch:
+            from mlet_bench.kernels.triton import batch
+
+            rows = self.rows
+            self._train(*batch.next_batch(self.order, self._order_of, self._places, rows.dense, rows.ids, rows.label))
+            return
+        self._train(*self._chosen(self.order.index_select(1, self._places)))
         self._places += self.batch_size
 
-    def _train(self, chosen: Tensor) -> None:
-        """chosen: (S or fewer, B) rows by order."""
+    def _chosen(self, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Dense features, ids and labels of each run's rows. chosen: (S or fewer, B) rows by order."""
         if self._order_of is not None:
             chosen = chosen.index_select(0, self._order_of)
         flat, shape = chosen.reshape(-1), (*chosen.shape, -1)
         dense, ids = (table.index_select(0, flat).view(shape) for table in (self.rows.dense, self.rows.ids))
-        loss = self.step(dense, ids, self.rows.label.index_select(0, flat).view(chosen.shape))
-        self._losses.add_(loss, alpha=chosen.shape[1])
+        return dense, ids, self.rows.label.index_select(0, flat).view(chosen.shape)
+
+    def _train(self, dense: Tensor, ids: Tensor, label: Tensor) -> None:
+        """(S, B, D), (S, B, F), (S, B)."""
+        self._losses.add_(self.step(dense, ids, label), alpha=label.shape[1])

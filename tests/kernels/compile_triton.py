@@ -16,10 +16,11 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from mlet_bench.kernels.triton import interaction, layers, lookup, loss, update
+from mlet_bench.kernels.triton import batch, interaction, layers, lookup, loss, update
 from mlet_bench.kernels.triton.blocks import FUSED
 
-TYPES = {"ids": "*i32", "starts": "*i64"}  # the other tensors are of float32
+# The other tensors are of float32.
+TYPES = dict.fromkeys(("ids", "out_ids", "order"), "*i32") | dict.fromkeys(("starts", "order_of", "places"), "*i64")
 B, F = 128, 26
 CASES = ((16, 64, F + 1), (128, 128, interaction.MOST_VECTORS))  # d, k and V: the paper's middle, and the widest
 
@@ -52,10 +53,12 @@ def main() -> None:
             given = interaction.constants(count, dim), interaction.options(count)
             print(compiled(interaction.interact_kernel, *given))
             print(compiled(interaction.interact_back_kernel, *given))
+        for absent in ((), ("order_of",)):
+            print(compiled(batch.batch_kernel, batch.constants(10, 45_000_000, B, 13, F), batch.OPTIONS, absent))
         print(compiled(layers.bias_relu_kernel, layers.bias_constants(B, 512)))
         print(compiled(layers.bias_relu_back_kernel, layers.back_constants(B, 512)))
-        for batch in (B, 16384):
-            print(compiled(loss.loss_kernel, loss.constants(batch, True)))
+        for size in (B, 16384):
+            print(compiled(loss.loss_kernel, loss.constants(size, True)))
 
 
 if __name__ == "__main__":

@@ -18,11 +18,13 @@ from mlet_bench.kernels import build
 from mlet_bench.kernels import triton as ours
 from mlet_bench.models.interaction import Interaction
 from mlet_bench.training.lookup import KernelLookup, RowLookup, TritonLookup
+from mlet_bench.training.loop import epoch_order, orders_of
 from mlet_bench.training.pack import build_pack
 from mlet_bench.training.step import TrainStep
+from mlet_bench.training.steps import Steps
 
 pytest.importorskip("triton", reason="needs Triton: pip install triton")
-from mlet_bench.kernels.triton import interaction, layers, lookup, loss, update
+from mlet_bench.kernels.triton import batch, interaction, layers, lookup, loss, update
 
 ON = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 SIZES = (1, 3, 50)
@@ -75,6 +77,36 @@ def test_a_lookup_and_its_update(optimizer, mlet, models, batch, width, dim):
     close(weight, exact.detach() - step)
     if mlet:
         close(grad_w2, of_w2.grad)
+
+
+@pytest.mark.parametrize("order_of", [None, [1, 0, 1]])
+@pytest.mark.parametrize("dense", [0, 5])
+def test_a_batch_and_the_place_after_it(dense, order_of):
+    rows = random(50, dense), make_ids(1, 50)[0], random(50, seed=1)
+    order = torch.stack([torch.randperm(50) for _ in order_of or (0, 1)]).int()[:2].to(ON)
+    places = torch.arange(14, 21, device=ON)
+    chosen = order[order_of or [0, 1], 14:21].long()
+    found = batch.next_batch(order, order_of and torch.tensor(order_of, device=ON), places, *rows)
+    for part, table in zip(found, rows, strict=True):
+        assert torch.equal(part, table[chosen]) and part.is_contiguous()
+    assert places.tolist() == list(range(21, 28))
+
+
+@pytest.mark.parametrize("seeds", [(0, 1), (0, 1, 0)])
+def test_an_epoch_has_the_plain_one_s_batches(seeds, schema, monkeypatch):
+    ends = []
+    for switch in ("off", "triton"):
+        monkeypatch.setenv(build.SWITCH, switch)
+        specs = [make_spec(schema, seed=seed) for seed in seeds]
+        rows = make_rows(70).to(ON)
+        of_each, order_of = orders_of(specs)
+        step = TrainStep(build_pack(specs, schema, ON), specs[0])
+        steps = Steps(step, rows, 32, order_of)
+        steps.start([epoch_order(seed, 0, 70) for seed in of_each], 0)
+        steps.advance(2)
+        steps.advance_short()
+        ends.append([*steps.take_losses(), *(model.embedding.weight.sum().item() for model in step.pack.models)])
+    assert ends[1] == pytest.approx(ends[0], rel=1e-4)
 
 
 def test_a_batch_of_one_id_adds_up_all_its_occurrences():
@@ -298,8 +330,8 @@ def test_compiled_for_a_gpu_they_stay_in_registers_and_in_float32():
     print(done.stdout)
     found = [line.split()[:4] for line in done.stdout.splitlines()]
     assert {name for name, *_ in found} == {
-        "lookup_kernel", "update_kernel", "interact_kernel", "interact_back_kernel", "loss_kernel", "bias_relu_kernel",
-        "bias_relu_back_kernel",
+        "batch_kernel", "lookup_kernel", "update_kernel", "interact_kernel", "interact_back_kernel", "loss_kernel",
+        "bias_relu_kernel", "bias_relu_back_kernel",
     }  # fmt: skip
     for name, registers, spilled, tf32 in found:
         assert int(registers) < 255 and (spilled, tf32) == ("0", "0"), name

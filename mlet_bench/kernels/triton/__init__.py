@@ -1,10 +1,10 @@
 """Parts of a training step as Triton kernels, for a GPU: fewer launches than torch's. Taken only where asked for.
 
-``lookup.py`` rows and their product with W2, ``update.py`` dW2 and the rows' step, ``interaction.py`` DLRM's pairs
-and ``layers.py`` bias and ReLU of an MLP, both in both directions, ``loss.py`` cross-entropy with its slope. Beside
-each stands a path in plain torch that gives the same numbers to rounding; ``chosen`` says which one a step takes.
-Products are of float32, without TF32. Sizes and blocks are constants of a kernel, chosen by shape and never by trying,
-so that a CUDA graph can hold its launch.
+``batch.py`` a batch's rows, ``lookup.py`` embedding rows and their product with W2, ``update.py`` dW2 and the rows'
+step, ``interaction.py`` DLRM's pairs and ``layers.py`` bias and ReLU of an MLP, both in both directions, ``loss.py``
+cross-entropy with its slope. Beside each stands a path in plain torch that gives the same numbers to rounding;
+``chosen`` says which one a step takes. Products are of float32, without TF32. Sizes and blocks are constants of a
+kernel, chosen by shape and never by trying, so that a CUDA graph can hold its launch.
 
 On a CPU the kernels run in Triton's interpreter, with TRITON_INTERPRET=1: right, and slow.
 """
