@@ -26,7 +26,7 @@ def next_batch(
         ids.new_empty(models, batch, ids.shape[1]),
         label.new_empty(models, batch),
     )
-    sizes = constants(models, *order.shape[1:], batch, dense.shape[1], ids.shape[1])
+    sizes = constants(models, order.shape[1], batch, dense.shape[1], ids.shape[1])
     tensors = order, order_of, places, dense, ids, label, *out
     batch_kernel[(batch,)](*tensors, *sizes, **OPTIONS)
     return out
