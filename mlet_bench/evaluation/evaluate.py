@@ -27,11 +27,10 @@ class Prediction:
     """What a run's deployed model says of rows, on the host: metrics need no device.
 
     Attributes:
-        label, logit: (N,) float32 by split, ``val`` and ``test``.
+        logit: (N,) float32 by split, ``val`` and ``test``.
         model: of the model, as ``metrics.json`` has it: ``bytes`` and ``deployed_sha256``.
     """
 
-    label: dict[str, np.ndarray]
     logit: dict[str, np.ndarray]
     model: dict[str, Any]
 
@@ -40,7 +39,7 @@ def evaluate_run(
     folder: Path, schema: DatasetSchema, data: dict[str, Rows], frequencies: dict[str, np.ndarray]
 ) -> dict:
     """Score a run's deployed model: ``predict_run``, then ``judge_run``, with the same arguments."""
-    return judge_run(folder, predict_run(folder, schema, data), frequencies)
+    return judge_run(folder, predict_run(folder, schema, data), data, frequencies)
 
 
 def predict_run(folder: Path, schema: DatasetSchema, data: dict[str, Rows]) -> Prediction | None:
@@ -68,15 +67,17 @@ def predict_run(folder: Path, schema: DatasetSchema, data: dict[str, Rows]) -> P
         if stored["deployed_sha256"] == description["sha256"] and ALL_METRICS.keys() <= stored["test"].keys():
             return None
     model.to(data["test"].label.device)
-    label = {split: data[split].label.cpu().numpy() for split in SCORED}
     logit = {split: logits(model, data[split]) for split in SCORED}
-    return Prediction(label, logit, {"bytes": description["bytes"], "deployed_sha256": description["sha256"]})
+    return Prediction(logit, {"bytes": description["bytes"], "deployed_sha256": description["sha256"]})
 
 
-def judge_run(folder: Path, prediction: Prediction | None, frequencies: dict[str, np.ndarray]) -> dict:
+def judge_run(
+    folder: Path, prediction: Prediction | None, data: dict[str, Rows], frequencies: dict[str, np.ndarray]
+) -> dict:
     """Write ``metrics.json``, ``rare.parquet`` and ``scores.parquet`` of a run from what ``predict_run`` gave.
 
     Args:
+        data: the splits ``val`` and ``test``, whose labels are looked at.
         frequencies: what test rows are grouped by, as ``row_frequencies`` gives it: the same for all runs on a split.
 
     Returns:
@@ -87,13 +88,14 @@ def judge_run(folder: Path, prediction: Prediction | None, frequencies: dict[str
     spec = run.spec
     if prediction is None:
         return run.document(METRICS, spec)
-    label, logit = prediction.label["test"], prediction.logit["test"]
+    val, label = (data[split].label.cpu().numpy() for split in SCORED)
+    logit = prediction.logit["test"]
     probability = probabilities(logit)
     run.write_table(SCORES, table_of_columns([label, logit], SCORES.columns), spec.id, compression="zstd")
     by_frequency = quality_by_frequency(label, probability, frequencies)
     run.write_table(BY_FREQUENCY, by_frequency, spec.id)
     metrics = {
-        "val": all_metrics(prediction.label["val"], probabilities(prediction.logit["val"])),
+        "val": all_metrics(val, probabilities(prediction.logit["val"])),
         "test": all_metrics(label, probability),
         **prediction.model,
     }

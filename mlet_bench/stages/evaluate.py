@@ -52,7 +52,7 @@ def evaluate_runs(
     def judged(run: tuple[Path, Source, Prediction | None]) -> tuple[Path, dict | None]:
         folder, source, prediction = run
         with set_aside(failures, folder, "evaluate"):
-            return folder, judge_run(folder, prediction, source.frequencies)
+            return folder, judge_run(folder, prediction, source.splits, source.frequencies)
         return folder, None
 
     try:
