@@ -164,12 +164,18 @@ def _train(task: Task, grid: dict[Cell, Runs], factors: Factors) -> dict[Path, B
 
 
 def _drop_stale(spec: RunSpec, folder: Path, code: str) -> None:
-    """Remove what other functions or settings left in a run's folder, and in those of its candidates."""
+    """Remove what other functions or settings left in a run's folder, and in those of its candidates; and what cannot
+    be read, which is asked for again.
+    """
     for wanted, place in ((spec, folder), *candidates_of(spec, folder)):
         run = RunFolder(place)
-        own = replace(wanted, embedding_lr_factor=run.spec.embedding_lr_factor) if run.has(SPEC) else wanted
-        other = run.has(SPEC) and differences(run.spec, own)
-        if other or (run.has(PROVENANCE) and run.document(PROVENANCE)["code"] != code):
+        try:
+            own = replace(wanted, embedding_lr_factor=run.spec.embedding_lr_factor) if run.has(SPEC) else wanted
+            stale = bool(run.has(SPEC) and differences(run.spec, own))
+            stale = stale or (run.has(PROVENANCE) and run.document(PROVENANCE)["code"] != code)
+        except BenchError:
+            stale = True
+        if stale:
             run.drop(*STAGES)
 
 

@@ -162,6 +162,16 @@ def test_runs_of_other_code_or_settings_are_trained_again(tmp_path):
         assert len(trained) == bool(changes), changes
 
 
+@pytest.mark.parametrize(("file", "old", "new"), [("spec.json", "sgd", "own"), ("provenance.json", "{", "")])
+def test_a_run_whose_files_cannot_be_read_is_trained_again(tmp_path, file, old, new):
+    short(tmp_path, arms=["single"], seeds=[0, 1], optimizer="sgd")
+    path = tmp_path / f"runs/shop/toy/single-d2/seed1/{file}"
+    path.write_text(path.read_text().replace(old, new, 1))
+    trained.clear()
+    assert short(tmp_path, arms=["single"], seeds=[0, 1], optimizer="sgd") == {}
+    assert [seed for *_, seed in trained] == [1]
+
+
 def test_numpy_s_numbers_are_numbers(tmp_path):
     one = {"dims": np.array([2]), "seeds": np.arange(1), "batch_size": np.int32(20)}
     assert short(tmp_path, **one, lr=np.float64(0.5), embedding_lr_factors=np.array([1, 4])) == {}
