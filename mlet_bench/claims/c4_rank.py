@@ -102,7 +102,6 @@ class RankClaim(Claim):
     source = PAPER_A
     models = MODELS_A
     rule = staticmethod(judge_rank)
-    stronger_is_harder = False  # a stronger rival need not have the higher rank
     tables = {"spectrum": spectrum_table}  # noqa: RUF012
     plot = effective_rank
 

@@ -40,7 +40,7 @@ OVERHEAD = (0.15, 0.35)  # "25% on average", ten points either way
 PAPER = 0.25
 # A step's cost depends on the batch; the paper's number is at its own.
 BATCH = RECIPES["authors"]["batch_size"]
-# Numbers that an optimizer keeps for each parameter (training/rows.py).
+# Numbers that an optimizer keeps for each parameter (training/rows.py; of a sweep over somebody's model, torch.optim).
 STATE_PER_PARAMETER = {"sgd": 0, "adagrad": 1, "adam": 2, "adamw": 2}
 
 

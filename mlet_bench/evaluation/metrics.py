@@ -32,8 +32,9 @@ class Scored:
     def by_threshold(self) -> tuple[np.ndarray, np.ndarray]:
         """Clicks and rows at or above each distinct probability, highest first: (T,), (T,) int64."""
         # The bits of floats from 0 on are in the order of their values, and the label fits below them: one sort of
-        # whole numbers, which numpy vectorises, in the place of an argsort and a gather. Adding 0 turns -0 into 0.
-        keys = (self.probability + 0.0).view(np.int64) << 1 | self.label.astype(np.int64)
+        # whole numbers, which numpy vectorises, in the place of an argsort and a gather. The shift drops the sign,
+        # so -0 is 0.
+        keys = self.probability.view(np.int64) << 1 | self.label.astype(np.int64)
         keys.sort()
         keys = keys[::-1]
         ends = np.flatnonzero(np.append(np.diff(keys >> 1), -1))  # the last row of each run of ties

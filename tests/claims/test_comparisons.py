@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from made_up import make_results, make_runs, worth
 
+from mlet_bench.claims.c1_reduction import reductions
 from mlet_bench.claims.comparisons import AS_PAPER, BOTH_TUNED, COMPARISONS, TUNED_BASELINE
 from mlet_bench.tables.cells import added, contrast, mean_of, open_cells, paired
 
@@ -29,6 +30,7 @@ def test_the_cells_are_those_that_were_asked_for_at_the_fixed_k():
     assert TUNED_BASELINE.baseline_cells(frame) == {4: "single-lr-tuned-d4", 16: "single-lr-tuned-d16"}
     assert BOTH_TUNED.treated_cells(frame) == {4: "mlet-lr-tuned-d4-k64", 16: "mlet-lr-tuned-d16-k64"}
     assert AS_PAPER.treated_cells(runs(inners=(16, 32))) == {}
+    assert AS_PAPER.treated_cells(runs(inners=(64, 128))) == {4: "mlet-d4-k64", 16: "mlet-d16-k64"}
 
 
 def test_seeds_that_one_cell_lacks_do_not_enter():
@@ -66,13 +68,17 @@ def test_weights_of_one_cell_add_up():
     assert added({"a": 0.5, "b": 1.0}, {"a": -0.25}) == {"a": 0.25, "b": 1.0}
 
 
-def test_test_rows_widen_an_auc_and_nothing_else():
+def moved_by_rows(frame):
     """Deviations (3, 4) and (0, 0) thousandths: the difference has a standard error of .005 over rows."""
-    frame = make_runs(worth(), dims=(4, 8), inners=(64,))
     vectors = {"mlet": np.array([0.003, 0.004]), "single": np.zeros(2)}
-    rare = frame[["dataset", "model", "cell", "seed"]].assign(
+    return frame[["dataset", "model", "cell", "seed"]].assign(
         grouping="whole", group=0, deviations=[vectors[arm] for arm in frame["arm"]]
     )
+
+
+def test_test_rows_widen_an_auc_and_nothing_else():
+    frame = make_runs(worth(), dims=(4, 8), inners=(64,))
+    rare = moved_by_rows(frame)
     (setting,) = make_results(frame, rare=rare).settings
     weights = {"mlet-d4-k64": 1.0, "single-d4": -1.0}
     found, without = contrast(setting, weights), contrast(setting, weights, "test_logloss")
@@ -81,3 +87,13 @@ def test_test_rows_widen_an_auc_and_nothing_else():
     (lacking,) = make_results(frame, rare=rare[rare["cell"] != "single-d4"]).settings
     unknown = contrast(lacking, weights)
     assert unknown is not None and unknown.rows == 0.0
+
+
+def test_test_rows_widen_the_factor_at_equal_auc_and_not_that_at_equal_logloss():
+    frame = make_runs(worth({"mlet": lambda d, k: 2.0}), dims=(4, 8, 16), inners=(64,))
+    (setting,), (plain,) = make_results(frame, rare=moved_by_rows(frame)).settings, make_results(frame).settings
+    line = AS_PAPER.baseline_cells(frame)
+    for metric, widened in (("auc", True), ("logloss", False)):
+        ours, without = (reductions(of, "mlet-d4-k64", 4, line, metric)[0] for of in (setting, plain))
+        assert ours.factor == without.factor
+        assert (ours.low < without.low and ours.high > without.high) is widened

@@ -64,6 +64,7 @@ def test_the_gain_under_hashing(gain, hashed, verdict):
         row = row_of(results_with(gain, hashed), "C8", comparison)
         assert row.verdict == verdict
         assert f"{hashed:+.5f}"[:6] in row.number and "d=16" in row.number
+        assert " AUC of gain, " in row.power and row.power.endswith(" AUC of loss")
 
 
 def test_the_gain_in_few_bits_is_the_mean_over_formats():
@@ -82,7 +83,7 @@ def test_without_compressed_runs_or_with_few_seeds_nothing_is_decided():
     few = results_with(0.004, 0.004, (0.004, 0.004), seeds=(0, 1))
     for claim in ("C8", "C9"):
         row = row_of(few, claim)
-        assert row.verdict == "undecided" and "2 paired seeds" in row.note
+        assert row.verdict == "undecided" and "2 paired seeds" in row.note and row.power == ""
 
 
 def test_a_missing_cell_takes_the_verdict_away():
@@ -91,3 +92,36 @@ def test_a_missing_cell_takes_the_verdict_away():
     runs.loc[(runs["cell"] == "hash-d16-b1_4") & (runs["seed"] == 2), "status"] = "missing"
     row = row_of(replace(results, budget_runs=runs), "C8")
     assert row.verdict == "undecided" and "hash-d16-b1_4" in row.note
+
+
+def test_other_k_and_other_arms_are_not_the_gain_under_hashing():
+    results = results_with(0.004, 0.0038)
+    others = make_runs(quality(0.1), arms=("mlet-hash", "mlet-hash-lr-tuned"), dims=(16,), inners=(16, 64, 128))
+    others = others[(others["arm"] != "mlet-hash") | (others["inner_dim"] != 64)]
+    tuned = results.budget_runs["arm"].str.endswith("tuned")
+    parts = [results.budget_runs[~tuned], others.assign(budget="1/4", cell=others["cell"] + "-b1_4")]
+    more = replace(results, budget_runs=pd.concat(parts))
+    assert row_of(more, "C8") == row_of(results, "C8")
+
+
+def test_other_formats_budgets_and_refusals_are_not_the_gain_in_few_bits():
+    results = results_with(0.004, bits=(0.004, 0.003))
+    other = results.formats.assign(test_auc=0.5 + results.formats["test_auc"].where(results.formats["arm"] != "mlet"))
+    parts = [other.assign(format="fp16"), other.assign(budget="1/4"), other.assign(refused="takes more bytes")]
+    more = replace(results, formats=pd.concat([results.formats, *parts]))
+    assert row_of(more, "C9") == row_of(results, "C9")
+
+
+def test_one_width_in_one_format_is_enough():
+    results = results_with(0.004, bits=(0.004, 0.003))
+    alone = results.formats[(results.formats["format"] == "int8") & (results.formats["dim"] == 4)]
+    row = row_of(replace(results, formats=alone[alone["arm"].isin(("single", "mlet"))]), "C9")
+    assert row.verdict == "reproduced" and row.number.endswith("(d=4)")
+
+
+def test_what_is_lost_is_lost_of_the_gain_at_the_same_width():
+    """Without hashing MLET gains .1 at d = 4, where nothing was hashed."""
+    results = results_with(0.004, 0.0038)
+    narrow = (results.runs["dim"] == 4) & results.runs["arm"].str.startswith("mlet")
+    wider = replace(results, runs=results.runs.assign(test_auc=results.runs["test_auc"] + 0.1 * narrow))
+    assert row_of(wider, "C8") == row_of(results, "C8")

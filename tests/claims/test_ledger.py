@@ -9,8 +9,11 @@ from ledgers import ARMS, MISSING, ledger, mlet, results_of
 from made_up import make_overhead, make_rare, make_runs, make_spectrum, worth
 
 from mlet_bench.claims import CLAIMS
+from mlet_bench.claims.c1_reduction import drawn_factor, in_units, reduction_table
 from mlet_bench.claims.comparisons import AS_PAPER, BOTH_TUNED, COMPARISONS, TUNED_BASELINE
+from mlet_bench.claims.finding import few
 from mlet_bench.claims.ledger import COLUMNS, ESTIMATES, claims_table, estimates_table
+from mlet_bench.statistics.reduction import Reduction
 
 
 @pytest.mark.parametrize(
@@ -41,6 +44,12 @@ def test_the_numbers_of_a_known_factor():
     assert row.power.startswith("avazu: 0.000")
 
 
+def test_single_at_d_and_at_four_times_d_is_enough():
+    row = ledger(make_runs(mlet(lambda d, k: 5.0), dims=(4, 16)))["C1"]
+    assert row.verdict == "reproduced" and row.cells == "avazu/dlrm: mlet d=4 k=64, single d=4,16"
+    assert "; reduction factor >= 4x" in row.number and row.note == ""
+
+
 @pytest.mark.parametrize("factor", [1.0, 8.0])
 def test_a_baseline_that_does_not_need_its_width_makes_the_claim_vacuous(factor):
     """Quality peaks at d = 8 for all: neither an identical MLET nor a better one saves anything that was needed."""
@@ -69,7 +78,7 @@ def test_growth_that_the_step_has_as_well_is_not_mlets():
 
 
 def test_the_gain_is_read_at_the_k_that_was_fixed():
-    row = ledger(make_runs(mlet(lambda d, k: k / 16), arms=ARMS))["C2"]
+    row = ledger(make_runs(mlet(lambda d, k: k / 16), arms=ARMS, inners=(16, 32, 64)))["C2"]
     assert row.number.startswith("avazu: +0.0200") or row.number.startswith("avazu: +0.0199")  # log2(64 / 16) doublings
     assert "AUC at k=64" in row.number and row.number.endswith("(d=4, 8, 16)")  # 64 is 4 times 16
 
@@ -91,7 +100,10 @@ def test_without_the_step_at_every_k_growth_is_not_run():
 def test_growth_is_read_where_there_are_two_k():
     runs = make_runs(mlet(lambda d, k: k / 16), arms=ARMS)
     row = ledger(runs[(runs["arm"] != "mlet") | (runs["dim"] != 8) | (runs["inner_dim"] == 64)])["C2"]
-    assert row.number.endswith("(d=4, 16)")
+    assert row.number.endswith("beyond single-lr's (d=4, 16)")
+    assert " AUC of gain, " in row.power and row.power.endswith(" AUC of growth")
+    row = ledger(runs[(runs["arm"] != "single") | (runs["dim"] != 16)])["C2"]
+    assert row.number.endswith("(d=4, 8)")
 
 
 def test_noise_between_the_two_answers_is_undecided():
@@ -167,12 +179,13 @@ def test_one_seed_decides_nothing_but_the_collapse():
     assert verdicts == {"C1": "undecided", "C2": "undecided", "C3": "reproduced", "C4": "undecided",
                         "C5": "reproduced", "C6": "not run", "C7": "undecided"}  # fmt: skip
     assert "(one seed)" in rows["C1"].number and "1 paired seed, 5 are needed" in rows["C1"].note
-    assert rows["C1"].power == ""
+    assert rows["C1"].power == rows["C2"].power == ""
 
 
 def test_few_seeds_print_their_range():
     row = ledger(make_runs(mlet(lambda d, k: 5.0), seeds=(0, 1)))["C1"]
     assert row.verdict == "undecided" and "(range of 2 seeds: +0.00" in row.number
+    assert few(1) == "1 paired seed, 5 are needed" and few(5) == few(10) == ""
 
 
 def test_claims_are_judged_together():
@@ -243,6 +256,7 @@ def test_the_ledger_is_a_table_of_its_rows():
 def test_the_numbers_that_are_drawn_stand_in_a_table_of_their_own():
     table = results_of(make_runs(mlet(lambda d, k: 5.0)), planted=("avazu",)).table(estimates_table)
     assert table.columns.tolist() == ESTIMATES and table["planted"].all()
+    assert set(table["reference"][table["unit"] == "AUC"]) == {0.0}
     row = table[(table["claim"] == "C1") & (table["label"] == "reduction at d=4")].iloc[0]
     assert (row["unit"], row["scale"], row["reference"], row["seeds"]) == ("x", "log", 1.0, 5)
     assert (row["paper_low"], row["paper_high"]) == (4, 8) and row["low"] < 5.0 < row["high"]
@@ -255,6 +269,29 @@ def test_a_bound_is_drawn_at_what_it_is_known_to_be():
     table = results_of(make_runs(mlet(lambda d, k: 30.0))).table(estimates_table)
     row = table[table["label"] == "reduction at d=4"].iloc[0]
     assert row["value"] == row["low"] == 8.0 and math.isnan(row["high"])
+
+
+def exactly(factor):
+    return Reduction(factor, factor, factor, 0.25, 16.0, 5)
+
+
+def test_an_end_below_every_width_is_not_drawn():
+    inside, below = (drawn_factor("", exactly(factor)) for factor in (0.5, 0.0))
+    assert (inside.value, inside.low, inside.high) == (0.5, 0.5, 0.5)
+    assert (below.value, below.high) == (0.25, 0.25) and math.isnan(below.low)
+
+
+def test_factors_that_are_others_in_bytes_are_said_beside():
+    known = exactly(2.5)
+    assert in_units(known, known, known) == known.text
+    for other in (exactly(2.0), exactly(3.0)):
+        assert in_units(known, other, other) == f"{known.text} ({other.text} in bytes)"
+        assert in_units(known, known, other) == f"{known.text} ({other.text} in bytes with the linear part)"
+
+
+def test_every_arm_but_single_has_a_factor():
+    table = reduction_table(results_of(make_runs(mlet(lambda d, k: 2.0), arms=ARMS, dims=(4, 8))))
+    assert set(table["arm"]) == {"mlet", "single-lr"} and table["pairs"].eq(5).all()
 
 
 def test_two_models_stay_apart():

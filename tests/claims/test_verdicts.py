@@ -11,6 +11,7 @@ from mlet_bench.claims.c4_rank import judge_rank
 from mlet_bench.claims.c5_overhead import judge_overhead
 from mlet_bench.claims.c6_models import judge_models
 from mlet_bench.claims.c7_rare import judge_rare
+from mlet_bench.claims.kept import judge_kept
 from mlet_bench.claims.verdicts import (
     NOT_REPRODUCED,
     NOT_RUN,
@@ -72,6 +73,7 @@ def test_holms_method_by_hand():
     ]  # fmt: skip
     # Without the fifth it is one of three: .05 / 3, then .05 / 2.
     assert [one.verdict for one in together(family)] == [REPRODUCED, NOT_REPRODUCED, UNDECIDED, NOT_RUN]
+    assert together([Judged(NOT_REPRODUCED, 0.03), Judged(VACUOUS)])[0].verdict == UNDECIDED
 
 
 @pytest.mark.parametrize(
@@ -81,6 +83,7 @@ def test_holms_method_by_hand():
         (about(-0.0003, 0.0001), about(0.003, 0.002), REPRODUCED),  # behind, by less than matters
         (about(0.0, 0.0006), about(0.003, 0.002), UNDECIDED),
         (about(0.0, 0.0004), about(0.003, 0.0026), UNDECIDED),  # does single need its width?
+        (about(-0.0003, 0.0001), about(0.003, 0.0026), UNDECIDED),
         (about(0.0, 0.0004), about(0.0001, 0.0003), VACUOUS),
         (about(-0.002, 0.0004), about(0.0001, 0.0003), VACUOUS),  # whatever MLET does
         (about(-0.001, 0.0009), about(0.003, 0.002), NOT_REPRODUCED),
@@ -120,7 +123,8 @@ def test_gain(gain, growth, verdict):
     ],
 )
 def test_collapse(largest, sizes_equal, complete, verdict):
-    assert judge_collapse(largest, sizes_equal, complete).verdict == verdict
+    p = 1.0 if verdict == UNDECIDED else 0.0  # no matter of statistics
+    assert judge_collapse(largest, sizes_equal, complete) == (verdict, p)
     # Of a run whose largest logit is 300.
     assert judge_collapse(300 * largest, sizes_equal, complete, 300 * 1e-5).verdict == verdict
 
@@ -139,6 +143,7 @@ def test_what_collapse_may_change_is_what_deploying_allows():
         ([about(-0.05, 0.02), about(-0.2, 0.1)], [0.9, 0.6], REPRODUCED),
         ([about(-0.05, 0.02), about(-0.2, 0.3)], [0.9, 0.6], UNDECIDED),
         ([about(-0.05, 0.02), about(-0.2, 0.1)], [0.5, 0.6], UNDECIDED),  # the mean fell, half of the tables did not
+        ([about(-0.05, 0.02), about(-0.2, 0.1)], [0.3, 0.6], UNDECIDED),
         ([about(0.03, 0.01), about(-0.2, 0.1)], [0.3, 0.9], NOT_REPRODUCED),  # as in the authors' data at d = 4
         ([about(-0.005, 0.002), about(-0.2, 0.1)], [0.9, 0.9], NOT_REPRODUCED),  # lower by half a percent
         ([about(-0.05, 0.02, 4), about(-0.2, 0.1)], [0.9, 0.6], UNDECIDED),
@@ -175,6 +180,7 @@ def test_overhead(extra, gpu, verdict):
         ([factor(9, 18), factor(0.5, 0.9, least=0.5), factor(0.5, 0.9, least=0.5), factor(0.5, 0.9, least=0.5)],
          NOT_REPRODUCED),  # 5.2x on average at most
         ([factor(7, 18), factor(4, 6)], UNDECIDED),
+        ([factor(8, 18), factor(1, 6), factor(1, 6)], UNDECIDED),  # 3.3x on average at least
         ([factor(9, 18, pairs=4), factor(4, 6)], UNDECIDED),
         ([], UNDECIDED),
     ],
@@ -198,6 +204,25 @@ def test_models(factors, verdict):
 )
 def test_rare(excess, rarest, gains, verdict):
     assert judge_rare(excess, rarest, gains).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("gain", "lost", "before", "verdict"),
+    [
+        (about(0.003, 0.001), about(0.0002, 0.0005), about(0.004, 0.001), REPRODUCED),
+        (about(0.003, 0.004), about(0.0002, 0.0005), about(0.004, 0.001), UNDECIDED),
+        (about(0.003, 0.001), about(0.0002, 0.0009), about(0.004, 0.001), UNDECIDED),
+        (about(-0.003, 0.001), about(0.0002, 0.0005), about(0.004, 0.001), NOT_REPRODUCED),  # a loss, kept
+        (about(0.003, 0.001), about(0.004, 0.001), about(0.007, 0.001), NOT_REPRODUCED),  # a gain, less by .004
+        (about(0.003, 0.001), about(-0.007, 0.001), about(-0.004, 0.001), VACUOUS),
+        (about(0.003, 0.001), about(-0.007, 0.001), about(-0.004, 0.005), REPRODUCED),  # perhaps no loss before
+        (about(0.003, 0.001, 4), about(0.0002, 0.0005, 4), about(0.004, 0.001, 4), UNDECIDED),
+    ],
+)
+def test_kept(gain, lost, before, verdict):
+    judged = judge_kept(gain, lost, before)
+    assert judged.verdict == verdict
+    assert verdict != VACUOUS or judged.p == before.p_below(0)
 
 
 def test_a_part_of_the_rows_decides_nothing():

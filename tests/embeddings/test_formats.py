@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from toys import SIZES, groupings, make_rows, make_spec, train
 from mlet_bench.embeddings.formats import FORMATS, FormatRefused, ServedTables
 from mlet_bench.embeddings.single import SingleTables
 from mlet_bench.errors import BenchError
+from mlet_bench.evaluation import serve
 from mlet_bench.evaluation.deploy import deploy_run, load_deployed
 from mlet_bench.evaluation.evaluate import evaluate_run
 from mlet_bench.evaluation.metrics import all_metrics
@@ -19,6 +21,7 @@ from mlet_bench.evaluation.score import predict
 from mlet_bench.evaluation.serve import load_served, serve_run
 from mlet_bench.files import file_digest
 from mlet_bench.models.build import serve_model
+from mlet_bench.runs import METRICS, RunFolder
 
 QUANTIZED = torch.ops.quantized
 
@@ -167,10 +170,33 @@ def test_a_run_is_served_in_every_format_from_its_file_alone(run, schema):
     )
 
 
+def test_speed_is_that_of_the_fastest_call_by_a_clock_that_runs_in_calls_alone(monkeypatch):
+    """1/1024 s a row, the first call of each size twice that; of 12 rows, 20 calls of one fill 20 ms."""
+    now, begun = [0.0], {}
+    monkeypatch.setattr(serve, "time", SimpleNamespace(perf_counter=lambda: 100 + now[0]))
+
+    def embedding(rows):
+        starts = begun.setdefault(len(rows), [])
+        starts.append(int(rows[0, 0]))
+        now[0] += len(rows) / 1024 * (2 if len(starts) == 1 else 1)
+
+    assert serve.lookup_speeds(embedding, torch.arange(12)[:, None]) == {"1": 1024, "2048": 1024}
+    assert begun == {1: [*range(12), *range(8)], 12: [0, 0, 0]}
+
+
 def test_equal_models_have_equal_files(run, schema):
     folder, data = run
     sums = {serve_run(folder, schema, data, ["int4"])["formats"]["int4"]["sha256"] for _ in range(4)}
     assert len(sums) == 1
+
+
+@pytest.mark.parametrize("scored", ["0", "g"])  # before and after every hash
+def test_scores_of_another_model_are_not_those_of_its_formats(run, schema, scored):
+    folder, data = run
+    metrics = RunFolder(folder)
+    metrics.write_document(METRICS, metrics.document(METRICS) | {"deployed_sha256": scored}, metrics.spec.id)
+    with pytest.raises(BenchError, match="scores another model than the deployed one"):
+        serve_run(folder, schema, data, ["int4"])
 
 
 def test_a_damaged_or_absent_file_is_named(run, schema):

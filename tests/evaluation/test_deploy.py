@@ -208,8 +208,9 @@ def test_test_is_scored_once_until_the_model_changes(schema, splits, trained):
     other = splits | {"test": make_rows(150, seed=9)}
     assert evaluate_run(folder, schema, other, groupings(other)) == first
     stored = read_json(folder / "metrics.json", "evaluate it")
-    write_sealed(folder / "metrics.json", stored | {"deployed_sha256": "of another model"})
-    assert evaluate_run(folder, schema, other, groupings(other))["test"] != first["test"]
+    for scored in ("0", "g"):  # before and after every hash
+        write_sealed(folder / "metrics.json", stored | {"deployed_sha256": scored})
+        assert evaluate_run(folder, schema, other, groupings(other))["test"] != first["test"]
 
 
 def test_predictions_do_not_depend_on_the_batch(schema, splits, trained):
@@ -234,5 +235,21 @@ def test_altered_and_missing_files_are_named(schema, splits, trained):
     path.write_bytes(content[:50])
     with pytest.raises(BenchError, match=r"deployed\.safetensors cannot be read"):
         load_deployed(folder)
-    with pytest.raises(BenchError, match="fingerprint"):
-        deploy_run(folder, replace(schema, fingerprint="of other data"), {"val": splits["val"]})
+    for other in ("0", "g"):  # before and after every hash
+        with pytest.raises(BenchError, match="fingerprint"):
+            deploy_run(folder, replace(schema, fingerprint=other), {"val": splits["val"]})
+    deploy_run(folder, schema, {"val": splits["val"]})
+    for other in ("0", "g"):
+        with pytest.raises(BenchError, match="scores would mean nothing"):
+            evaluate_run(folder, replace(schema, fingerprint=other), splits, groupings(splits))
+
+
+def test_a_trained_model_is_the_one_that_provenance_names(schema, trained):
+    folder, spec = trained(), make_spec(schema)
+    run = RunFolder(folder)
+    for noted in ("0", "g"):
+        run.write_document(PROVENANCE, run.document(PROVENANCE) | {"model_sha256": noted}, spec.id)
+        with pytest.raises(BenchError, match=f"provenance.json says {noted}: it was altered"):
+            load_trained(spec, schema, folder)
+    run.write_document(PROVENANCE, run.document(PROVENANCE) | {"model_sha256": None}, spec.id)
+    assert load_trained(spec, schema, folder).embedding.name == "mlet"

@@ -26,11 +26,17 @@ def test_values_by_hand():
     assert found["pr_auc"] == pytest.approx(1 / 2 * 1 + 1 / 2 * 2 / 3, rel=1e-12)
     assert found["accuracy"] == 0.75
     assert found["calibration"] == pytest.approx(1.65 / 2, rel=1e-12)
+    assert [metric.higher_is_better for metric in METRICS.values()] == [True, False, False, True, True, None]
+
+
+def test_probabilities_by_hand():
+    assert probabilities(np.array([0.0, np.log(3), -np.log(3)])) == pytest.approx([0.5, 0.75, 0.25], rel=1e-12)
 
 
 def test_ties_count_half():
     assert auc([0, 1], [0.5, 0.5]) == 0.5
     assert auc([0, 1, 1, 0], [0.2, 0.2, 0.9, 0.1]) == (1 + 1 + 1 + 0.5) / 4
+    assert auc([0, 1], [0.5, np.nextafter(0.5, 1)]) == 1  # the least difference is no tie
 
 
 @st.composite
@@ -88,7 +94,11 @@ def test_certain_and_wrong_is_finite():
         ([0, 2], [0.5, 0.6], "0 or 1"),
         ([0, 1], [0.5, float("nan")], "diverged"),
         ([0, 1], [0.5, 1.1], "diverged"),
+        ([0, 1], [0.5, -0.1], "diverged"),
         ([0, 1, 1], [0.5, 0.6], "equal length"),
+        ([0, 1], [0.5, 0.6, 0.7], "equal length"),
+        ([[0, 1]], [[0.5, 0.6]], "equal length"),
+        (1, 0.5, "equal length"),
     ],
 )
 def test_bad_input_is_refused(label, probability, message):

@@ -61,6 +61,8 @@ def test_spectrum_of_a_run(schema, splits, tmp_path):
     assert len(frame) == 2 * 2 * 4
     factors = RunFolder(tmp_path).table(FACTORS).to_pandas()
     assert factors.groupby("stage").size().to_dict() == dict.fromkeys(("initial", "trained"), (7 + 8 + 3 + 8) + 4 * 4)
+    start, end = (factors[factors.stage == stage].singular_value.to_numpy() for stage in ("initial", "trained"))
+    assert not np.allclose(start, end, rtol=1e-4)
     assert frame.effective_rank.between(1, 4).all()
     initial = table_ranks(
         build_model(make_spec(schema, lr=1.0), schema).embedding.deployed(),

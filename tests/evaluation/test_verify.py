@@ -45,8 +45,9 @@ def test_a_changed_metric_is_named(run, split, metric):
 
 
 def test_a_score_of_another_model_is_named(run):
-    edit(run[0] / "metrics.json", lambda m: m | {"deployed_sha256": "0" * 64})
-    assert failed(run) == ["scored model"]
+    for other in ("0", "g"):  # before and after every hash
+        edit(run[0] / "metrics.json", lambda m, other=other: m | {"deployed_sha256": other})
+        assert failed(run) == ["scored model"]
 
 
 def test_changed_rows_are_named(run):
@@ -58,13 +59,16 @@ def test_changed_rows_are_named(run):
 
 def test_a_changed_schema_is_named(run):
     folder, schema, data = run
-    content = vars(schema) | {"rows": schema.rows | {"train": 1}}
-    assert failed((folder, DatasetSchema(**content), data)) == ["data fingerprint"]
+    others = [DatasetSchema(**vars(schema) | {"rows": schema.rows | {"train": rows}}) for rows in range(100)]
+    for is_above in (True, False):  # hashes before and after the run's
+        other = next(one for one in others if (one.sealed().fingerprint > schema.fingerprint) is is_above)
+        assert failed((folder, other, data)) == failed((folder, other.sealed(), data)) == ["data fingerprint"]
 
 
 def test_missing_provenance_is_named(run):
     edit(run[0] / "provenance.json", lambda content: content | {"device": None})
     assert failed(run) == ["provenance"]
+    assert str(verify_run(*run)[-1]) == "FAILED: provenance: lacks device"
     edit(run[0] / "provenance.json", lambda content: content | {"device": "CPU", "commit": None})  # but a dirty flag
     assert failed(run) == ["provenance"]
 

@@ -10,7 +10,8 @@ from fake_results import make_results, small_config
 
 from mlet_bench.arms import ARMS
 from mlet_bench.claims.c1_reduction import ReductionClaim, reduction_table
-from mlet_bench.claims.c7_rare import gains_by_group, rare_table
+from mlet_bench.claims.c4_rank import RankClaim
+from mlet_bench.claims.c7_rare import RareClaim, gains_by_group, rare_table
 from mlet_bench.claims.comparisons import AS_PAPER
 from mlet_bench.report.content import make_report
 from mlet_bench.report.curves import longer_table
@@ -63,19 +64,22 @@ def test_seeds_that_are_missing_anywhere_do_not_enter(tmp_path):
 
 def test_one_width_gives_no_factor_and_says_so(tmp_path):
     table = reduction_table(read_results(make_results(tmp_path, small_config())))
-    assert table["factor"].isna().all() and table["text"].str.startswith("not measurable: single has one width").all()
+    assert table["factor"].isna().all() and table["pairs"].tolist() == [0, 0]  # at equal AUC and at equal LogLoss
+    assert table["text"].str.startswith("not measurable: single has one width").tolist() == [True, True]
 
 
 def test_factors_in_bytes_stand_beside_those_in_d_where_they_differ(tmp_path):
-    """MLET is as good as a table three times as wide; served in half of its bytes that is six times."""
+    """MLET is as good as a table three times as wide, by LogLoss twice; served in half of its bytes six and four."""
     config, halved = small_config(**GRID), lambda cell: 480 * cell.dim // (2 if cell.arm == "mlet" else 1)
     same = ReductionClaim().section(read_results(make_results(tmp_path / "same", config, auc=threefold)))
     results = read_results(make_results(tmp_path / "half", config, auc=threefold, table_bytes=halved))
+    results.runs.loc[results.runs["arm"] == "mlet", "test_logloss"] += 0.01 * math.log2(3 / 2)
     half, table = ReductionClaim().section(results), results.table(reduction_table)
     assert table["bytes_factor"][0] == pytest.approx(2 * table["factor"][0])
     assert half.tables[0][1].header[5:] == [f"at equal {name}" for name in
                                             ("AUC", "LogLoss", "AUC in bytes", "LogLoss in bytes")]  # fmt: skip
-    assert half.tables[0][1].rows[0][7].startswith("6.00x") and "do not grow as d" in half.text[0]
+    assert [text[:5] for text in half.tables[0][1].rows[0][5:]] == ["3.00x", "2.00x", "6.00x", "4.00x"]
+    assert "do not grow as d" in half.text[0] and len(half.tables[0][1].rows) == 3  # one for each d
     assert len(same.tables[0][1].header) == 7 and "grow as d, so" in same.text[0]
 
 
@@ -114,6 +118,17 @@ def test_gains_of_rare_groups_are_paired():
     assert table["gain"].to_dict() == pytest.approx({0: 0.03, 1: -0.01})
     assert table["gain_low"].to_dict() == pytest.approx({0: 0.03, 1: -0.01})  # equal pairs: no spread
     assert (table["pairs"] == 5).all()
+    rows = rare_rows({0: 0.03, 1: -0.01})
+    other = rows[rows["arm"] == "single"].assign(arm="single-lr", cell="single-lr", auc=rows["auc"] + 0.01)
+    both = rare_table(SimpleNamespace(rare=pd.concat([rows, other]))).set_index(["arm", "group"])
+    assert (both["pairs"] == 5).all() and both["gain"].to_dict() == pytest.approx(
+        {("mlet", 0): 0.03, ("mlet", 1): -0.01, ("single-lr", 0): 0.01, ("single-lr", 1): 0.01}
+    )
+
+
+def test_rare_categories_have_a_section(tmp_path):
+    section = RareClaim().section(read_results(make_results(tmp_path)))
+    assert section.figures == ["rare"] and section.tables
 
 
 def test_a_group_without_an_auc_is_left_out():
@@ -164,18 +179,39 @@ def test_what_a_tuned_cell_tried_is_told_and_a_choice_at_the_edge_doubted(tmp_pa
         assert (f"avazu {cell} chose the {end} embedding learning rate" in summary) == (end == edge)
 
 
+def test_ranks_of_each_arm_by_stage_and_weighting_and_beside_the_authors(tmp_path):
+    """Weighted ranks are made half of the plain ones; on other rows, or of another model, all are a quarter."""
+    datasets = {name: {"source": "download"} for name in ("avazu", "criteo-kaggle")}
+    arms = ["single", "mlet", "mlet-frozen", "single-lr"]
+    config = small_config(datasets=datasets, models=["dlrm", "dcn"], arms=arms, inner_dims=[64], seeds=[0])
+    results = read_results(make_results(tmp_path, config))
+    spectrum = results.spectrum
+    spectrum.loc[spectrum["weighting"] == "training", "effective_rank"] /= 2
+    spectrum.loc[(spectrum["dataset"] != "avazu") | (spectrum["model"] != "dlrm"), "effective_rank"] /= 4
+    (_, ours), (_, authors) = RankClaim().section(results).tables
+    assert len(ours.rows) == 16 and [row[2:] for row in ours.rows if row[:2] == ["avazu", "DLRM"]] == [
+        ["single", "4", "–", "3.80", "3.60", "–", "1.80", "1.80"],
+        ["mlet", "4", "64", "3.80", "3.20", "2 of 2", "1.60", "1.60"],
+        ["mlet-frozen", "4", "64", "3.80", "3.20", "2 of 2", "1.60", "1.60"],
+        ["single-lr", "4", "64", "3.80", "3.60", "0 of 2", "1.80", "1.80"],
+    ]
+    assert len(authors.rows) == 8
+    assert authors.rows[0] == ["4", "64", "3.373", "3.481", "7 of 21", "3.60", "3.20", "2 of 2"]
+
+
 def test_each_control_stands_beside_mlet_of_its_width(tmp_path):
     gains = {"single": 0.0, "mlet": 0.004, "single-lr": 0.003, "single-lr-tuned": 0.002}
-    config = small_config(arms=list(gains), inner_dims=[16, 64], seeds=[0])
+    config = small_config(arms=list(gains), dims=[4, 8], inner_dims=[16, 64], seeds=[0])
 
     def auc(cell, seed):
-        return 0.7 + gains[cell.arm] * (cell.inner_dim or 16) / 16
+        return 0.7 + gains[cell.arm] * (cell.inner_dim or 16) / 16 * cell.dim / 4
 
     summary = summarise(make_results(tmp_path, config, auc=auc))
     table = summary.split("## What explains it")[1].split("\n## ")[0]
     assert "| data | d | k | mlet | single-lr | single-lr-tuned |" in table
     assert "| avazu | 4 | 16 | +0.00400 | +0.00300 | +0.00200 |" in table
     assert "| avazu | 4 | 64 | +0.01600 | +0.01200 | +0.00200 |" in table
+    assert "| avazu | 8 | 64 | +0.03200 | +0.02400 | +0.00400 |" in table and table.count("| avazu |") == 4
     alone = summarise(make_results(tmp_path / "alone", auc=lambda cell, seed: 0.7))
     assert "What explains it" not in alone
 

@@ -45,6 +45,7 @@ def test_by_hand():
     """
     label, score = np.array([1, 1, 0, 0, 0]), np.array([0.8, 0.4, 0.6, 0.4, 0.2])
     assert error(label, score) == pytest.approx(math.sqrt(1 / 12), rel=1e-12)
+    assert error(label, 1 - score) == pytest.approx(math.sqrt(1 / 12), rel=1e-12)  # of the worst model as of the best
 
 
 @pytest.mark.parametrize("decimals", [None, 1])

@@ -81,15 +81,16 @@ def test_the_detectable_difference_is_shown_in_four_of_five_repetitions():
     assert np.mean(shown) == pytest.approx(0.8, abs=0.03)
 
 
-@pytest.mark.parametrize("values", [[], [[1.0, 2.0]], [1.0, math.nan], [math.inf]])
+@pytest.mark.parametrize("values", [[], 1.0, [[1.0, 2.0]], [1.0, math.nan], [math.inf]])
 def test_values_that_are_no_column_of_numbers_are_refused(values):
     with pytest.raises(BenchError, match=r"one value a seed|finite"):
         mean_interval(np.array(values))
 
 
-def test_unpaired_lengths_are_refused():
-    with pytest.raises(BenchError, match=r"\(3,\) and \(1,\)"):
-        paired_interval(np.zeros(3), np.zeros(1))
+@pytest.mark.parametrize(("treated", "baseline"), [(3, 1), (1, 3)])
+def test_unpaired_lengths_are_refused(treated, baseline):
+    with pytest.raises(BenchError, match=rf"\({treated},\) and \({baseline},\)"):
+        paired_interval(np.zeros(treated), np.zeros(baseline))
 
 
 @pytest.mark.parametrize(
@@ -99,10 +100,12 @@ def test_unpaired_lengths_are_refused():
         (0.0010, 0.0002, 5, "higher"),  # just material
         (0.0020, 0.0021, 5, "undecided"),
         (0.0009, 0.0002, 5, "undecided"),  # above 0, and on which side of what matters is open
+        (-0.0009, 0.0002, 5, "undecided"),
         (0.0008, 0.0001, 5, "small but not zero"),
         (-0.0004, 0.0003, 5, "small but not zero"),
         (-0.0020, 0.0019, 5, "lower"),
         (0.0001, 0.0004, 5, "equal"),
+        (0.0, 0.0, 5, "equal"),  # the same runs twice
         (0.0001, 0.0006, 5, "undecided"),
         (0.0020, 0.0001, 4, "undecided"),
         (0.0020, math.nan, 1, "undecided"),
@@ -133,6 +136,7 @@ def test_equivalence_is_claimed_as_often_as_its_level_where_the_difference_is_th
     assert np.mean(claimed) == pytest.approx(0.05, abs=0.015)
 
 
-def test_no_margin_is_refused():
-    with pytest.raises(BenchError, match=r"margin is 0"):
-        equivalent(Interval(0.0, 0.0, 5), 0)
+@pytest.mark.parametrize("margin", [0, -0.1])
+def test_no_margin_is_refused(margin):
+    with pytest.raises(BenchError, match=f"margin is {margin}"):
+        equivalent(Interval(0.0, 0.0, 5), margin)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mlet_bench.errors import BenchError
-from mlet_bench.statistics.reduction import reduction_factor
+from mlet_bench.statistics.reduction import between, equal_widths, reduction_factor
 
 WIDTHS = np.array([4, 8, 16, 32])
 
@@ -26,6 +26,8 @@ def test_a_factor_by_hand():
     assert found.factor == pytest.approx(8 * 2**0.75 / 4, rel=1e-12)
     assert math.isnan(found.low) and math.isnan(found.high)
     assert found.text == "3.36x (one seed)"
+    near = reduction_factor(WIDTHS, flat([0.70, 0.74, 0.76, 0.77]), 4, np.array([0.7005]))
+    assert near.factor == pytest.approx(2 ** (0.0005 / 0.04), rel=1e-9)
 
 
 def test_few_seeds_have_a_range():
@@ -37,11 +39,28 @@ def test_few_seeds_have_a_range():
 def test_an_arm_of_the_widest_width_has_no_factor():
     found = reduction_factor(WIDTHS, flat([0.70, 0.74, 0.76, 0.77], 5), 32, np.full(5, 0.78))
     assert found.text == "not measurable: no wider baseline"
+    wider = reduction_factor(WIDTHS, flat([0.70, 0.74, 0.76, 0.77], 5), 64, np.full(5, 0.78))
+    assert wider.text == "not measurable: no wider baseline"
+    half = reduction_factor(WIDTHS, flat([0.70, 0.74, 0.76, 0.77], 5), 16, np.full(5, 0.78))
+    assert half.text == ">= 2x [>= 2x, >= 2x]"
+    worse = reduction_factor(WIDTHS, flat([0.70, 0.74, 0.76, 0.77], 5), 32, np.full(5, 0.75))
+    assert worse.text == "0.35x [0.35x, 0.35x]"  # 8·sqrt(2) / 32
 
 
 def test_logloss_is_better_when_lower():
     found = reduction_factor(WIDTHS, flat([0.50, 0.46, 0.45, 0.44]), 4, np.array([0.455]), False)
     assert found.factor == pytest.approx(2**3.5 / 4, rel=1e-9)
+
+
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_many_arms_at_once_are_each_by_itself(seeds):
+    """(..., P, S): two by three arms and standard errors over rows, as simulations have them by the thousand."""
+    ahead = rng(2).normal(0.01, 0.005, (2, 3, 1, seeds)) - between(0.01 * np.arange(4)[:, None])
+    rows = rng(3).uniform(0, 0.002, (2, 3, 97))
+    found = equal_widths(WIDTHS, ahead, rows, 0.05)
+    assert found.shape == (2, 3, 3)
+    for at in np.ndindex(2, 3):
+        np.testing.assert_array_equal(found[at], equal_widths(WIDTHS, ahead[at], rows[at], 0.05))
 
 
 def test_table_bytes_give_the_same_factor_as_widths():
@@ -51,7 +70,9 @@ def test_table_bytes_give_the_same_factor_as_widths():
     )
 
 
-@pytest.mark.parametrize(("arm", "text"), [(0.80, ">= 8x (one seed)"), (0.60, "<= 1x (one seed)")])
+@pytest.mark.parametrize(
+    ("arm", "text"), [(0.80, ">= 8x (one seed)"), (0.7701, ">= 8x (one seed)"), (0.60, "<= 1x (one seed)")]
+)
 def test_outside_the_measured_range_there_is_a_bound(arm, text):
     assert reduction_factor(WIDTHS, flat([0.70, 0.74, 0.76, 0.77]), 4, np.array([arm])).text == text
 
@@ -105,6 +126,17 @@ def test_rows_widen_the_interval():
     assert found.high == pytest.approx(2 ** (1 + (0.01 + 1.96 * 0.005) / 0.02), rel=1e-3)
 
 
+def test_rows_that_move_the_arm_and_the_baseline_alike_widen_nothing():
+    """From d = 8 on; MLET is as good as a width between 8 and 16."""
+    quality, rows = flat([0.70, 0.74, 0.76, 0.77], 5), np.outer([0, 1, 1, 1, 1], [0.003, 0.004])
+    assert reduction_factor(WIDTHS, quality, 4, np.full(5, 0.75), rows=rows).text == "2.83x [2.83x, 2.83x]"
+
+
+def test_two_widths_and_more_than_five_seeds_give_an_interval():
+    found = reduction_factor(np.array([1, 2]), flat([0.70, 0.72], 6), 1, np.full(6, 0.71))
+    assert found.text == "1.41x [1.41x, 1.41x]"  # half a doubling
+
+
 def test_an_interval_that_leaves_the_range_ends_in_a_bound():
     arm = np.array([0.765, 0.775, 0.77, 0.78, 0.76])
     found = reduction_factor(WIDTHS, flat([0.70, 0.74, 0.76, 0.77], 5), 4, arm)
@@ -129,7 +161,9 @@ def test_one_seed_leaves_everything_open():
 @pytest.mark.parametrize(
     ("widths", "baseline", "arm"),
     [([4], flat([0.7]), [0.7]), ([4, 8], flat([0.7, 0.8], 2), [0.7]), ([8, 4], flat([0.7, 0.8]), [0.7]),
-     ([4, 8], flat([0.7, np.nan]), [0.7])],
+     ([4, 8], flat([0.7, np.nan]), [0.7]), ([4, 4], flat([0.7, 0.8]), [0.7]), ([[4], [8]], flat([0.7, 0.8]), [0.7]),
+     (4, flat([0.7]), [0.7]),
+     ([4, 8], flat([0.7, 0.8]), [0.7, 0.7])],
 )  # fmt: skip
 def test_what_gives_no_factor_is_refused(widths, baseline, arm):
     with pytest.raises(BenchError):

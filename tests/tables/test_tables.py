@@ -82,7 +82,7 @@ def test_cells_hold_means_and_sizes(results):
 
 
 def test_ranks_count_the_fields_below_single(tmp_path):
-    results = read_results(make_results(tmp_path))
+    results = read_results(make_results(tmp_path, small_config(arms=["single", "mlet", "single-lr"])))
     table = results.table(spectrum_table)
     raised = (table["arm"] == "mlet") & (table["field"] == "C2") & (table["stage"] == "trained")
     table.loc[raised, "effective_rank"] = 3.9
