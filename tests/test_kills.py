@@ -35,7 +35,8 @@ MOMENTS = [
     ("cell", STEP, STEPS + SEEDED.randint(2, STEPS)),
     ("cell", "mlet_bench.evaluation.deploy:save_arrays", 2),
     ("cell", "mlet_bench.evaluation.spectrum:Spectrum.write", 1),
-    ("cell", "mlet_bench.evaluation.evaluate:score", 2),
+    ("cell", "mlet_bench.stages.evaluate:predict_run", 2),
+    ("cell", "mlet_bench.stages.evaluate:judge_run", 2),
     ("cell", "mlet_bench.stages.cell:note_made_by", SEEDED.randint(1, 6)),
     ("cell", "mlet_bench.stages.cell:write_index", 1),
 ]
