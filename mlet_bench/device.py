@@ -43,7 +43,8 @@ def leave(device: torch.device) -> None:
     """Give a GPU back for the next process, once nothing of this one lies on it any more: its memory, then the lock."""
     if device.type == "cuda":
         gc.collect()  # a failure may have left tensors in a cycle
-        torch._C._cuda_clearCublasWorkspaces()  # 32 MiB a stream, which nothing else lets go
+        # 32 MiB a stream, which nothing public lets go; a torch without this function keeps them until the end.
+        getattr(torch._C, "_cuda_clearCublasWorkspaces", lambda: None)()
         torch.cuda.empty_cache()
         release_gpus()
 
