@@ -99,7 +99,7 @@ def sweep(
     results, task = Path(out), Task(build, fit, score, tables)
     (batch_size,), (epochs,) = _whole("batch_size", [batch_size]), _whole("epochs", [epochs])
     recipe = {"recipe": "own", "optimizer": optimizer, "lr": float(lr), "batch_size": batch_size, "epochs": epochs}
-    factors = embedding_lr_factors if isinstance(embedding_lr_factors, str) else list(map(float, embedding_lr_factors))
+    factors = _factors(embedding_lr_factors)
     config = {
         "profile": results.resolve().name,
         "datasets": {dataset: {"source": OWN_MODEL}},
@@ -123,6 +123,16 @@ def _whole(name: str, values: Sequence[int]) -> list[int]:
         return [index(value) for value in values]
     except TypeError:
         raise BenchError(f"{name} has {list(values)}: give whole numbers") from None
+
+
+def _factors(given: Factors) -> Factors:
+    """Candidates as JSON has them."""
+    if isinstance(given, str) and given == AUTO:
+        return AUTO
+    try:
+        return [float(factor) for factor in given]
+    except (TypeError, ValueError):
+        raise BenchError(f"embedding_lr_factors is {given!r}: give {AUTO!r}, or numbers") from None
 
 
 def _checked(config: dict[str, Any], results: Path, fingerprint: str) -> dict[Cell, Runs]:

@@ -260,6 +260,8 @@ def test_scores_that_are_none_are_refused(found, sentence):
         ({"arms": ["single", "single-freq-lr"]}, "arm 'single-freq-lr' needs one of the suite's own models"),
         ({"arms": ["single", "hash"]}, "arm 'hash' needs one of the suite's own models"),
         ({"seeds": []}, "seeds is empty"),
+        ({"embedding_lr_factors": "Auto"}, "embedding_lr_factors is 'Auto': give 'auto', or numbers"),
+        ({"embedding_lr_factors": [1, "x4"]}, "give 'auto', or numbers"),
         ({"seeds": [0.5]}, r"seeds has \[0.5\]: give whole numbers"),
         ({"dims": [16]}, "no pair with k >= d for mlet"),
         ({"lr": -1.0}, "lr is -1.0"),
